@@ -1,0 +1,1 @@
+//! weft: portable GPU compute for sequence models whose inner loop is serial.

@@ -1,0 +1,2 @@
+//! Turns a cargo-built wasm into an ES module.
+fn main() {}

@@ -1,0 +1,2 @@
+//! One word a chore.
+fn main() {}
