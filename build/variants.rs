@@ -1,0 +1,72 @@
+//! The variants table: `shaders/variants`, one line a kernel.
+
+use super::compose::{Fault, Origin};
+use std::path::Path;
+
+/// One text to compose.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// `lattice/row`: the file, without its ending.
+    pub file: String,
+    /// `lattice_row` or `lattice_row_subgroups`.
+    pub name: String,
+    /// `LatticeRow`: the kernel, whatever its variant.
+    pub kernel: String,
+    /// Flags of this variant, upper case, as `#ifdef` sees them.
+    pub flags: Vec<String>,
+}
+
+/// Flags a variant may set. Each is a device feature that `Caps` knows.
+const FLAGS: [&str; 1] = ["subgroups"];
+
+/// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
+/// every kernel has a variant that runs anywhere.
+pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
+    let origin = |line| Origin { file: "variants".into(), line };
+    let fault = |line, message: String| Fault { origin: origin(line), variant: "table".into(), message };
+    let text = std::fs::read_to_string(root.join("variants")).map_err(|e| vec![fault(0, e.to_string())])?;
+    let (mut variants, mut faults) = (Vec::new(), Vec::new());
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let number = index + 1;
+        let Some((file, list)) = line.split_once(':') else {
+            faults.push(fault(number, format!("`{line}` is not FILE: plain | FLAG …")));
+            continue;
+        };
+        let file = file.trim();
+        let base = file.replace('/', "_");
+        for (place, flags) in list.split('|').map(str::trim).enumerate() {
+            if (flags == "plain") != (place == 0) {
+                faults.push(fault(number, format!("{file}: `plain` must come first and once")));
+            }
+            let flags: Vec<&str> = if flags == "plain" { Vec::new() } else { flags.split('+').map(str::trim).collect() };
+            if let Some(unknown) = flags.iter().find(|f| !FLAGS.contains(f)) {
+                faults.push(fault(number, format!("{file}: unknown flag `{unknown}`, known are {FLAGS:?}")));
+            }
+            let mut name = base.clone();
+            for flag in &flags {
+                name = format!("{name}_{flag}");
+            }
+            variants.push(Variant {
+                file: file.to_owned(),
+                name,
+                kernel: camel_case(&base),
+                flags: flags.iter().map(|f| f.to_uppercase()).collect(),
+            });
+        }
+    }
+    if faults.is_empty() { Ok(variants) } else { Err(faults) }
+}
+
+fn camel_case(snake: &str) -> String {
+    snake
+        .split('_')
+        .map(|word| {
+            let mut letters = word.chars();
+            letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+        })
+        .collect()
+}

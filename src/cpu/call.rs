@@ -1,0 +1,87 @@
+//! One launch, as a twin sees it.
+
+use crate::device::recording::{Dispatch, Recording};
+use bytemuck::AnyBitPattern;
+
+/// The params and buffers of one launch, numbered as in the shader.
+pub(crate) struct Call<'a> {
+    params: &'a [u8],
+    read: Vec<Option<&'a [u32]>>,
+    write: Vec<Option<&'a mut [u32]>>,
+}
+
+impl<'a> Call<'a> {
+    /// Lends every buffer of a dispatch: the written ones exclusively, the others shared, as WebGPU's
+    /// usage rules demand of a dispatch.
+    pub(super) fn new(recording: &'a Recording, dispatch: &Dispatch, buffers: &'a mut [Vec<u32>]) -> Self {
+        let bindings = &recording.sets[dispatch.set.0];
+        let writable = dispatch.shader.writable;
+        let mut lent: Vec<Lent<'a>> = buffers.iter_mut().map(|b| Lent::Idle(b)).collect();
+        let mut read = vec![None];
+        let mut write: Vec<Option<&'a mut [u32]>> = vec![None];
+        for (binding, &writable) in bindings.iter().zip(writable) {
+            let first = (binding.offset / 4) as usize;
+            let last = first + (binding.bytes / 4) as usize;
+            let slot = &mut lent[binding.buffer.0];
+            if writable {
+                write.push(slot.exclusive().map(|words| &mut words[first..last]));
+                read.push(None);
+            } else {
+                read.push(slot.shared().map(|words| &words[first..last]));
+                write.push(None);
+            }
+        }
+        let params = &recording.uniforms[dispatch.params as usize..][..dispatch.shader.params_bytes as usize];
+        Self { params, read, write }
+    }
+
+    /// The uniform block.
+    pub(crate) fn params<P: AnyBitPattern>(&self) -> P {
+        bytemuck::pod_read_unaligned(self.params)
+    }
+
+    /// The buffer at a read binding.
+    pub(crate) fn read<T: AnyBitPattern>(&self, binding: usize) -> &'a [T] {
+        self.read[binding].map_or(&[], bytemuck::cast_slice)
+    }
+
+    /// The buffer at a read_write binding; each can be taken once.
+    pub(crate) fn write<T: bytemuck::Pod>(&mut self, binding: usize) -> &'a mut [T] {
+        self.write[binding].take().map_or(&mut [], bytemuck::cast_slice_mut)
+    }
+}
+
+/// How a buffer is lent within one launch.
+enum Lent<'a> {
+    Idle(&'a mut Vec<u32>),
+    Shared(&'a [u32]),
+    Taken,
+}
+
+impl<'a> Lent<'a> {
+    fn shared(&mut self) -> Option<&'a [u32]> {
+        match std::mem::replace(self, Lent::Taken) {
+            Lent::Idle(words) => {
+                let words: &'a [u32] = words;
+                *self = Lent::Shared(words);
+                Some(words)
+            }
+            Lent::Shared(words) => {
+                *self = Lent::Shared(words);
+                Some(words)
+            }
+            Lent::Taken => None,
+        }
+    }
+
+    fn exclusive(&mut self) -> Option<&'a mut [u32]> {
+        match std::mem::replace(self, Lent::Taken) {
+            Lent::Idle(words) => Some(words),
+            Lent::Shared(words) => {
+                *self = Lent::Shared(words);
+                None
+            }
+            Lent::Taken => None,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Scalar functions, as the shaders compute them (`shaders/shared/*.wgsl`).
+
+use crate::dense::Activation;
+
+/// Logistic function.
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Twin of `activate` in `shaders/shared/activation.wgsl`.
+pub(crate) fn activate(code: u32, x: f32) -> f32 {
+    match code {
+        c if c == Activation::Relu as u32 => x.max(0.0),
+        c if c == Activation::Sigmoid as u32 => sigmoid(x),
+        c if c == Activation::Tanh as u32 => x.tanh(),
+        _ => x,
+    }
+}

@@ -1,0 +1,15 @@
+//! Rows on all cores where threads exist, one after the other elsewhere (browsers, or without the
+//! feature `parallel`). The results are the same bits: a row never depends on another.
+
+/// Calls `f(index, chunk)` for every `chunk`-long piece of `out` (the last may be shorter).
+#[cfg(all(feature = "parallel", not(target_family = "wasm")))]
+pub(crate) fn for_each_chunk<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+    use rayon::prelude::*;
+    out.par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, piece)| f(i, piece));
+}
+
+/// Calls `f(index, chunk)` for every `chunk`-long piece of `out` (the last may be shorter).
+#[cfg(not(all(feature = "parallel", not(target_family = "wasm"))))]
+pub(crate) fn for_each_chunk<T>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T])) {
+    out.chunks_mut(chunk.max(1)).enumerate().for_each(|(i, piece)| f(i, piece));
+}

@@ -1,0 +1,123 @@
+//! Plain facts about a device, read once. No wgpu type appears here: plans are made from these alone.
+
+use super::shader::{Kernel, SHADERS, Shader};
+use std::fmt;
+
+/// Which kind of hardware it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A card with memory of its own.
+    Discrete,
+    /// A GPU that shares the CPU's memory.
+    Integrated,
+    /// A part of a GPU.
+    Virtual,
+    /// A CPU that plays GPU (lavapipe, SwiftShader, WARP): right answers, no performance.
+    Software,
+    /// The CPU twins of this crate; no GPU is involved.
+    Cpu,
+    /// The driver or the browser does not say.
+    Unknown,
+}
+
+/// What this device is and can do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caps {
+    /// Adapter name, as the driver tells it.
+    pub adapter: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu` or `cpu`.
+    pub backend: &'static str,
+    /// Kind of hardware.
+    pub kind: DeviceKind,
+    /// Smallest and largest subgroup size, where subgroup kernels may be used.
+    pub subgroups: Option<[u32; 2]>,
+    /// Whether shaders may use f16.
+    pub f16: bool,
+    /// Whether GPU time can be measured.
+    pub timestamps: bool,
+    /// Largest buffer, bytes.
+    pub max_buffer_bytes: u64,
+    /// Largest window of a buffer that a kernel can see at once, bytes.
+    pub max_binding_bytes: u64,
+    /// Storage buffers a kernel may bind.
+    pub max_storage_buffers: u32,
+    /// Invocations a workgroup.
+    pub max_invocations: u32,
+    /// Workgroup memory, bytes.
+    pub max_workgroup_bytes: u32,
+    /// Workgroups along one side of the grid.
+    pub max_workgroups: u32,
+    /// Windows of buffers begin at multiples of this, bytes.
+    pub storage_alignment: u64,
+}
+
+impl Caps {
+    /// The CPU twins: no limits but memory.
+    pub fn cpu() -> Self {
+        Self {
+            adapter: "CPU".to_owned(),
+            driver: format!("weft {} CPU twin", env!("CARGO_PKG_VERSION")),
+            backend: "cpu",
+            kind: DeviceKind::Cpu,
+            subgroups: None,
+            f16: false,
+            timestamps: false,
+            max_buffer_bytes: isize::MAX as u64,
+            max_binding_bytes: isize::MAX as u64,
+            max_storage_buffers: 8,
+            max_invocations: 256,
+            max_workgroup_bytes: 16_384,
+            max_workgroups: 65_535,
+            storage_alignment: 256,
+        }
+    }
+
+    /// The least that any WebGPU device grants, without any optional feature.
+    pub fn portable() -> Self {
+        Self {
+            adapter: "portable".to_owned(),
+            driver: String::new(),
+            backend: "webgpu",
+            kind: DeviceKind::Unknown,
+            max_buffer_bytes: 256 << 20,
+            max_binding_bytes: 128 << 20,
+            ..Self::cpu()
+        }
+    }
+
+    /// The best variant of a kernel that this device can run.
+    pub fn shader(&self, kernel: Kernel) -> &'static Shader {
+        let fits = |s: &&Shader| s.kernel == kernel && (!s.subgroups || self.subgroups.is_some());
+        // The build refuses a kernel without its plain variant, so that one always fits.
+        #[allow(clippy::expect_used, reason = "the table is checked by the build script")]
+        SHADERS.iter().filter(fits).max_by_key(|s| s.subgroups).expect("every kernel has a plain variant")
+    }
+
+    /// True if a time taken here says nothing about GPUs.
+    pub fn is_software(&self) -> bool {
+        matches!(self.kind, DeviceKind::Software | DeviceKind::Cpu)
+    }
+}
+
+impl fmt::Display for Caps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "adapter             {} ({:?})", self.adapter, self.kind)?;
+        writeln!(f, "driver              {}", self.driver)?;
+        writeln!(f, "backend             {}", self.backend)?;
+        match self.subgroups {
+            Some([min, max]) => writeln!(f, "subgroups           {min}..{max}")?,
+            None => writeln!(f, "subgroups           not used")?,
+        }
+        writeln!(f, "f16                 {}", self.f16)?;
+        writeln!(f, "timestamps          {}", self.timestamps)?;
+        writeln!(f, "buffer              {} B", self.max_buffer_bytes)?;
+        writeln!(f, "storage binding     {} B", self.max_binding_bytes)?;
+        writeln!(f, "storage buffers     {}", self.max_storage_buffers)?;
+        writeln!(f, "invocations         {} a workgroup", self.max_invocations)?;
+        writeln!(f, "workgroup memory    {} B", self.max_workgroup_bytes)?;
+        writeln!(f, "workgroups          {} a side", self.max_workgroups)?;
+        write!(f, "storage alignment   {} B", self.storage_alignment)
+    }
+}
