@@ -12,8 +12,8 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Lends every buffer of a dispatch: the written ones exclusively, the others shared, as WebGPU's
-    /// usage rules demand of a dispatch.
-    pub(super) fn new(recording: &'a Recording, dispatch: &Dispatch, buffers: &'a mut [Vec<u32>]) -> Self {
+    /// usage rules demand of a dispatch. `slots` says which of `buffers` each buffer of the recording is.
+    pub(super) fn new(recording: &'a Recording, dispatch: &Dispatch, buffers: &'a mut [&mut Vec<u32>], slots: &[usize]) -> Self {
         let bindings = &recording.sets[dispatch.set.0];
         let writable = dispatch.shader.writable;
         let mut lent: Vec<Lent<'a>> = buffers.iter_mut().map(|b| Lent::Idle(b)).collect();
@@ -22,7 +22,7 @@ impl<'a> Call<'a> {
         for (binding, &writable) in bindings.iter().zip(writable) {
             let first = (binding.offset / 4) as usize;
             let last = first + (binding.bytes / 4) as usize;
-            let slot = &mut lent[binding.buffer.0];
+            let slot = &mut lent[slots[binding.buffer.0]];
             if writable {
                 write.push(slot.exclusive().map(|words| &mut words[first..last]));
                 read.push(None);

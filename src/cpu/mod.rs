@@ -9,7 +9,7 @@ mod parallel;
 
 pub(crate) use call::Call;
 
-use crate::device::recording::{Command, Dispatch, Recording};
+use crate::device::recording::{Command, Dispatch, Recording, Role};
 use crate::device::shader::Kernel;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,24 +19,29 @@ pub(crate) type HostBuffer = Arc<Mutex<Vec<u32>>>;
 
 /// Runs a plan on the twins. `bound` are the caller's buffers, in the order of their declaration.
 pub(crate) fn run(recording: &Recording, bound: &[HostBuffer]) -> Result<()> {
-    let mut buffers: Vec<Vec<u32>> = Vec::with_capacity(recording.buffers.len());
+    // Locked once each and in the order of their addresses: a tensor may be bound twice, and two
+    // threads may share tensors.
+    let mut unique: Vec<&HostBuffer> = bound.iter().collect();
+    unique.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
+    unique.dedup_by_key(|buffer| Arc::as_ptr(buffer) as usize);
+    let mut guards: Vec<_> = unique.iter().map(|buffer| buffer.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+
+    let mut workspace = Vec::new();
+    let mut slots = Vec::with_capacity(recording.buffers.len());
     for info in &recording.buffers {
-        buffers.push(match info.role {
-            crate::device::recording::Role::Bound(place) => {
-                std::mem::take(&mut *bound[place].lock().unwrap_or_else(PoisonError::into_inner))
+        slots.push(match info.role {
+            Role::Bound(place) => unique.iter().position(|buffer| Arc::ptr_eq(buffer, &bound[place])).unwrap_or_default(),
+            Role::Workspace => {
+                workspace.push(allocate(info.bytes)?);
+                unique.len() + workspace.len() - 1
             }
-            crate::device::recording::Role::Workspace => allocate(info.bytes)?,
         });
     }
+    let mut buffers: Vec<&mut Vec<u32>> = guards.iter_mut().map(|guard| &mut **guard).chain(&mut workspace).collect();
     for command in &recording.commands {
         match command {
-            Command::Clear(id) => buffers[id.0].fill(0),
-            Command::Dispatch(dispatch) => launch(recording, dispatch, &mut buffers),
-        }
-    }
-    for (info, words) in recording.buffers.iter().zip(buffers) {
-        if let crate::device::recording::Role::Bound(place) = info.role {
-            *bound[place].lock().unwrap_or_else(PoisonError::into_inner) = words;
+            Command::Clear(id) => buffers[slots[id.0]].fill(0),
+            Command::Dispatch(dispatch) => launch(recording, dispatch, &mut buffers, &slots),
         }
     }
     Ok(())
@@ -51,8 +56,8 @@ pub(crate) fn allocate(bytes: u64) -> Result<Vec<u32>> {
     Ok(buffer)
 }
 
-fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [Vec<u32>]) {
-    let mut call = Call::new(recording, dispatch, buffers);
+fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u32>], slots: &[usize]) {
+    let mut call = Call::new(recording, dispatch, buffers, slots);
     match dispatch.shader.kernel {
         Kernel::DenseLinear => dense::linear(&mut call),
     }

@@ -1,7 +1,23 @@
 //! The device: a context, plain facts about it, plans as plain data, and the engine that runs them.
 
+mod adapter;
 mod caps;
+mod context;
+mod engine;
+mod lost;
+#[cfg(not(target_family = "wasm"))]
+mod poller;
+mod pool;
 pub(crate) mod recording;
+mod schedule;
 pub(crate) mod shader;
 
 pub use caps::{Caps, DeviceKind};
+pub(crate) use context::Storage;
+pub use context::{Context, ContextOptions, Variant};
+pub use engine::RunReport;
+
+/// Names of the shader variants that a device with these facts runs, one a kernel.
+pub fn chosen_variants(caps: &Caps) -> Vec<&'static str> {
+    context::chosen_variants(caps)
+}

@@ -1,0 +1,85 @@
+//! Choosing an adapter, and reading its facts.
+
+use super::caps::{Caps, DeviceKind};
+use super::context::ContextOptions;
+use crate::error::{Error, Result};
+
+/// Finds the adapter that the options ask for.
+pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    if let Some(backends) = options.backends {
+        descriptor.backends = backends;
+    }
+    let backends = descriptor.backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let Some(name) = &options.adapter_name else {
+        let wanted = wgpu::RequestAdapterOptions { power_preference: options.power_preference, ..Default::default() };
+        return instance
+            .request_adapter(&wanted)
+            .await
+            .map_err(|error| Error::NoAdapter { tried: format!("looked for any on {backends:?}: {error}") });
+    };
+    let adapters = instance.enumerate_adapters(backends).await;
+    let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
+    let wanted = name.to_lowercase();
+    adapters
+        .into_iter()
+        .find(|a| a.get_info().name.to_lowercase().contains(&wanted))
+        .ok_or_else(|| Error::NoAdapter { tried: format!("looked for \"{name}\" on {backends:?}, found {found:?}") })
+}
+
+/// Opens a device with everything the adapter has that this crate can use.
+pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let useful = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("weft"),
+        required_features: adapter.features() & useful,
+        required_limits: adapter.limits(),
+        ..Default::default()
+    };
+    let (device, queue) = adapter
+        .request_device(&descriptor)
+        .await
+        .map_err(|error| Error::NoDevice { adapter: adapter.get_info().name, message: error.to_string() })?;
+    // Errors outside of any scope come from other users of the device; the default handler panics.
+    device.on_uncaptured_error(std::sync::Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
+    Ok((device, queue))
+}
+
+/// The facts of an open device.
+pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &ContextOptions) -> Caps {
+    let info = adapter.get_info();
+    let features = device.features();
+    let limits = device.limits();
+    let native = features.contains(wgpu::Features::SUBGROUP).then_some([info.subgroup_min_size, info.subgroup_max_size]);
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
+        wgpu::DeviceType::VirtualGpu => DeviceKind::Virtual,
+        wgpu::DeviceType::Cpu => DeviceKind::Software,
+        wgpu::DeviceType::Other => DeviceKind::Unknown,
+    };
+    Caps {
+        adapter: if info.name.is_empty() { "unnamed adapter".to_owned() } else { info.name },
+        driver: [info.driver, info.driver_info].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" "),
+        backend: match info.backend {
+            wgpu::Backend::Vulkan => "vulkan",
+            wgpu::Backend::Metal => "metal",
+            wgpu::Backend::Dx12 => "dx12",
+            wgpu::Backend::BrowserWebGpu => "webgpu",
+            wgpu::Backend::Gl => "gl",
+            wgpu::Backend::Noop => "noop",
+        },
+        kind,
+        subgroups: native.or(options.web_subgroups).filter(|_| options.variant != super::Variant::Plain),
+        f16: features.contains(wgpu::Features::SHADER_F16),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        max_buffer_bytes: limits.max_buffer_size,
+        max_binding_bytes: u64::from(limits.max_storage_buffer_binding_size).min(options.max_binding_bytes.unwrap_or(u64::MAX)) & !3,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
+    }
+}

@@ -1,0 +1,49 @@
+//! A thread that polls the device while somebody waits for it: on native, nothing else calls the
+//! callbacks of a readback.
+
+use super::lost::Lost;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Wakes with each readback; ends when its engine is dropped.
+pub(super) struct Poller {
+    wake: mpsc::Sender<()>,
+}
+
+impl Poller {
+    pub(super) fn new(device: wgpu::Device, lost: Lost) -> Self {
+        let (wake, woken) = mpsc::channel();
+        let spawned = std::thread::Builder::new().name("weft poller".to_owned()).spawn({
+            let lost = lost.clone();
+            move || {
+                while woken.recv().is_ok() {
+                    poll(&device, &lost);
+                }
+            }
+        });
+        if let Err(error) = spawned {
+            lost.fire(format!("no thread to poll the device with: {error}"));
+        }
+        Self { wake }
+    }
+
+    pub(super) fn wake(&self) {
+        // Without a thread the device counts as lost, and the waiting call hears of it there.
+        let _ = self.wake.send(());
+    }
+}
+
+/// Waits for everything submitted so far, in slices, so that a lost device ends the wait.
+fn poll(device: &wgpu::Device, lost: &Lost) {
+    loop {
+        let slice = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_millis(200)) };
+        match device.poll(slice) {
+            Err(wgpu::PollError::Timeout) if lost.check().is_ok() => {}
+            Err(wgpu::PollError::Timeout) | Ok(_) => return,
+            Err(error) => {
+                log::warn!("poll: {error}");
+                return;
+            }
+        }
+    }
+}

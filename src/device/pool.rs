@@ -1,0 +1,102 @@
+//! Recycled GPU buffers: making one costs milliseconds at worst, taking one back costs nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// What a buffer is for; pooled apart, because WebGPU forbids mixing mapping and storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Storage,
+    Uniform,
+    Staging,
+}
+
+impl Purpose {
+    fn usage(self) -> wgpu::BufferUsages {
+        use wgpu::BufferUsages as U;
+        match self {
+            Self::Storage => U::STORAGE | U::COPY_SRC | U::COPY_DST,
+            Self::Uniform => U::UNIFORM | U::COPY_DST,
+            Self::Staging => U::MAP_READ | U::COPY_DST,
+        }
+    }
+}
+
+type Free = HashMap<(Purpose, u64), Vec<wgpu::Buffer>>;
+
+/// Buffers that nobody holds, by purpose and size class.
+pub(super) struct Pool {
+    device: wgpu::Device,
+    max_bytes: u64,
+    free: Mutex<Free>,
+}
+
+impl Pool {
+    pub(super) fn new(device: wgpu::Device, max_bytes: u64) -> Arc<Self> {
+        Arc::new(Self { device, max_bytes, free: Mutex::new(HashMap::new()) })
+    }
+
+    /// A buffer of at least `bytes`, with arbitrary content. The caller has checked `bytes` against
+    /// the limit and catches out-of-memory by an error scope.
+    pub(super) fn take(self: &Arc<Self>, purpose: Purpose, bytes: u64) -> GpuBuffer {
+        let class = size_class(bytes).min(self.max_bytes & !3).max(bytes.next_multiple_of(4));
+        let pooled = self.lock().get_mut(&(purpose, class)).and_then(Vec::pop);
+        let buffer = pooled.unwrap_or_else(|| {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("weft"),
+                size: class,
+                usage: purpose.usage(),
+                mapped_at_creation: false,
+            })
+        });
+        GpuBuffer { buffer, purpose, class, pool: Arc::downgrade(self) }
+    }
+
+    /// Gives every unused buffer back to the driver.
+    pub(super) fn trim(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer that goes back to its pool when dropped. Work already submitted may still use it: the
+/// queue runs in order, so a later owner's commands come after.
+pub(crate) struct GpuBuffer {
+    pub(super) buffer: wgpu::Buffer,
+    purpose: Purpose,
+    class: u64,
+    pool: Weak<Pool>,
+}
+
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.lock().entry((self.purpose, self.class)).or_default().push(self.buffer.clone());
+        }
+    }
+}
+
+/// Rounds up so that slightly different sizes share buffers: to 256 B, then to an eighth of the
+/// power of two below.
+fn size_class(bytes: u64) -> u64 {
+    let bytes = bytes.max(256);
+    let step = (1u64 << (63 - bytes.leading_zeros())) / 8;
+    bytes.next_multiple_of(step.max(256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_class;
+
+    #[test]
+    fn classes_cover_and_waste_at_most_an_eighth() {
+        for bytes in [0, 1, 255, 256, 257, 1000, 4097, 1 << 20, (1 << 20) + 1, 3_000_000_001] {
+            let class = size_class(bytes);
+            assert!(class >= bytes && class % 4 == 0);
+            assert!(class <= (bytes + bytes / 8).max(bytes + 256).max(256), "{bytes} -> {class}");
+        }
+    }
+}

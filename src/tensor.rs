@@ -1,0 +1,173 @@
+//! Tensors: memory of a context, with a shape and a type.
+
+use crate::device::{Context, Storage};
+use crate::error::{Error, Result};
+use std::fmt;
+
+/// Type of the elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DType {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer.
+    U32,
+}
+
+/// A dense row-major array that lives in a context. Clones share the memory; it goes back to the
+/// context's pool with the last of them.
+#[derive(Clone)]
+pub struct Tensor {
+    context: Context,
+    storage: Storage,
+    shape: Vec<usize>,
+    dtype: DType,
+}
+
+impl Tensor {
+    /// A tensor with arbitrary content.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if the device grants no buffer of that size.
+    pub fn empty(context: &Context, shape: &[usize], dtype: DType) -> Result<Self> {
+        let elements = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(side as u64));
+        let bytes = elements.and_then(|n| n.checked_mul(4)).ok_or_else(|| Error::Shape {
+            argument: "shape",
+            expected: "fewer than 2^62 elements".to_owned(),
+            got: format!("{shape:?}"),
+        })?;
+        // WebGPU has no empty bindings.
+        let storage = context.allocate(bytes.max(4))?;
+        Ok(Self { context: context.clone(), storage, shape: shape.to_vec(), dtype })
+    }
+
+    /// A tensor of zeros.
+    ///
+    /// # Errors
+    /// As [`empty`](Self::empty).
+    pub fn zeros(context: &Context, shape: &[usize], dtype: DType) -> Result<Self> {
+        let tensor = Self::empty(context, shape, dtype)?;
+        context.write(&tensor.storage, &vec![0; tensor.len().max(1)])?;
+        Ok(tensor)
+    }
+
+    /// Uploads f32 values.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `values` does not fill `shape`; as [`empty`](Self::empty).
+    pub fn from_slice(context: &Context, shape: &[usize], values: &[f32]) -> Result<Self> {
+        Self::upload(context, shape, bytemuck::cast_slice(values), DType::F32)
+    }
+
+    /// Uploads u32 values.
+    ///
+    /// # Errors
+    /// As [`from_slice`](Self::from_slice).
+    pub fn from_u32(context: &Context, shape: &[usize], values: &[u32]) -> Result<Self> {
+        Self::upload(context, shape, values, DType::U32)
+    }
+
+    fn upload(context: &Context, shape: &[usize], words: &[u32], dtype: DType) -> Result<Self> {
+        let elements: usize = shape.iter().product();
+        if elements != words.len() {
+            return Err(Error::Shape {
+                argument: "values",
+                expected: format!("{elements} elements for shape {shape:?}"),
+                got: format!("{} elements", words.len()),
+            });
+        }
+        let tensor = Self::empty(context, shape, dtype)?;
+        if !words.is_empty() {
+            context.write(&tensor.storage, words)?;
+        }
+        Ok(tensor)
+    }
+
+    /// Sides, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        4 * self.len() as u64
+    }
+
+    /// The context it lives in.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The same memory under another shape of as many elements.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the number of elements differs.
+    pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
+        if shape.iter().product::<usize>() != self.len() {
+            return Err(Error::Shape { argument: "shape", expected: format!("{} elements", self.len()), got: format!("{shape:?}") });
+        }
+        Ok(Self { shape: shape.to_vec(), ..self.clone() })
+    }
+
+    /// Reads f32 values back to the host.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the tensor is not f32; [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn to_vec(&self) -> Result<Vec<f32>> {
+        Ok(self.read(DType::F32).await?.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// Reads u32 values back to the host.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the tensor is not u32; [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    pub async fn to_vec_u32(&self) -> Result<Vec<u32>> {
+        self.read(DType::U32).await
+    }
+
+    /// [`to_vec`](Self::to_vec), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn to_vec_blocking(&self) -> Result<Vec<f32>> {
+        pollster::block_on(self.to_vec())
+    }
+
+    /// [`to_vec_u32`](Self::to_vec_u32), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn to_vec_u32_blocking(&self) -> Result<Vec<u32>> {
+        pollster::block_on(self.to_vec_u32())
+    }
+
+    async fn read(&self, dtype: DType) -> Result<Vec<u32>> {
+        if dtype != self.dtype {
+            return Err(Error::Value { argument: "dtype", value: format!("{dtype:?}"), help: "read the tensor as the type that it holds" });
+        }
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.context.read(&self.storage, self.bytes()).await
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor {:?} {:?} on {}", self.shape, self.dtype, self.context.caps().adapter)
+    }
+}
