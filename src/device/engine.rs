@@ -144,10 +144,7 @@ impl Engine {
         #[cfg(not(target_family = "wasm"))]
         self.poller.wake();
         let mapped = self.lost.or(receiver).await?;
-        let failed = |message: String| match self.lost.check() {
-            Err(lost) => lost,
-            Ok(()) => Error::Gpu { message },
-        };
+        let failed = |message: String| self.cause().err().unwrap_or(Error::Gpu { message });
         mapped.map_err(|_| failed("readback was dropped".to_owned()))?.map_err(|e| failed(format!("readback: {e}")))?;
         let view = staging.buffer.get_mapped_range(..bytes).map_err(|e| failed(format!("readback: {e}")))?;
         words.extend(view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
@@ -182,11 +179,18 @@ impl Engine {
         self.judge(errors.into_iter().flatten().next(), bytes)
     }
 
+    /// After a failure: `DeviceLost` if that is why. A lost device fails every call in its own way,
+    /// and on native its callback runs in a poll only.
+    fn cause(&self) -> Result<()> {
+        #[cfg(not(target_family = "wasm"))]
+        super::poller::settle(&self.device);
+        self.lost.check()
+    }
+
     /// Turns what a scope caught into a typed error.
     fn judge(&self, caught: Option<wgpu::Error>, bytes: u64) -> Result<()> {
         let Some(error) = caught else { return Ok(()) };
-        // A lost device fails every call in its own way: the cause is what helps.
-        self.lost.check()?;
+        self.cause()?;
         Err(match error {
             wgpu::Error::OutOfMemory { .. } => {
                 self.pool.trim();
@@ -217,7 +221,7 @@ impl Engine {
         }
         for (key, kernel, scope) in fresh {
             if let Some(error) = self.lost.or(scope).await? {
-                self.lost.check()?;
+                self.cause()?;
                 return Err(Error::ShaderCompile { kernel, message: error.to_string() });
             }
             if let Some(pipeline) = ready.get(&key) {

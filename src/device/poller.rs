@@ -47,3 +47,11 @@ fn poll(device: &wgpu::Device, lost: &Lost) {
         }
     }
 }
+
+/// Lets a device that failed tell whether it is lost.
+pub(super) fn settle(device: &wgpu::Device) {
+    let briefly = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(2)) };
+    if let Err(error) = device.poll(briefly) {
+        log::warn!("poll: {error}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Contexts and tensors: what they promise when all is well, and when it is not.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::contexts;
+use weft::{Context, ContextOptions, DType, Error, Tensor, Variant};
+
+#[test]
+fn tensors_come_back_as_they_went() {
+    for (name, gpu) in contexts() {
+        for len in [0, 1, 63, 64, 65, 70_001] {
+            let values: Vec<f32> = (0..len).map(|i| i as f32 - 0.5).collect();
+            let tensor = Tensor::from_slice(&gpu, &[len], &values).unwrap();
+            assert_eq!(tensor.to_vec_blocking().unwrap(), values, "{name}");
+        }
+        let bits = [f32::NAN.to_bits(), f32::NEG_INFINITY.to_bits(), 1, u32::MAX];
+        let tensor = Tensor::from_u32(&gpu, &[2, 2], &bits).unwrap();
+        assert_eq!(tensor.to_vec_u32_blocking().unwrap(), bits, "{name}");
+        assert_eq!(Tensor::zeros(&gpu, &[3], DType::F32).unwrap().to_vec_blocking().unwrap(), [0.0; 3], "{name}");
+    }
+}
+
+#[test]
+fn a_dropped_tensor_is_recycled_without_mixing_contents() {
+    for (name, gpu) in contexts() {
+        let keep = Tensor::from_slice(&gpu, &[1000], &[1.0; 1000]).unwrap();
+        for round in 0..20 {
+            let tensor = Tensor::from_slice(&gpu, &[1000], &[round as f32; 1000]).unwrap();
+            assert_eq!(tensor.to_vec_blocking().unwrap(), [round as f32; 1000], "{name}");
+        }
+        assert_eq!(keep.to_vec_blocking().unwrap(), [1.0; 1000], "{name}");
+        gpu.trim();
+    }
+}
+
+#[test]
+fn bad_shapes_name_the_numbers() {
+    for (name, gpu) in contexts() {
+        let error = Tensor::from_slice(&gpu, &[2, 3], &[0.0; 5]).unwrap_err();
+        assert!(matches!(error, Error::Shape { argument: "values", .. }), "{name}: {error}");
+        assert!(error.to_string().contains('6') && error.to_string().contains('5'), "{error}");
+        let tensor = Tensor::from_slice(&gpu, &[2, 3], &[0.0; 6]).unwrap();
+        assert!(matches!(tensor.reshape(&[7]), Err(Error::Shape { .. })));
+        assert!(matches!(tensor.to_vec_u32_blocking(), Err(Error::Value { argument: "dtype", .. })));
+        assert_eq!(tensor.reshape(&[3, 2]).unwrap().shape(), [3, 2]);
+    }
+}
+
+#[test]
+fn a_buffer_above_the_limit_is_an_error_with_both_numbers_and_the_context_stays_usable() {
+    for (name, gpu) in contexts() {
+        let have = gpu.caps().max_buffer_bytes;
+        let error = Tensor::empty(&gpu, &[(have / 4) as usize + 1], DType::F32).unwrap_err();
+        match error {
+            Error::LimitExceeded { need, have: told, .. } => assert!(need > have && told == have, "{name}"),
+            other => panic!("{name}: {other}"),
+        }
+        assert!(matches!(Tensor::empty(&gpu, &[usize::MAX, 2], DType::F32), Err(Error::Shape { .. })), "{name}");
+        let tensor = Tensor::from_slice(&gpu, &[2], &[1.0, 2.0]).unwrap();
+        assert_eq!(tensor.to_vec_blocking().unwrap(), [1.0, 2.0], "{name}");
+    }
+}
+
+#[test]
+fn a_lost_device_says_so_never_hangs_and_a_new_context_works() {
+    for (name, gpu) in contexts() {
+        let Some(device) = gpu.device().cloned() else { continue };
+        let tensor = Tensor::from_slice(&gpu, &[4], &[1.0; 4]).unwrap();
+        device.destroy();
+        let error = tensor.to_vec_blocking().unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}");
+        let error = Tensor::from_slice(&gpu, &[4], &[1.0; 4]).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}");
+    }
+    for (name, gpu) in contexts() {
+        let tensor = Tensor::from_slice(&gpu, &[1], &[3.0]).unwrap();
+        assert_eq!(tensor.to_vec_blocking().unwrap(), [3.0], "{name}");
+    }
+}
+
+#[test]
+fn a_readback_that_is_pending_when_the_device_goes_ends() {
+    for (name, gpu) in contexts() {
+        let Some(device) = gpu.device().cloned() else { continue };
+        let big = Tensor::zeros(&gpu, &[4 << 20], DType::F32).unwrap();
+        let reader = std::thread::spawn(move || big.to_vec_blocking());
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        device.destroy();
+        // Either it was quick enough, or it hears of the loss: it must come back.
+        match reader.join().unwrap() {
+            Ok(values) => assert_eq!(values.len(), 4 << 20, "{name}"),
+            Err(error) => assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn an_adapter_that_is_not_there_is_named() {
+    let mut options = ContextOptions::from_env();
+    options.adapter_name = Some("no such adapter".to_owned());
+    let error = Context::new_blocking(options).unwrap_err();
+    assert!(matches!(error, Error::NoAdapter { .. }));
+    assert!(error.to_string().contains("no such adapter"), "{error}");
+}
+
+#[test]
+fn a_device_of_the_callers_own_can_be_shared() {
+    if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") {
+        return;
+    }
+    let instance = weft::wgpu::Instance::new(weft::wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let gpu = Context::from_wgpu(&adapter, device, queue).unwrap();
+    // No feature was enabled on it, whatever the adapter has.
+    assert_eq!(gpu.caps().subgroups, None);
+    assert_eq!(gpu.caps().max_binding_bytes, 128 << 20);
+    let tensor = Tensor::from_slice(&gpu, &[2], &[5.0, 6.0]).unwrap();
+    assert_eq!(tensor.to_vec_blocking().unwrap(), [5.0, 6.0]);
+}
+
+#[test]
+fn several_threads_share_a_context() {
+    for (name, gpu) in contexts() {
+        let threads: Vec<_> = (0..4)
+            .map(|i| {
+                let gpu = gpu.clone();
+                std::thread::spawn(move || Tensor::from_slice(&gpu, &[100], &[i as f32; 100]).unwrap().to_vec_blocking().unwrap())
+            })
+            .collect();
+        for (i, thread) in threads.into_iter().enumerate() {
+            assert_eq!(thread.join().unwrap(), [i as f32; 100], "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_plain_variant_can_be_demanded_anywhere() {
+    for (name, gpu) in contexts() {
+        if name.contains("Plain") {
+            assert_eq!(gpu.caps().subgroups, None);
+            assert!(weft::device::chosen_variants(gpu.caps()).iter().all(|v| !v.ends_with("subgroups")));
+        }
+    }
+    assert_eq!(ContextOptions::default().with_variant(Variant::Plain).variant, Variant::Plain);
+}

@@ -1,0 +1,155 @@
+//! The build script's own stages: what they compose, what they read off a shader, and that each kind
+//! of bad shader is refused with its place.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../build/compose.rs"]
+mod compose;
+#[path = "../build/lint.rs"]
+mod lint;
+#[path = "../build/reflect.rs"]
+mod reflect;
+#[path = "../build/variants.rs"]
+mod variants;
+
+use compose::Fault;
+use std::fs;
+use std::path::PathBuf;
+use variants::Variant;
+
+/// A folder of shader files that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str, files: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("weft-{test}-{}", std::process::id()));
+        fs::create_dir_all(root.join("shared")).unwrap();
+        for (name, text) in files {
+            fs::write(root.join(name), text).unwrap();
+        }
+        Self(root)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn variant(flags: &[&str]) -> Variant {
+    Variant {
+        file: "kernel".to_owned(),
+        name: "kernel".to_owned(),
+        kernel: "Kernel".to_owned(),
+        flags: flags.iter().map(|f| (*f).to_owned()).collect(),
+    }
+}
+
+/// Everything the build does with one variant.
+fn check(test: &str, body: &str, flags: &[&str]) -> Result<reflect::Reflection, Vec<Fault>> {
+    let folder = Folder::new(test, &[("kernel.wgsl", body)]);
+    let variant = variant(flags);
+    let composed = compose::compose(&folder.0, &variant.file, &variant.name, &variant.flags)?;
+    let reflection = reflect::reflect(&variant, &composed)?;
+    let broken = lint::lint(&variant, &composed, &reflection);
+    if broken.is_empty() { Ok(reflection) } else { Err(broken) }
+}
+
+const HEAD: &str = "struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b: array<f32>;
+";
+
+fn kernel(body: &str) -> String {
+    format!("{HEAD}{body}")
+}
+
+#[test]
+fn a_good_shader_is_reflected() {
+    let text = kernel(
+        "override WIDTH: u32 = 64u;
+var<workgroup> wg_a: array<f32, WIDTH>;
+@compute @workgroup_size(WIDTH) fn main(@builtin(local_invocation_index) i: u32) {
+    wg_a[i] = a[i];
+    workgroupBarrier();
+    if (i < params.n) { b[i] = wg_a[i ^ 1u]; }
+}",
+    );
+    let reflection = check("good", &text, &[]).unwrap_or_else(|f| panic!("{}", f[0]));
+    assert_eq!(reflection.writable, [false, true]);
+    assert_eq!(reflection.params_bytes, 4);
+    assert_eq!(reflection.workgroup_size, [64, 1, 1]);
+    assert_eq!(reflection.workgroup_bytes, 256);
+    assert_eq!(reflection.constants, ["WIDTH"]);
+}
+
+#[track_caller]
+fn assert_refused(test: &str, text: &str, flags: &[&str], line: usize, part: &str) {
+    let faults = check(test, text, flags).err().unwrap_or_default();
+    assert!(
+        faults.iter().any(|f| f.message.contains(part) && (line == 0 || f.origin.line == line)),
+        "wanted \"{part}\" at line {line}, got {:?}",
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn each_bad_shader_is_refused_with_its_place() {
+    let entry = "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32)";
+    assert_refused("syntax", &kernel(&format!("{entry} {{\n    b[i] = ;\n}}")), &[], 6, "");
+    assert_refused("types", &kernel(&format!("{entry} {{\n    b[i] = 1u;\n}}")), &[], 6, "");
+    assert_refused(
+        "return",
+        &kernel(&format!("{entry} {{\n    if (i > params.n) {{ return; }}\n    workgroupBarrier();\n    b[i] = a[i];\n}}")),
+        &[],
+        6,
+        "return before a barrier",
+    );
+    let invocations = "@compute @workgroup_size(512) fn main(@builtin(local_invocation_index) i: u32)";
+    assert_refused("invocations", &kernel(&format!("{invocations} {{ b[i] = a[i] + f32(params.n); }}")), &[], 0, "512 invocations");
+    let memory =
+        format!("var<workgroup> wg_a: array<f32, 5000>;\n{entry} {{ wg_a[i] = a[i]; workgroupBarrier(); b[i] = wg_a[i ^ params.n]; }}");
+    assert_refused("memory", &kernel(&memory), &[], 0, "workgroup memory");
+    let many: String = (3..9).map(|i| format!("@group(0) @binding({i}) var<storage, read> a{i}: array<f32>;\n")).collect();
+    let uses: String = (3..9).map(|i| format!(" + a{i}[i]")).collect();
+    assert_refused("bindings", &kernel(&format!("{many}{entry} {{ b[i] = a[i] + f32(params.n){uses}; }}")), &[], 0, "8 storage bindings");
+    assert_refused("entry", &kernel("@compute @workgroup_size(64) fn other() { b[0] = a[params.n]; }"), &[], 0, "main");
+    let subgroup = kernel(&format!("{entry} {{ b[i] = subgroupAdd(a[i] + f32(params.n)); }}"));
+    assert_refused("subgroup", &subgroup, &[], 0, "");
+    assert!(check("subgroup-ok", &subgroup, &["SUBGROUPS"]).is_ok());
+}
+
+#[test]
+fn imports_come_once_and_conditions_choose() {
+    let body = "#import part\n#import part\n#ifdef FAST\nfast\n#ifndef OTHER\nnested\n#endif\n#else\nslow\n#endif\n";
+    let folder = Folder::new("compose", &[("kernel.wgsl", body), ("shared/part.wgsl", "part\n")]);
+    let text = |flags: &[&str]| compose::compose(&folder.0, "kernel", "kernel", &variant(flags).flags).unwrap().text;
+    assert_eq!(text(&[]), "part\nslow\n");
+    assert_eq!(text(&["FAST"]), "part\nfast\nnested\n");
+    assert_eq!(text(&["FAST", "OTHER"]), "part\nfast\n");
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_at_once() {
+    let folder = Folder::new("mistakes", &[("kernel.wgsl", "#import nothing\n#else\n#frobnicate\n#ifdef X\n")]);
+    let faults = compose::compose(&folder.0, "kernel", "kernel", &[]).err().unwrap();
+    let lines: Vec<usize> = faults.iter().map(|f| f.origin.line).collect();
+    assert_eq!(lines, [1, 2, 3, 4]);
+}
+
+#[test]
+fn the_table_demands_a_plain_variant_and_known_flags() {
+    let table = |text: &str| {
+        let folder = Folder::new("table", &[("variants", text)]);
+        variants::read(&folder.0)
+    };
+    let good = table("# a comment\nlattice/row: plain | subgroups\n").unwrap();
+    assert_eq!(
+        good.iter().map(|v| (v.name.as_str(), v.kernel.as_str())).collect::<Vec<_>>(),
+        [("lattice_row", "LatticeRow"), ("lattice_row_subgroups", "LatticeRow")]
+    );
+    assert!(table("a: subgroups\n").is_err());
+    assert!(table("a: plain | warp\n").is_err());
+    assert!(table("a\n").is_err());
+}
