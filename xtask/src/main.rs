@@ -1,2 +1,68 @@
-//! One word a chore.
-fn main() {}
+//! The chores of this workspace, one word each: `cargo xtask setup | test | bench | demo | npm`.
+
+mod bench;
+mod browser;
+mod command;
+mod demo;
+mod failure;
+mod npm;
+mod paths;
+mod setup;
+mod steps;
+mod test;
+mod tint;
+mod vulkan;
+mod wasm;
+
+use std::process::ExitCode;
+
+use failure::{Failure, Result};
+
+const USAGE: &str = "\
+cargo xtask setup [PART…]        install what the chores need; parts: vulkan browser wasm node (default: all)
+cargo xtask test [STEP…]         every check, in order; `cargo xtask test --list` names the steps
+cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE
+cargo xtask demo                 build the page and serve it on this machine
+cargo xtask demo --screenshot F  build the page, drive it in headless Chromium, write F
+cargo xtask npm                  build the npm package, check its size, pack it into target/npm";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some((chore, args)) = words.split_first() else {
+        println!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let outcome = match chore.as_str() {
+        "setup" => setup::run(args),
+        "test" => return test::run(args),
+        "bench" => bench::run(args),
+        "demo" => demo::run(args),
+        "npm" => npm::run(args),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(Failure::new(
+            format!("there is no chore `{other}`"),
+            format!("use one of these:\n{USAGE}"),
+        )),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Refuses arguments that a chore would otherwise ignore.
+fn no_arguments(chore: &str, args: &[String]) -> Result {
+    match args.first() {
+        None => Ok(()),
+        Some(word) => Err(Failure::new(
+            format!("`{chore}` takes no argument, and was given `{word}`"),
+            format!("cargo xtask {chore}"),
+        )),
+    }
+}

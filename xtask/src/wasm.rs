@@ -1,0 +1,71 @@
+//! From Rust to the wasm and its JavaScript glue that the npm package wraps.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::command::Cmd;
+use crate::failure::{Failure, Result};
+use crate::setup::wasm_std::{TARGET, Toolchain};
+use crate::{paths, setup};
+
+const MODULE: &str = "weft_wasm";
+
+/// What rustc may emit for this target; every browser with WebGPU has them all.
+const FEATURES: [&str; 7] = [
+    "bulk-memory",
+    "multivalue",
+    "mutable-globals",
+    "nontrapping-float-to-int",
+    "reference-types",
+    "sign-ext",
+    "simd",
+];
+
+/// The npm package's folder.
+pub fn package() -> PathBuf {
+    paths::root().join("wasm")
+}
+
+/// Builds into `wasm/generated`.
+pub fn build() -> Result {
+    let toolchain = Toolchain::find()?.ok_or_else(|| {
+        Failure::new(
+            format!("this compiler has no standard library for {TARGET}"),
+            "cargo xtask setup wasm",
+        )
+    })?;
+    // A folder of its own: the private compiler would otherwise rebuild what the other one built.
+    let target = paths::target().join("wasm");
+    toolchain
+        .cargo()?
+        .args(["build", "--package", "weft-wasm", "--profile", "wasm"])
+        .args(["--target", TARGET])
+        .env("CARGO_TARGET_DIR", &target)
+        .run()?;
+    let out = package().join("generated");
+    Cmd::cargo()
+        .args(["run", "--quiet", "--package", "weft-bindgen", "--"])
+        .arg(
+            target
+                .join(TARGET)
+                .join("wasm")
+                .join(format!("{MODULE}.wasm")),
+        )
+        .arg(&out)
+        .run()?;
+    optimise(&out.join(format!("{MODULE}_bg.wasm")))
+}
+
+fn optimise(module: &Path) -> Result {
+    setup::node_packages(&package())?;
+    let tool = package().join("node_modules/.bin/wasm-opt");
+    let small = module.with_extension("opt.wasm");
+    Cmd::new(&tool)
+        .arg("-Oz")
+        .args(FEATURES.map(|feature| format!("--enable-{feature}")))
+        .arg(module)
+        .args(["-o".as_ref(), small.as_os_str()])
+        .way_out("wasm-opt comes with the npm package binaryen: it must be in wasm/package.json")
+        .run()?;
+    fs::rename(&small, module).map_err(|e| Failure::io("replace", module, &e))
+}
