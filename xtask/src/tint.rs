@@ -1,5 +1,8 @@
 //! Every shader through Tint, the compiler of Chrome and Dawn.
 
+use std::path::PathBuf;
+use std::time::SystemTime;
+
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
 use crate::{browser, paths, setup};
@@ -8,13 +11,9 @@ pub fn run() -> Result {
     browser::need_node()?;
     let script = paths::root().join("tests/tint");
     setup::node_packages(&script)?;
-    let dump = paths::target().join("tint");
-    // Old texts would be checked as if they were new.
-    if dump.exists() {
-        std::fs::remove_dir_all(&dump).map_err(|e| Failure::io("empty", &dump, &e))?;
-    }
+    let dump = fresh_folder()?;
     Cmd::cargo()
-        .args(["build", "--package", "weft-gpu"])
+        .args(["check", "--workspace"])
         .env("WEFT_DUMP_SHADERS", &dump)
         .run()?;
     Cmd::new("node")
@@ -22,4 +21,17 @@ pub fn run() -> Result {
         .dir(script)
         .way_out("the messages above name the shader, the line and Tint's reason")
         .run()
+}
+
+/// A folder of a name never used before: an old text must not be checked as if it were new, and
+/// cargo runs the build script, which writes the texts, only when the name changes.
+fn fresh_folder() -> Result<PathBuf> {
+    let parent = paths::target().join("tint");
+    if parent.exists() {
+        std::fs::remove_dir_all(&parent).map_err(|e| Failure::io("empty", &parent, &e))?;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let folder = parent.join(now.unwrap_or_default().as_millis().to_string());
+    std::fs::create_dir_all(&folder).map_err(|e| Failure::io("create", &folder, &e))?;
+    Ok(folder)
 }
