@@ -17,8 +17,10 @@ if (!dir) {
   process.exit(2);
 }
 
-// The null backend runs nothing and needs no driver, and its compiler is the real one.
-const adapter = await create(['backend=null']).requestAdapter();
+// The null backend runs nothing and needs no driver, and its compiler is the real one. A global holds
+// it because the adapter and the device do not: once it is garbage-collected, they crash the process.
+globalThis.gpu = create(['backend=null']);
+const adapter = await globalThis.gpu.requestAdapter();
 const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
 const device = await adapter.requestDevice({ requiredFeatures });
 console.log(`Tint with ${requiredFeatures.join(', ') || 'no optional features'}`);

@@ -9,12 +9,7 @@ use crate::paths;
 /// The oldest Node whose features the scripts use.
 const NODE: u32 = 20;
 
-const NAMES: [&str; 4] = [
-    "chromium",
-    "chromium-browser",
-    "google-chrome-stable",
-    "google-chrome",
-];
+const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const PLACES: [&str; 3] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -27,10 +22,7 @@ pub fn chromium() -> Option<PathBuf> {
         return Some(path.into());
     }
     let installed = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    NAMES
-        .iter()
-        .find_map(|name| paths::on_path(name))
-        .or_else(installed)
+    NAMES.iter().find_map(|name| paths::on_path(name)).or_else(installed)
 }
 
 /// The browser, or how to get one.
@@ -46,18 +38,12 @@ pub fn need_chromium() -> Result<PathBuf> {
 /// Fails unless a recent enough Node and npm are on `PATH`.
 pub fn need_node() -> Result {
     let way_out = format!("install Node {NODE} or newer with npm (https://nodejs.org)");
-    let version = Cmd::new("node")
-        .arg("--version")
-        .way_out(way_out.as_str())
-        .output()?;
+    let version = Cmd::new("node").arg("--version").way_out(way_out.as_str()).output()?;
     match major(&version) {
         Some(found) if found >= NODE => {}
         _ => {
             let found = version.trim();
-            return Err(Failure::new(
-                format!("node is {found}, and {NODE} is needed"),
-                way_out,
-            ));
+            return Err(Failure::new(format!("node is {found}, and {NODE} is needed"), way_out));
         }
     }
     npm().arg("--version").way_out(way_out).output().map(drop)
@@ -69,13 +55,7 @@ pub fn npm() -> Cmd {
 }
 
 fn major(version: &str) -> Option<u32> {
-    version
-        .trim()
-        .strip_prefix('v')?
-        .split('.')
-        .next()?
-        .parse()
-        .ok()
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -38,10 +38,7 @@ impl Cmd {
     }
 
     pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, args: I) -> Self {
-        self.args.extend(
-            args.into_iter()
-                .map(|arg| arg.as_ref().to_string_lossy().into_owned()),
-        );
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_string_lossy().into_owned()));
         self
     }
 
@@ -86,11 +83,7 @@ impl Cmd {
     /// Runs to the end and gives back stdout; stderr is passed through.
     pub fn output(self) -> Result<String> {
         let mut command = self.command();
-        let output = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| self.not_started(&error))?;
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| self.not_started(&error))?;
         self.check(output.status)?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -98,12 +91,7 @@ impl Cmd {
     /// Whether the command can be run and ends well; it says nothing itself.
     pub fn succeeds(self) -> bool {
         let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     }
 
     /// Starts the command and leaves it running until the guard is dropped.
@@ -225,11 +213,7 @@ impl Drop for Running {
 
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -248,10 +232,7 @@ mod tests {
     fn failures_name_the_command_and_the_way_out() {
         let failure = Cmd::new("false").way_out("try true").run().unwrap_err();
         let text = failure.to_string();
-        assert!(
-            text.contains("command: false") && text.contains("way out: try true"),
-            "{text}"
-        );
+        assert!(text.contains("command: false") && text.contains("way out: try true"), "{text}");
     }
 
     #[test]
@@ -263,11 +244,7 @@ mod tests {
     #[test]
     fn a_child_over_its_limit_is_stopped() {
         let start = Instant::now();
-        let failure = Cmd::new("sleep")
-            .arg("30")
-            .limit(Duration::from_millis(200))
-            .run()
-            .unwrap_err();
+        let failure = Cmd::new("sleep").arg("30").limit(Duration::from_millis(200)).run().unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(10));
         assert!(failure.to_string().contains("no end after"), "{failure}");
     }

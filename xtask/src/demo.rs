@@ -59,10 +59,7 @@ pub fn screenshot(file: &Path) -> Result {
             println!("  {}", paths::short(&file));
             Ok(())
         }
-        _ => Err(Failure::new(
-            format!("the script ended well but wrote no {}", file.display()),
-            "look at web-demo/e2e/screenshot.mjs",
-        )),
+        _ => Err(Failure::new(format!("the script ended well but wrote no {}", file.display()), "look at web-demo/e2e/screenshot.mjs")),
     }
 }
 
@@ -76,18 +73,12 @@ fn build() -> Result {
 
 /// The VAD example fetches the weights and the sample once and prints a path a line.
 fn assets(public: &Path) -> Result {
-    let listed = Cmd::cargo()
-        .args(["run", "--quiet", "--release", "--example", "vad"])
-        .args(["--", "--fetch-only"])
-        .output()?;
+    let listed = Cmd::cargo().args(["run", "--quiet", "--release", "--example", "vad"]).args(["--", "--fetch-only"]).output()?;
     fs::create_dir_all(public).map_err(|e| Failure::io("create", public, &e))?;
     for file in listed.lines().map(|line| Path::new(line.trim())) {
         let name = file.file_name().ok_or_else(|| {
             Failure::new(
-                format!(
-                    "`vad --fetch-only` printed `{}`, which is no file",
-                    file.display()
-                ),
+                format!("`vad --fetch-only` printed `{}`, which is no file", file.display()),
                 "cargo run --release --example vad -- --fetch-only",
             )
         })?;
@@ -112,12 +103,7 @@ fn free_port(wanted: u16) -> Result<u16> {
         .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .map_err(|e| {
-            Failure::new(
-                format!("no free port on 127.0.0.1: {e}"),
-                "stop another server",
-            )
-        })
+        .map_err(|e| Failure::new(format!("no free port on 127.0.0.1: {e}"), "stop another server"))
 }
 
 fn wait_for(port: u16, server: &mut Running) -> Result {

@@ -13,11 +13,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(cause: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self {
-            cause: cause.into(),
-            command: None,
-            way_out: way_out.into(),
-        }
+        Self { cause: cause.into(), command: None, way_out: way_out.into() }
     }
 
     /// Names the command that failed, in a form that can be pasted into a shell.
@@ -28,10 +24,7 @@ impl Failure {
 
     /// A file or folder could not be read or written.
     pub fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::new(
-            format!("cannot {what} {}: {error}", path.display()),
-            "check that the path exists and that this user may write there",
-        )
+        Self::new(format!("cannot {what} {}: {error}", path.display()), "check that the path exists and that this user may write there")
     }
 }
 

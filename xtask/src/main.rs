@@ -42,10 +42,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
-        other => Err(Failure::new(
-            format!("there is no chore `{other}`"),
-            format!("use one of these:\n{USAGE}"),
-        )),
+        other => Err(Failure::new(format!("there is no chore `{other}`"), format!("use one of these:\n{USAGE}"))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,9 +57,6 @@ fn main() -> ExitCode {
 fn no_arguments(chore: &str, args: &[String]) -> Result {
     match args.first() {
         None => Ok(()),
-        Some(word) => Err(Failure::new(
-            format!("`{chore}` takes no argument, and was given `{word}`"),
-            format!("cargo xtask {chore}"),
-        )),
+        Some(word) => Err(Failure::new(format!("`{chore}` takes no argument, and was given `{word}`"), format!("cargo xtask {chore}"))),
     }
 }

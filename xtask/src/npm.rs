@@ -29,11 +29,7 @@ pub fn build() -> Result<PathBuf> {
 
     let out = paths::target().join("npm");
     fs::create_dir_all(&out).map_err(|e| Failure::io("create", &out, &e))?;
-    let listing = npm()
-        .args(["pack", "--json", "--pack-destination"])
-        .arg(&out)
-        .dir(&package)
-        .output()?;
+    let listing = npm().args(["pack", "--json", "--pack-destination"]).arg(&out).dir(&package).output()?;
     let packed = Packed::parse(&listing)?;
     let mut sum = 0;
     println!("  {:>9}  {:>9}  file", "raw B", "gzip B");
@@ -73,12 +69,7 @@ struct Packed {
 
 impl Packed {
     fn parse(listing: &str) -> Result<Self> {
-        let unreadable = || {
-            Failure::new(
-                "`npm pack --json` said something that is not its usual listing",
-                "try a newer npm",
-            )
-        };
+        let unreadable = || Failure::new("`npm pack --json` said something that is not its usual listing", "try a newer npm");
         // Scripts that npm runs before packing may print too.
         let start = listing.find(['[', '{']).ok_or_else(unreadable)?;
         let value: Value = serde_json::from_str(&listing[start..]).map_err(|_| unreadable())?;
@@ -93,30 +84,22 @@ impl Packed {
         let files = package["files"].as_array().ok_or_else(unreadable)?;
         Ok(Self {
             tarball: text(&package["filename"]).ok_or_else(unreadable)?,
-            files: files
-                .iter()
-                .filter_map(|file| text(&file["path"]))
-                .collect(),
+            files: files.iter().filter_map(|file| text(&file["path"])).collect(),
         })
     }
 
     /// What a browser loads, as opposed to what an editor or a reader does.
     fn payload(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(String::as_str).filter(|file| {
-            Path::new(file)
-                .extension()
-                .is_some_and(|kind| kind == "js" || kind == "mjs" || kind == "wasm")
-        })
+        self.files
+            .iter()
+            .map(String::as_str)
+            .filter(|file| Path::new(file).extension().is_some_and(|kind| kind == "js" || kind == "mjs" || kind == "wasm"))
     }
 }
 
 fn gzip(bytes: &[u8], path: &Path) -> Result<usize> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder
-        .write_all(bytes)
-        .and_then(|()| encoder.finish())
-        .map(|small| small.len())
-        .map_err(|e| Failure::io("compress", path, &e))
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).map(|small| small.len()).map_err(|e| Failure::io("compress", path, &e))
 }
 
 #[cfg(test)]
@@ -130,10 +113,7 @@ mod tests {
     fn the_listing_is_read_whatever_stands_before_it() {
         let packed = Packed::parse(&format!("> building\n{LISTING}")).unwrap();
         assert_eq!(packed.tarball, "weft-gpu-0.1.0.tgz");
-        assert_eq!(
-            packed.payload().collect::<Vec<_>>(),
-            ["dist/index.js", "dist/x.wasm"]
-        );
+        assert_eq!(packed.payload().collect::<Vec<_>>(), ["dist/index.js", "dist/x.wasm"]);
     }
 
     #[test]

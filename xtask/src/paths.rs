@@ -18,11 +18,7 @@ pub fn target() -> PathBuf {
 
 /// What clones share: toolchain parts that take minutes to make.
 pub fn cache() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .or_else(|| absolute("LOCALAPPDATA"))
@@ -31,20 +27,13 @@ pub fn cache() -> Option<PathBuf> {
 
 /// A path as the reader sees it from the root.
 pub fn short(path: &Path) -> String {
-    path.strip_prefix(root())
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
 /// A program's name as one would type it: `cargo`, not the path that cargo reports for itself.
 pub fn program(path: &str) -> String {
     let is_cargo = std::env::var("CARGO").is_ok_and(|cargo| cargo == path);
-    if is_cargo {
-        "cargo".into()
-    } else {
-        short(Path::new(path))
-    }
+    if is_cargo { "cargo".into() } else { short(Path::new(path)) }
 }
 
 /// The program's path, if one of that name is on `PATH`.

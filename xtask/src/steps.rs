@@ -59,10 +59,7 @@ impl Steps {
     /// One line a step; `never` are the names of those that were not reached.
     pub fn table(&self, never: &[&str]) -> String {
         let width = self.rows.iter().map(|(name, ..)| name.len());
-        let width = width
-            .chain(never.iter().map(|n| n.len()))
-            .max()
-            .unwrap_or(0);
+        let width = width.chain(never.iter().map(|n| n.len())).max().unwrap_or(0);
         let mut text = String::new();
         let mut sum = Duration::ZERO;
         for (name, took, outcome) in &self.rows {

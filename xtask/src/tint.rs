@@ -1,24 +1,24 @@
 //! Every shader through Tint, the compiler of Chrome and Dawn.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
 use crate::{browser, paths, setup};
+
+const LIMIT: Duration = Duration::from_secs(300);
 
 pub fn run() -> Result {
     browser::need_node()?;
     let script = paths::root().join("tests/tint");
     setup::node_packages(&script)?;
     let dump = fresh_folder()?;
-    Cmd::cargo()
-        .args(["check", "--workspace"])
-        .env("WEFT_DUMP_SHADERS", &dump)
-        .run()?;
+    Cmd::cargo().args(["check", "--workspace"]).env("WEFT_DUMP_SHADERS", &dump).run()?;
     Cmd::new("node")
         .args(["check.mjs".as_ref(), dump.as_os_str()])
         .dir(script)
+        .limit(LIMIT)
         .way_out("the messages above name the shader, the line and Tint's reason")
         .run()
 }

@@ -7,55 +7,33 @@ use crate::command::Cmd;
 /// A driver description ("ICD") that the Vulkan loader reads.
 pub struct Driver(PathBuf);
 
-const LOADER_FOLDERS: [&str; 3] = [
-    "/usr/share/vulkan/icd.d",
-    "/usr/local/share/vulkan/icd.d",
-    "/etc/vulkan/icd.d",
-];
+const LOADER_FOLDERS: [&str; 3] = ["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
 
-const CHROMIUM_FOLDERS: [&str; 5] = [
-    "/usr/lib/chromium",
-    "/usr/lib64/chromium-browser",
-    "/usr/lib/chromium-browser",
-    "/opt/google/chrome",
-    "/opt/chromium.org/chromium",
-];
+const CHROMIUM_FOLDERS: [&str; 5] =
+    ["/usr/lib/chromium", "/usr/lib64/chromium-browser", "/usr/lib/chromium-browser", "/opt/google/chrome", "/opt/chromium.org/chromium"];
 
 impl Driver {
     /// Mesa's llvmpipe, through its Vulkan front end.
     pub fn lavapipe() -> Option<Self> {
-        let folders = LOADER_FOLDERS
-            .iter()
-            .filter_map(|f| std::fs::read_dir(f).ok());
-        let mut files: Vec<PathBuf> = folders
-            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
-            .filter(|path| is_lavapipe(path))
-            .collect();
+        let folders = LOADER_FOLDERS.iter().filter_map(|f| std::fs::read_dir(f).ok());
+        let mut files: Vec<PathBuf> =
+            folders.flat_map(|entries| entries.flatten().map(|entry| entry.path())).filter(|path| is_lavapipe(path)).collect();
         files.sort();
         files.into_iter().next().map(Self)
     }
 
     /// The SwiftShader that Chromium ships.
     pub fn swiftshader() -> Option<Self> {
-        let beside = crate::browser::chromium()
-            .and_then(|path| path.canonicalize().ok())
-            .and_then(|path| path.parent().map(Path::to_owned));
+        let beside =
+            crate::browser::chromium().and_then(|path| path.canonicalize().ok()).and_then(|path| path.parent().map(Path::to_owned));
         let fixed = CHROMIUM_FOLDERS.iter().map(PathBuf::from);
-        beside
-            .into_iter()
-            .chain(fixed)
-            .map(|folder| folder.join("vk_swiftshader_icd.json"))
-            .find(|path| path.is_file())
-            .map(Self)
+        beside.into_iter().chain(fixed).map(|folder| folder.join("vk_swiftshader_icd.json")).find(|path| path.is_file()).map(Self)
     }
 
     /// Makes this the only driver that the command's process can see.
     pub fn only(&self, cmd: Cmd) -> Cmd {
         // The second name is the older one; loaders before 1.3.207 know no other.
-        cmd.env("VK_DRIVER_FILES", &self.0)
-            .env("VK_ICD_FILENAMES", &self.0)
-            .env("WGPU_BACKEND", "vulkan")
-            .without_env("WGPU_ADAPTER_NAME")
+        cmd.env("VK_DRIVER_FILES", &self.0).env("VK_ICD_FILENAMES", &self.0).env("WGPU_BACKEND", "vulkan").without_env("WGPU_ADAPTER_NAME")
     }
 }
 

@@ -11,15 +11,8 @@ use crate::{paths, setup};
 const MODULE: &str = "weft_wasm";
 
 /// What rustc may emit for this target; every browser with WebGPU has them all.
-const FEATURES: [&str; 7] = [
-    "bulk-memory",
-    "multivalue",
-    "mutable-globals",
-    "nontrapping-float-to-int",
-    "reference-types",
-    "sign-ext",
-    "simd",
-];
+const FEATURES: [&str; 7] =
+    ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "simd"];
 
 /// The npm package's folder.
 pub fn package() -> PathBuf {
@@ -28,12 +21,8 @@ pub fn package() -> PathBuf {
 
 /// Builds into `wasm/generated`.
 pub fn build() -> Result {
-    let toolchain = Toolchain::find()?.ok_or_else(|| {
-        Failure::new(
-            format!("this compiler has no standard library for {TARGET}"),
-            "cargo xtask setup wasm",
-        )
-    })?;
+    let toolchain = Toolchain::find()?
+        .ok_or_else(|| Failure::new(format!("this compiler has no standard library for {TARGET}"), "cargo xtask setup wasm"))?;
     // A folder of its own: the private compiler would otherwise rebuild what the other one built.
     let target = paths::target().join("wasm");
     toolchain
@@ -45,12 +34,7 @@ pub fn build() -> Result {
     let out = package().join("generated");
     Cmd::cargo()
         .args(["run", "--quiet", "--package", "weft-bindgen", "--"])
-        .arg(
-            target
-                .join(TARGET)
-                .join("wasm")
-                .join(format!("{MODULE}.wasm")),
-        )
+        .arg(target.join(TARGET).join("wasm").join(format!("{MODULE}.wasm")))
         .arg(&out)
         .run()?;
     optimise(&out.join(format!("{MODULE}_bg.wasm")))

@@ -9,14 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::paths;
 
 /// Suites that may carry a newer compiler than the system's own.
-const SUITES: [&str; 6] = [
-    "bookworm-backports",
-    "trixie",
-    "trixie-backports",
-    "forky",
-    "sid",
-    "experimental",
-];
+const SUITES: [&str; 6] = ["bookworm-backports", "trixie", "trixie-backports", "forky", "sid", "experimental"];
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -27,35 +20,22 @@ pub fn rust_library(release: &str, work: &Path) -> Result<PathBuf> {
     }
     let apt = PrivateApt::new(work)?;
     apt.run("apt-get", &["-qq", "update"])?;
-    let listed = apt
-        .cmd("apt-cache")
-        .args(["madison", "rust-src"])
-        .output()?;
+    let listed = apt.cmd("apt-cache").args(["madison", "rust-src"]).output()?;
     let Some(version) = version_of(release, &listed) else {
         return Err(none(release, "Debian has no rust-src of this version"));
     };
-    apt.run(
-        "apt-get",
-        &["-qq", "download", &format!("rust-src={version}")],
-    )?;
+    apt.run("apt-get", &["-qq", "download", &format!("rust-src={version}")])?;
     let package = only_package(work)?;
     let inside = format!("./usr/src/rustc-{release}/library");
     Cmd::new("dpkg-deb")
         .args(["--fsys-tarfile".as_ref(), package.as_os_str()])
         .pipe(Cmd::new("tar").args(["-x", "-C"]).arg(work).arg(&inside))?;
     let library = work.join(&inside);
-    if library.join("Cargo.lock").is_file() {
-        Ok(library)
-    } else {
-        Err(none(release, "the package has no library/Cargo.lock"))
-    }
+    if library.join("Cargo.lock").is_file() { Ok(library) } else { Err(none(release, "the package has no library/Cargo.lock")) }
 }
 
 fn none(release: &str, why: &str) -> Failure {
-    Failure::new(
-        format!("no source of the standard library {release}: {why}"),
-        format!("rustup target add {TARGET}"),
-    )
+    Failure::new(format!("no source of the standard library {release}: {why}"), format!("rustup target add {TARGET}"))
 }
 
 /// apt with lists, caches and sources of its own.
@@ -88,9 +68,7 @@ impl<'a> PrivateApt<'a> {
         Cmd::new(program)
             .args(options.iter().flat_map(|option| ["-o", option]))
             .dir(self.work)
-            .way_out(format!(
-                "check that apt reaches its mirror, or: rustup target add {TARGET}"
-            ))
+            .way_out(format!("check that apt reaches its mirror, or: rustup target add {TARGET}"))
     }
 
     fn run(&self, program: &str, args: &[&str]) -> Result {
@@ -104,21 +82,11 @@ fn mirror() -> Result<String> {
         .args(["indextargets", "--format", "$(REPO_URI)"])
         .args(["Created-By: Packages", "Origin: Debian", "Label: Debian"])
         .output()?;
-    listed
-        .lines()
-        .next()
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::new("apt knows no Debian mirror", "apt-get update, then again"))
+    listed.lines().next().map(str::to_owned).ok_or_else(|| Failure::new("apt knows no Debian mirror", "apt-get update, then again"))
 }
 
 fn sources(mirror: &str) -> String {
-    SUITES
-        .map(|suite| {
-            format!(
-                "Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n\n"
-            )
-        })
-        .concat()
+    SUITES.map(|suite| format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n\n")).concat()
 }
 
 /// The last listed package version of exactly this compiler release.
@@ -138,12 +106,7 @@ fn only_package(work: &Path) -> Result<PathBuf> {
         .flatten()
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|kind| kind == "deb"))
-        .ok_or_else(|| {
-            Failure::new(
-                "apt downloaded no package",
-                format!("rustup target add {TARGET}"),
-            )
-        })
+        .ok_or_else(|| Failure::new("apt downloaded no package", format!("rustup target add {TARGET}")))
 }
 
 #[cfg(test)]
@@ -159,14 +122,8 @@ mod tests {
 
     #[test]
     fn only_the_same_release_will_do() {
-        assert_eq!(
-            version_of("1.95.0", MADISON).as_deref(),
-            Some("1.95.0+dfsg1-2")
-        );
-        assert_eq!(
-            version_of("1.85.0", MADISON).as_deref(),
-            Some("1.85.0+dfsg3-1")
-        );
+        assert_eq!(version_of("1.95.0", MADISON).as_deref(), Some("1.95.0+dfsg1-2"));
+        assert_eq!(version_of("1.85.0", MADISON).as_deref(), Some("1.85.0+dfsg3-1"));
         assert_eq!(version_of("1.9", MADISON), None);
     }
 }

@@ -18,29 +18,14 @@ struct Part {
 }
 
 const PARTS: [Part; 4] = [
-    Part {
-        name: "vulkan",
-        install: vulkan::install,
-    },
-    Part {
-        name: "browser",
-        install: browser::install,
-    },
-    Part {
-        name: "node",
-        install: node::install,
-    },
-    Part {
-        name: "wasm",
-        install: wasm_std::install,
-    },
+    Part { name: "vulkan", install: vulkan::install },
+    Part { name: "browser", install: browser::install },
+    Part { name: "node", install: node::install },
+    Part { name: "wasm", install: wasm_std::install },
 ];
 
 pub fn run(args: &[String]) -> Result {
-    if let Some(word) = args
-        .iter()
-        .find(|a| PARTS.iter().all(|p| p.name != a.as_str()))
-    {
+    if let Some(word) = args.iter().find(|a| PARTS.iter().all(|p| p.name != a.as_str())) {
         return Err(Failure::new(
             format!("setup has no part `{word}`"),
             format!("the parts are: {}", PARTS.map(|part| part.name).join(", ")),

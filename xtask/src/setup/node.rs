@@ -45,14 +45,9 @@ pub fn packages(dir: &Path) -> Result {
 
 /// npm writes `node_modules/.package-lock.json` last.
 fn current(dir: &Path) -> bool {
-    let modified = |name: &str| -> Option<SystemTime> {
-        dir.join(name).metadata().and_then(|m| m.modified()).ok()
-    };
+    let modified = |name: &str| -> Option<SystemTime> { dir.join(name).metadata().and_then(|m| m.modified()).ok() };
     let Some(installed) = modified("node_modules/.package-lock.json") else {
         return false;
     };
-    ["package.json", "package-lock.json"]
-        .into_iter()
-        .filter_map(modified)
-        .all(|wanted| wanted <= installed)
+    ["package.json", "package-lock.json"].into_iter().filter_map(modified).all(|wanted| wanted <= installed)
 }

@@ -6,19 +6,14 @@ use crate::vulkan::Driver;
 
 pub fn install() -> Result {
     if !cfg!(target_os = "linux") {
-        println!(
-            "  the tests use this system's own adapters; software Vulkan is set up on Linux only"
-        );
+        println!("  the tests use this system's own adapters; software Vulkan is set up on Linux only");
         return Ok(());
     }
     if Driver::lavapipe().is_some() && loader() {
         println!("  lavapipe and the Vulkan loader are here");
         return Ok(());
     }
-    super::apt::install(
-        "the software Vulkan driver (Mesa's lavapipe) or the Vulkan loader",
-        &["mesa-vulkan-drivers", "libvulkan1"],
-    )
+    super::apt::install("the software Vulkan driver (Mesa's lavapipe) or the Vulkan loader", &["mesa-vulkan-drivers", "libvulkan1"])
 }
 
 fn loader() -> bool {

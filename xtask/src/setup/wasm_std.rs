@@ -45,9 +45,9 @@ impl Toolchain {
     pub fn cargo(&self) -> Result<Cmd> {
         match self {
             Self::Installed => Ok(Cmd::cargo()),
-            Self::Private(folder) => Ok(Cmd::cargo()
-                .env("RUSTC", folder.join("rustc"))
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker()?)),
+            Self::Private(folder) => {
+                Ok(Cmd::cargo().env("RUSTC", folder.join("rustc")).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker()?))
+            }
         }
     }
 }
@@ -80,11 +80,7 @@ fn from_rustup() -> bool {
     if paths::on_path("rustup").is_none() {
         return false;
     }
-    let added = Cmd::new("rustup")
-        .args(["target", "add", TARGET])
-        .env("RUSTUP_MAX_RETRIES", "0")
-        .limit(RUSTUP_LIMIT)
-        .run();
+    let added = Cmd::new("rustup").args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "0").limit(RUSTUP_LIMIT).run();
     if added.is_err() {
         println!("  rustup could not add {TARGET}");
     }
@@ -94,10 +90,7 @@ fn from_rustup() -> bool {
 fn from_debian() -> Result {
     let rustc = Rustc::ask()?;
     let folder = rustc.private_folder()?;
-    println!(
-        "  building the standard library of rustc {} from Debian's rust-src",
-        rustc.release
-    );
+    println!("  building the standard library of rustc {} from Debian's rust-src", rustc.release);
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|e| Failure::io("remove", &folder, &e))?;
     }
@@ -107,11 +100,7 @@ fn from_debian() -> Result {
     let source = sysroot.join("lib/rustlib/src/rust");
     create(&source)?;
     rename(&library, &source.join("library"))?;
-    let script = format!(
-        "#!/bin/sh\nexec '{}/bin/rustc' --sysroot '{}' \"$@\"\n",
-        rustc.sysroot,
-        sysroot.display()
-    );
+    let script = format!("#!/bin/sh\nexec '{}/bin/rustc' --sysroot '{}' \"$@\"\n", rustc.sysroot, sysroot.display());
     executable(&folder.join("rustc"), &script)?;
     build(&folder, &sysroot, &work.join("build"))?;
     // With no source left, cargo can only use what was built.
@@ -127,10 +116,7 @@ fn private_sysroot(rustc: &Rustc, folder: &Path) -> Result<PathBuf> {
     let installed = Path::new(&rustc.sysroot).join("lib");
     create(&sysroot.join("lib/rustlib").join(TARGET).join("lib"))?;
     let entries = fs::read_dir(&installed).map_err(|e| Failure::io("list", &installed, &e))?;
-    for entry in entries
-        .flatten()
-        .filter(|entry| entry.file_name() != "rustlib")
-    {
+    for entry in entries.flatten().filter(|entry| entry.file_name() != "rustlib") {
         link(&entry.path(), &sysroot.join("lib").join(entry.file_name()))?;
     }
     let host = Path::new("rustlib").join(&rustc.host);
@@ -176,30 +162,16 @@ fn build(folder: &Path, sysroot: &Path, work: &Path) -> Result {
 /// The linker that the toolchain ships, else LLVM's own.
 fn linker() -> Result<PathBuf> {
     let rustc = Rustc::ask()?;
-    let own = Path::new(&rustc.sysroot)
-        .join("lib/rustlib")
-        .join(&rustc.host)
-        .join("bin/rust-lld");
+    let own = Path::new(&rustc.sysroot).join("lib/rustlib").join(&rustc.host).join("bin/rust-lld");
     if own.is_file() {
         return Ok(own);
     }
-    paths::on_path("wasm-ld").ok_or_else(|| {
-        Failure::new(
-            format!(
-                "no linker for {TARGET}: neither {} nor wasm-ld",
-                own.display()
-            ),
-            "apt-get install lld",
-        )
-    })
+    paths::on_path("wasm-ld")
+        .ok_or_else(|| Failure::new(format!("no linker for {TARGET}: neither {} nor wasm-ld", own.display()), "apt-get install lld"))
 }
 
 fn has_std(libraries: &Path) -> bool {
-    fs::read_dir(libraries).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-    })
+    fs::read_dir(libraries).is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
 /// What the installed compiler says about itself.
@@ -217,44 +189,23 @@ impl Rustc {
             text.lines()
                 .find_map(|line| line.strip_prefix(name))
                 .map(|value| value.trim().to_owned())
-                .ok_or_else(|| {
-                    Failure::new(
-                        format!("`rustc -vV` has no `{name}`"),
-                        "check the Rust installation",
-                    )
-                })
+                .ok_or_else(|| Failure::new(format!("`rustc -vV` has no `{name}`"), "check the Rust installation"))
         };
-        Ok(Self {
-            release: field("release:")?,
-            commit: field("commit-hash:")?,
-            host: field("host:")?,
-            sysroot: print("sysroot", &[])?,
-        })
+        Ok(Self { release: field("release:")?, commit: field("commit-hash:")?, host: field("host:")?, sysroot: print("sysroot", &[])? })
     }
 
     fn private_folder(&self) -> Result<PathBuf> {
-        let cache = paths::cache().ok_or_else(|| {
-            Failure::new(
-                "no place for a cache",
-                "set HOME or XDG_CACHE_HOME to a folder",
-            )
-        })?;
+        let cache = paths::cache().ok_or_else(|| Failure::new("no place for a cache", "set HOME or XDG_CACHE_HOME to a folder"))?;
         Ok(cache.join(format!("wasm-{}", self.release)))
     }
 
     fn stamp(&self) -> String {
-        format!(
-            "{} {} {} layout {LAYOUT}\n",
-            self.release, self.commit, self.sysroot
-        )
+        format!("{} {} {} layout {LAYOUT}\n", self.release, self.commit, self.sysroot)
     }
 }
 
 fn print(what: &str, more: &[&str]) -> Result<String> {
-    let text = Cmd::new("rustc")
-        .args(["--print", what])
-        .args(more)
-        .output()?;
+    let text = Cmd::new("rustc").args(["--print", what]).args(more).output()?;
     Ok(text.trim().to_owned())
 }
 
@@ -274,8 +225,7 @@ fn write(path: &Path, text: &str) -> Result {
 fn executable(path: &Path, text: &str) -> Result {
     use std::os::unix::fs::PermissionsExt;
     write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-        .map_err(|e| Failure::io("make executable", path, &e))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(|e| Failure::io("make executable", path, &e))
 }
 
 #[cfg(unix)]
@@ -295,8 +245,5 @@ fn link(_: &Path, at: &Path) -> Result {
 
 #[cfg(not(unix))]
 fn not_debian(path: &Path) -> Failure {
-    Failure::new(
-        format!("cannot make {}: this is no Debian system", path.display()),
-        format!("rustup target add {TARGET}"),
-    )
+    Failure::new(format!("cannot make {}: this is no Debian system", path.display()), format!("rustup target add {TARGET}"))
 }

@@ -9,45 +9,24 @@ use crate::steps::Done;
 use crate::{paths, wasm};
 
 pub fn fmt() -> Result {
-    Cmd::cargo()
-        .args(["fmt", "--all", "--check"])
-        .way_out("cargo fmt --all")
-        .run()
+    Cmd::cargo().args(["fmt", "--all", "--check"]).way_out("cargo fmt --all").run()
 }
 
 pub fn clippy() -> Result {
-    Cmd::cargo()
-        .args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])
-        .run()
+    Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
 }
 
 pub fn doc() -> Result {
-    Cmd::cargo()
-        .args(["doc", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings")
-        .run()
+    Cmd::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
 }
 
 /// Checks the library with the compiler that `rust-version` promises, where that is installed.
 pub fn msrv() -> Result<Done> {
     let version = env!("CARGO_PKG_RUST_VERSION");
     // A toolchain is looked for, never downloaded.
-    let rustup = || {
-        Cmd::new("rustup")
-            .args(["run", version])
-            .env("RUSTUP_AUTO_INSTALL", "0")
-    };
+    let rustup = || Cmd::new("rustup").args(["run", version]).env("RUSTUP_AUTO_INSTALL", "0");
     if !rustup().args(["rustc", "--version"]).succeeds() {
-        return Ok(Done::NotHere(format!(
-            "`rustup toolchain install {version}` first"
-        )));
+        return Ok(Done::NotHere(format!("`rustup toolchain install {version}` first")));
     }
     rustup()
         .args(["cargo", "check", "--package", "weft-gpu"])
@@ -71,15 +50,7 @@ pub fn package() -> Result {
 /// The example must find speech in its sample recording.
 pub fn vad() -> Result {
     let text = Cmd::cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--release",
-            "--example",
-            "vad",
-            "--",
-            "--json",
-        ])
+        .args(["run", "--quiet", "--release", "--example", "vad", "--", "--json"])
         .way_out("cargo run --release --example vad")
         .output()?;
     let summary = speech(&text)?;
@@ -89,18 +60,13 @@ pub fn vad() -> Result {
 
 fn speech(json: &str) -> Result<String> {
     let wrong = |cause: String| Failure::new(cause, "cargo run --release --example vad -- --json");
-    let value: Value = serde_json::from_str(json)
-        .map_err(|e| wrong(format!("`vad --json` wrote no JSON: {e}")))?;
+    let value: Value = serde_json::from_str(json).map_err(|e| wrong(format!("`vad --json` wrote no JSON: {e}")))?;
     let list = |name: &str| value[name].as_array().map_or(0, Vec::len);
     let (device, backend) = (&value["device"], &value["backend"]);
     match (list("probabilities"), list("segments")) {
         (0, _) | (_, 0) => Err(wrong("no speech was found in the sample recording".into())),
-        _ if !device.is_string() || !backend.is_string() => {
-            Err(wrong("`vad --json` names no device or no backend".into()))
-        }
-        (windows, segments) => Ok(format!(
-            "{segments} segments in {windows} windows on {device} ({backend})"
-        )),
+        _ if !device.is_string() || !backend.is_string() => Err(wrong("`vad --json` names no device or no backend".into())),
+        (windows, segments) => Ok(format!("{segments} segments in {windows} windows on {device} ({backend})")),
     }
 }
 

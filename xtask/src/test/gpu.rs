@@ -19,9 +19,7 @@ pub fn lavapipe(bits: u32, which: Which) -> Result<Done> {
     let Some(driver) = Driver::lavapipe() else {
         return without("lavapipe", "cargo xtask setup vulkan", which);
     };
-    let cmd = driver
-        .only(tests(which))
-        .env("LP_NATIVE_VECTOR_WIDTH", bits.to_string());
+    let cmd = driver.only(tests(which)).env("LP_NATIVE_VECTOR_WIDTH", bits.to_string());
     cmd.run().map(|()| Done::Passed)
 }
 
@@ -46,10 +44,7 @@ fn tests(which: Which) -> Cmd {
 /// On Linux a missing software driver is a failure; elsewhere the system's own adapters are tested.
 fn without(driver: &str, way_out: &str, which: Which) -> Result<Done> {
     if cfg!(target_os = "linux") {
-        return Err(Failure::new(
-            format!("{driver} is not on this machine"),
-            way_out,
-        ));
+        return Err(Failure::new(format!("{driver} is not on this machine"), way_out));
     }
     match which {
         Which::All => tests(which).run().map(|()| Done::Passed),

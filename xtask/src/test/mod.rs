@@ -16,49 +16,19 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    step(
-        "setup",
-        "software Vulkan, Chromium, npm packages, wasm32",
-        || must(setup::all()),
-    ),
+    step("setup", "software Vulkan, Chromium, npm packages, wasm32", || must(setup::all())),
     step("fmt", "rustfmt", || must(checks::fmt())),
-    step(
-        "clippy",
-        "lints, warnings denied",
-        || must(checks::clippy()),
-    ),
+    step("clippy", "lints, warnings denied", || must(checks::clippy())),
     step("doc", "rustdoc, warnings denied", || must(checks::doc())),
     step("msrv", "the oldest supported compiler", checks::msrv),
-    step(
-        "test",
-        "all Rust tests; GPU on lavapipe, subgroup size 8",
-        || gpu::lavapipe(256, gpu::Which::All),
-    ),
-    step("lavapipe-4", "GPU tests, subgroup size 4", || {
-        gpu::lavapipe(128, gpu::Which::Gpu)
-    }),
-    step("lavapipe-16", "GPU tests, subgroup size 16", || {
-        gpu::lavapipe(512, gpu::Which::Gpu)
-    }),
-    step(
-        "swiftshader",
-        "GPU tests on Chromium's SwiftShader",
-        gpu::swiftshader,
-    ),
-    step("tint", "every shader through Chrome's compiler", || {
-        must(tint::run())
-    }),
-    step("npm", "the package, its size, its tarball", || {
-        must(npm::run(&[]))
-    }),
-    step(
-        "package",
-        "the packed package in Node and in Chromium",
-        || must(checks::package()),
-    ),
-    step("demo", "the page in Chromium, with a screenshot", || {
-        must(demo::screenshot(&paths::target().join("demo.png")))
-    }),
+    step("test", "all Rust tests; GPU on lavapipe, subgroup size 8", || gpu::lavapipe(256, gpu::Which::All)),
+    step("lavapipe-4", "GPU tests, subgroup size 4", || gpu::lavapipe(128, gpu::Which::Gpu)),
+    step("lavapipe-16", "GPU tests, subgroup size 16", || gpu::lavapipe(512, gpu::Which::Gpu)),
+    step("swiftshader", "GPU tests on Chromium's SwiftShader", gpu::swiftshader),
+    step("tint", "every shader through Chrome's compiler", || must(tint::run())),
+    step("npm", "the package, its size, its tarball", || must(npm::run(&[]))),
+    step("package", "the packed package in Node and in Chromium", || must(checks::package())),
+    step("demo", "the page in Chromium, with a screenshot", || must(demo::screenshot(&paths::target().join("demo.png")))),
     step("vad", "the example on a recording", || must(checks::vad())),
 ];
 
@@ -99,28 +69,14 @@ pub fn run(args: &[String]) -> ExitCode {
         steps::report(name, failure);
         eprintln!("again:   cargo xtask test {name}");
     }
-    println!(
-        "weft checks: {} passed, {} failed",
-        done.passed(),
-        done.failed()
-    );
-    if failure.is_some() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    println!("weft checks: {} passed, {} failed", done.passed(), done.failed());
+    if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// The named steps in their usual order; all of them if none is named.
 fn chosen(names: &[String]) -> Result<Vec<&'static Step>> {
-    if let Some(word) = names
-        .iter()
-        .find(|n| STEPS.iter().all(|s| s.name != n.as_str()))
-    {
-        return Err(Failure::new(
-            format!("there is no step `{word}`"),
-            "`cargo xtask test --list` names them",
-        ));
+    if let Some(word) = names.iter().find(|n| STEPS.iter().all(|s| s.name != n.as_str())) {
+        return Err(Failure::new(format!("there is no step `{word}`"), "`cargo xtask test --list` names them"));
     }
     let wanted = |step: &&Step| names.is_empty() || names.iter().any(|name| name == step.name);
     Ok(STEPS.iter().filter(wanted).collect())
