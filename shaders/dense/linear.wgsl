@@ -6,6 +6,9 @@ struct Params {
     rows: u32,
     inputs: u32,
     outputs: u32,
+    // Where x and y begin in their windows, in elements.
+    x_first: u32,
+    y_first: u32,
     activation_in: u32,
     activation_out: u32,
     has_bias: u32,
@@ -13,65 +16,98 @@ struct Params {
 
 @group(0) @binding(0)
 var<uniform> params: Params;
+// [rows, inputs]
 @group(0) @binding(1)
 var<storage, read> x: array<f32>;
+// [outputs, inputs]
 @group(0) @binding(2)
 var<storage, read> weight: array<f32>;
+// [outputs]
 @group(0) @binding(3)
 var<storage, read> bias: array<f32>;
+// [rows, outputs]
 @group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
 
-const TILE = 32u;
+// 256 invocations, 16 x 16, own a tile of y: ROWS_EACH x 4 cells each, 16 apart. Whatever the tile,
+// a cell is summed in the order of k, so that the same row has the same bits in any batch.
+// 1 for few rows, else 4. Twin: src/dense/linear.rs.
+override ROWS_EACH: u32 = 4u;
+const SIDE = 16u;
+const COLUMNS = 4u * SIDE;
 const DEPTH = 16u;
-// One column more than the tile: neighbours in k fall into other memory banks.
-var<workgroup> wg_x: array<f32, DEPTH * (TILE + 1u)>;
-var<workgroup> wg_w: array<f32, DEPTH * (TILE + 1u)>;
+// One more than the tile: neighbours in k fall into other memory banks.
+const PITCH = COLUMNS + 1u;
+var<workgroup> wg_x: array<f32, DEPTH * PITCH>;
+var<workgroup> wg_w: array<f32, DEPTH * PITCH>;
 
-// 256 invocations own a 32 x 32 tile of y, 2 x 2 cells each.
-@compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-    let first_row = group.y * TILE;
-    let first_column = group.x * TILE;
-    let column = local % 16u;
-    let row = local / 16u;
-    var sum = vec4f(0.0);
-    for (var k0 = 0u; k0 < params.inputs; k0 += DEPTH) {
-        for (var i = local; i < DEPTH * TILE; i += 256u) {
-            let k = i % DEPTH;
-            let lane = i / DEPTH;
-            let m = first_row + lane;
-            let n = first_column + lane;
-            let in_depth = k0 + k < params.inputs;
-            var xv = 0.0;
-            if (in_depth && m < params.rows) {
-                xv = activate(params.activation_in, x[m * params.inputs + k0 + k]);
-            }
-            var wv = 0.0;
-            if (in_depth && n < params.outputs) {
-                wv = weight[n * params.inputs + k0 + k];
-            }
-            wg_x[k * (TILE + 1u) + lane] = xv;
-            wg_w[k * (TILE + 1u) + lane] = wv;
-        }
-        workgroupBarrier();
-        for (var k = 0u; k < DEPTH; k++) {
-            let at = k * (TILE + 1u);
-            let xs = vec2f(wg_x[at + row], wg_x[at + row + 16u]);
-            let ws = vec2f(wg_w[at + column], wg_w[at + column + 16u]);
-            sum += vec4f(xs.x * ws, xs.y * ws);
-        }
-        workgroupBarrier();
-    }
+fn store(m: u32, first_column: u32, sum: vec4f) {
     for (var i = 0u; i < 4u; i++) {
-        let m = first_row + row + (i / 2u) * 16u;
-        let n = first_column + column + (i % 2u) * 16u;
+        let n = first_column + i * SIDE;
         if (m < params.rows && n < params.outputs) {
             var value = sum[i];
             if (params.has_bias != 0u) {
                 value += bias[n];
             }
-            y[m * params.outputs + n] = activate(params.activation_out, value);
+            y[params.y_first + m * params.outputs + n] = activate(params.activation_out, value);
         }
+    }
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let tile_rows = ROWS_EACH * SIDE;
+    let first_row = (group.y + group.z * groups.y) * tile_rows;
+    let first_column = group.x * COLUMNS;
+    let column = local % SIDE;
+    let row = local / SIDE;
+    var sum0 = vec4f(0.0);
+    var sum1 = vec4f(0.0);
+    var sum2 = vec4f(0.0);
+    var sum3 = vec4f(0.0);
+    for (var k0 = 0u; k0 < params.inputs; k0 += DEPTH) {
+        let k = k0 + local % DEPTH;
+        let at = (local % DEPTH) * PITCH;
+        for (var lane = local / DEPTH; lane < tile_rows; lane += SIDE) {
+            let m = first_row + lane;
+            var value = 0.0;
+            if (k < params.inputs && m < params.rows) {
+                value = activate(params.activation_in, x[params.x_first + m * params.inputs + k]);
+            }
+            wg_x[at + lane] = value;
+        }
+        for (var lane = local / DEPTH; lane < COLUMNS; lane += SIDE) {
+            let n = first_column + lane;
+            var value = 0.0;
+            if (k < params.inputs && n < params.outputs) {
+                value = weight[n * params.inputs + k];
+            }
+            wg_w[at + lane] = value;
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < DEPTH; d++) {
+            let w = d * PITCH + column;
+            let v = d * PITCH + row;
+            let weights = vec4f(wg_w[w], wg_w[w + SIDE], wg_w[w + 2u * SIDE], wg_w[w + 3u * SIDE]);
+            sum0 += wg_x[v] * weights;
+            if (ROWS_EACH > 1u) {
+                sum1 += wg_x[v + SIDE] * weights;
+                sum2 += wg_x[v + 2u * SIDE] * weights;
+                sum3 += wg_x[v + 3u * SIDE] * weights;
+            }
+        }
+        workgroupBarrier();
+    }
+    let m = first_row + row;
+    let n = first_column + column;
+    store(m, n, sum0);
+    if (ROWS_EACH > 1u) {
+        store(m + SIDE, n, sum1);
+        store(m + 2u * SIDE, n, sum2);
+        store(m + 3u * SIDE, n, sum3);
     }
 }

@@ -13,8 +13,8 @@ pub(super) fn linear(call: &mut Call<'_>) {
     let weight: &[f32] = call.read(2);
     let bias: &[f32] = call.read(3);
     let y: &mut [f32] = call.write(4);
-    let used = p.rows as usize * outputs;
-    for_each_chunk(&mut y[..used], outputs, |row, y| {
+    let (x, y) = (&x[p.x_first as usize..], &mut y[p.y_first as usize..]);
+    for_each_chunk(&mut y[..p.rows as usize * outputs], outputs, |row, y| {
         let x: Vec<f32> = x[row * inputs..][..inputs].iter().map(|&v| activate(p.activation_in, v)).collect();
         for (n, y) in y.iter_mut().enumerate() {
             let sum = dot(&x, &weight[n * inputs..][..inputs]);

@@ -2,9 +2,10 @@
 
 use crate::dense::Activation;
 
-/// Logistic function.
+/// Logistic function; as in the shaders, only exp of a negative number is taken.
 pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    let e = (-x.abs()).exp();
+    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
 /// Twin of `activate` in `shaders/shared/activation.wgsl`.

@@ -3,6 +3,7 @@
 //! its shader; how it walks the grid is its own affair. No wgpu here.
 
 mod call;
+mod cell;
 mod dense;
 mod math;
 mod parallel;
@@ -59,6 +60,8 @@ pub(crate) fn allocate(bytes: u64) -> Result<Vec<u32>> {
 fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u32>], slots: &[usize]) {
     let mut call = Call::new(recording, dispatch, buffers, slots);
     match dispatch.shader.kernel {
+        Kernel::CellGruStep => cell::gru_step(&mut call),
+        Kernel::CellLstmStep => cell::lstm_step(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
     }
 }

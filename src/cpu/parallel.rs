@@ -5,6 +5,10 @@
 #[cfg(all(feature = "parallel", not(target_family = "wasm")))]
 pub(crate) fn for_each_chunk<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
     use rayon::prelude::*;
+    // Waking a pool for one piece takes longer than a small piece does.
+    if out.len() <= chunk {
+        return out.chunks_mut(chunk.max(1)).for_each(|piece| f(0, piece));
+    }
     out.par_chunks_mut(chunk.max(1)).enumerate().for_each(|(i, piece)| f(i, piece));
 }
 

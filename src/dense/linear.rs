@@ -2,13 +2,17 @@
 
 use super::Activation;
 use crate::device::Caps;
-use crate::device::recording::{Binding, Recording};
+use crate::device::recording::{Binding, Recording, fold};
 use crate::device::shader::Kernel;
 use crate::error::{Error, Result};
 use bytemuck::{Pod, Zeroable};
 
-/// Side of the output tile of `shaders/dense/linear.wgsl`.
-const TILE: u32 = 32;
+/// Rows and columns of the invocations of `shaders/dense/linear.wgsl`.
+const SIDE: u32 = 16;
+/// Columns of its tile.
+const COLUMNS: u32 = 4 * SIDE;
+/// From this many rows on, an invocation owns four of them.
+const MANY_ROWS: u32 = 64;
 
 /// Twin of `Params` in `shaders/dense/linear.wgsl`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -17,13 +21,15 @@ pub(crate) struct LinearParams {
     pub rows: u32,
     pub inputs: u32,
     pub outputs: u32,
+    pub x_first: u32,
+    pub y_first: u32,
     pub activation_in: u32,
     pub activation_out: u32,
     pub has_bias: u32,
 }
 
 /// Records `y = act_out(act_in(x) · weightᵀ + bias)`: x [rows, inputs], weight [outputs, inputs],
-/// bias [outputs] or none, y [rows, outputs].
+/// bias [outputs] or none, y [rows, outputs]. x and y may begin at any element.
 pub(crate) fn record_linear(
     recording: &mut Recording,
     caps: &Caps,
@@ -32,26 +38,33 @@ pub(crate) fn record_linear(
     [rows, inputs, outputs]: [u32; 3],
     [activation_in, activation_out]: [Activation; 2],
 ) -> Result<()> {
-    let grid = [outputs.div_ceil(TILE), rows.div_ceil(TILE), 1];
-    if let Some(&side) = grid.iter().find(|&&side| side > caps.max_workgroups) {
+    let (rows_each, constants): (u32, &'static [(&'static str, f64)]) =
+        if rows >= MANY_ROWS { (4, &[("ROWS_EACH", 4.0)]) } else { (1, &[("ROWS_EACH", 1.0)]) };
+    let columns = outputs.div_ceil(COLUMNS);
+    if columns > caps.max_workgroups {
         return Err(Error::LimitExceeded {
-            what: "linear layer: workgroups a side",
-            need: u64::from(side),
-            have: u64::from(caps.max_workgroups),
-            help: "run fewer rows a call",
+            what: "linear layer: outputs",
+            need: u64::from(outputs),
+            have: u64::from(caps.max_workgroups) * u64::from(COLUMNS),
+            help: "split the layer",
         });
     }
+    let [y_groups, z_groups, _] = fold(u64::from(rows.div_ceil(rows_each * SIDE)), caps.max_workgroups);
+    let (x, x_first) = x.aligned(caps);
+    let (y, y_first) = y.aligned(caps);
     // A layer without bias binds its weights twice: a binding cannot be left out.
     let set = recording.bind(&[x, weight, bias.unwrap_or(weight), y]);
     let params = LinearParams {
         rows,
         inputs,
         outputs,
+        x_first,
+        y_first,
         activation_in: activation_in as u32,
         activation_out: activation_out as u32,
         has_bias: u32::from(bias.is_some()),
     };
     let work = u64::from(rows) * u64::from(inputs) * u64::from(outputs);
-    recording.dispatch(caps.shader(Kernel::DenseLinear), set, &params, grid, work);
+    recording.dispatch_with(caps.shader(Kernel::DenseLinear), constants, set, &params, [columns, y_groups, z_groups], work);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! that a plan can be printed and tested without a device, and the same plan runs on a GPU
 //! (`device::engine`) or on the CPU twins (`cpu::run`).
 
+use super::Caps;
 use super::shader::Shader;
 use bytemuck::NoUninit;
 use std::fmt;
@@ -43,6 +44,15 @@ pub struct Binding {
     pub offset: u64,
     /// Bytes.
     pub bytes: u64,
+}
+
+impl Binding {
+    /// The smallest window that holds this one and begins where the device allows it, and the number
+    /// of 4-byte elements that come before this one there.
+    pub fn aligned(self, caps: &Caps) -> (Self, u32) {
+        let before = self.offset % caps.storage_alignment;
+        (Self { offset: self.offset - before, bytes: self.bytes + before, ..self }, (before / 4) as u32)
+    }
 }
 
 /// The bindings 1, 2, … of a kernel, in order.

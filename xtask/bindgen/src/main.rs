@@ -16,9 +16,7 @@ fn main() -> ExitCode {
     };
     let mut bindgen = Bindgen::new();
     bindgen.input_path(Path::new(input)).typescript(true);
-    let made = bindgen
-        .web(true)
-        .and_then(|web| web.generate(Path::new(out)));
+    let made = bindgen.web(true).and_then(|web| web.generate(Path::new(out)));
     match made {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
