@@ -53,7 +53,9 @@ impl Cmd {
     }
 
     pub fn without_env(mut self, name: &str) -> Self {
-        self.env.push((name.into(), None));
+        if std::env::var_os(name).is_some() {
+            self.env.push((name.into(), None));
+        }
         self
     }
 
@@ -164,15 +166,19 @@ impl Cmd {
         if status.success() {
             return Ok(());
         }
-        Err(self.failure(format!("{} ended with {status}", self.program)))
+        Err(self.failure(format!("{} ended with {status}", self.name())))
     }
 
     fn not_started(&self, error: &std::io::Error) -> Failure {
-        self.failure(format!("cannot run {}: {error}", self.program))
+        self.failure(format!("cannot run {}: {error}", self.name()))
     }
 
     fn failure(&self, cause: String) -> Failure {
         Failure::new(cause, self.way_out.as_str()).of_command(self.shown())
+    }
+
+    fn name(&self) -> String {
+        crate::paths::program(&self.program)
     }
 
     /// The command as one would type it.
@@ -184,10 +190,10 @@ impl Cmd {
         for (name, value) in &self.env {
             words.push(match value {
                 Some(value) => format!("{name}={}", quoted(value)),
-                None => format!("{name}="),
+                None => format!("env -u {name}"),
             });
         }
-        words.push(quoted(&crate::paths::program(&self.program)));
+        words.push(quoted(&self.name()));
         words.extend(self.args.iter().map(|arg| quoted(arg)));
         words.join(" ")
     }

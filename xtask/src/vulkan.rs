@@ -32,6 +32,11 @@ impl Driver {
 
     /// Makes this the only driver that the command's process can see.
     pub fn only(&self, cmd: Cmd) -> Cmd {
+        let cmd = match std::env::var_os("XDG_RUNTIME_DIR") {
+            Some(_) => cmd,
+            // The drivers complain at each start about a session without this folder, and do not use it.
+            None => cmd.env("XDG_RUNTIME_DIR", std::env::temp_dir()),
+        };
         // The second name is the older one; loaders before 1.3.207 know no other.
         cmd.env("VK_DRIVER_FILES", &self.0).env("VK_ICD_FILENAMES", &self.0).env("WGPU_BACKEND", "vulkan").without_env("WGPU_ADAPTER_NAME")
     }

@@ -5,6 +5,8 @@ mod gpu;
 
 use std::process::ExitCode;
 
+use gpu::Tests;
+
 use crate::failure::{Failure, Result};
 use crate::steps::{self, Done, Steps};
 use crate::{demo, npm, paths, setup, tint};
@@ -21,9 +23,9 @@ const STEPS: &[Step] = &[
     step("clippy", "lints, warnings denied", || must(checks::clippy())),
     step("doc", "rustdoc, warnings denied", || must(checks::doc())),
     step("msrv", "the oldest supported compiler", checks::msrv),
-    step("test", "all Rust tests; GPU on lavapipe, subgroup size 8", || gpu::lavapipe(256, gpu::Which::All)),
-    step("lavapipe-4", "GPU tests, subgroup size 4", || gpu::lavapipe(128, gpu::Which::Gpu)),
-    step("lavapipe-16", "GPU tests, subgroup size 16", || gpu::lavapipe(512, gpu::Which::Gpu)),
+    step("test", "all Rust tests; GPU on lavapipe, subgroup size 8", || gpu::lavapipe(8, Tests::All)),
+    step("lavapipe-4", "GPU tests, subgroup size 4", || gpu::lavapipe(4, Tests::Integration)),
+    step("lavapipe-16", "GPU tests, subgroup size 16", || gpu::lavapipe(16, Tests::Integration)),
     step("swiftshader", "GPU tests on Chromium's SwiftShader", gpu::swiftshader),
     step("tint", "every shader through Chrome's compiler", || must(tint::run())),
     step("npm", "the package, its size, its tarball", || must(npm::run(&[]))),
