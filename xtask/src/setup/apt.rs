@@ -19,12 +19,17 @@ pub fn install(why: &str, packages: &[&str]) -> Result {
             format!("`sudo apt-get install {names}`, or the like on other systems"),
         ));
     }
-    let way_out = format!("see what apt says above; by hand: apt-get update && apt-get install {names}");
-    Cmd::new("apt-get").args(["-qq", "update"]).way_out(way_out.as_str()).run()?;
-    Cmd::new("apt-get")
-        .args(["-qq", "-y", "install", "--no-install-recommends"])
+    // One source of many that does not answer need not matter: the installation says what is missing.
+    if let Err(failure) = apt(&["update"]).run() {
+        println!("{failure}");
+    }
+    apt(&["-y", "install", "--no-install-recommends"])
         .args(packages)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .way_out(way_out)
+        .way_out(format!("see what apt says above; by hand: apt-get update && apt-get install {names}"))
         .run()
+}
+
+fn apt(args: &[&str]) -> Cmd {
+    // Another installation may be under way on a machine that has just started.
+    Cmd::new("apt-get").args(["-qq", "-o", "DPkg::Lock::Timeout=300"]).args(args).env("DEBIAN_FRONTEND", "noninteractive")
 }
