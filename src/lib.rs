@@ -4,6 +4,7 @@ mod cpu;
 pub mod dense;
 pub mod device;
 mod error;
+pub mod lattice;
 pub mod recurrent;
 mod tensor;
 mod weights;

@@ -5,6 +5,7 @@
 mod call;
 mod cell;
 mod dense;
+mod lattice;
 mod math;
 mod parallel;
 
@@ -63,5 +64,8 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellGruStep => cell::gru_step(&mut call),
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
+        Kernel::LatticeGradient => lattice::gradient(&mut call),
+        Kernel::LatticeRow => lattice::row(&mut call),
+        Kernel::LatticeSweep => lattice::sweep(&mut call),
     }
 }

@@ -1,0 +1,6 @@
+// Status words of the utterances. Twin: src/lattice/status.rs::Status.
+const STATUS_OK = 0u;
+const STATUS_EMPTY = 1u;
+const STATUS_INFEASIBLE = 2u;
+// All bits of the others: it wins an atomicOr.
+const STATUS_NON_FINITE = 3u;

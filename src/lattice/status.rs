@@ -1,0 +1,23 @@
+/// What became of one utterance of a batch. A bad one never touches its neighbours.
+///
+/// Twin: `shaders/shared/lattice_status.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Status {
+    /// Cost and gradient are good.
+    Ok = 0,
+    /// No frames: nothing can be emitted. The cost is +inf, the gradient zero.
+    Empty = 1,
+    /// No path has a probability above zero (masked symbols are on every one). The cost is +inf, the
+    /// gradient zero. Log-probabilities below -5e29 count as zero probability.
+    Infeasible = 2,
+    /// NaN or +inf among the logits of the utterance. The cost is NaN, the gradient zero.
+    NonFinite = 3,
+}
+
+impl Status {
+    /// From a status word of the kernels; `None` if no kernel writes it.
+    pub(super) fn from_word(word: u32) -> Option<Self> {
+        [Self::Ok, Self::Empty, Self::Infeasible, Self::NonFinite].into_iter().find(|&s| s as u32 == word)
+    }
+}
