@@ -143,11 +143,7 @@ struct Walk {
 
 impl Walk {
     fn cell(&self, k: usize, j: usize) -> usize {
-        if self.backward {
-            (self.frames + self.labels - 1 - k) * self.positions + self.labels - j
-        } else {
-            k * self.positions + j
-        }
+        if self.backward { (self.frames + self.labels - 1 - k) * self.positions + self.labels - j } else { k * self.positions + j }
     }
 
     fn run(&self, blank: &[f32], label: &[f32], lattice: &mut [f32]) {

@@ -205,12 +205,7 @@ impl<'a> Planner<'a> {
             "use a smaller vocabulary, or Context::cpu()",
         )?;
         let planes_bytes = sides.cells().saturating_mul(4 * ARC_PLANES);
-        within(
-            "lattice of one utterance: bytes",
-            planes_bytes,
-            whole,
-            "cut the utterance into shorter ones, or use Context::cpu()",
-        )?;
+        within("lattice of one utterance: bytes", planes_bytes, whole, "cut the utterance into shorter ones, or use Context::cpu()")?;
         let chunk = (whole / planes_bytes.max(1)).min(utterances).max(1) as u32;
 
         let mut recording = Recording::new();
@@ -310,7 +305,12 @@ impl<'a> Planner<'a> {
             let rows = (limit.saturating_sub(shift) / row_bytes).min(end - row);
             // Only a vocabulary that barely fits, at an offset that the alignment moves.
             within("logits: bytes of one row and its alignment", shift + row_bytes, limit, "use a smaller vocabulary, or Context::cpu()")?;
-            windows.push(Window { rows: row..row + rows, offset: begin - shift, bytes: shift + rows * row_bytes, shift: (shift / 4) as u32 });
+            windows.push(Window {
+                rows: row..row + rows,
+                offset: begin - shift,
+                bytes: shift + rows * row_bytes,
+                shift: (shift / 4) as u32,
+            });
             row += rows;
         }
         Ok(windows)
@@ -378,9 +378,8 @@ mod tests {
                 assert!(binding.offset + binding.bytes <= info.bytes && info.bytes <= caps.max_buffer_bytes);
             }
             if dispatch.shader.kernel != Kernel::LatticeSweep {
-                let params: RowParams = bytemuck::pod_read_unaligned(
-                    &plan.recording.uniforms[dispatch.params as usize..][..size_of::<RowParams>()],
-                );
+                let params: RowParams =
+                    bytemuck::pod_read_unaligned(&plan.recording.uniforms[dispatch.params as usize..][..size_of::<RowParams>()]);
                 *covered.entry(dispatch.shader.name).or_default() += u64::from(params.rows);
             }
         }
@@ -437,7 +436,7 @@ mod tests {
             Err(Error::LimitExceeded { what, need, have, .. }) => (what, need, have),
             other => panic!("{:?}", other.map(|p| p.to_string())),
         };
-        assert_eq!(need([1, 6000, 3000, 2]).0, "logits: bytes of the tensor");
+        assert_eq!(need([64, 1500, 301, 50]).0, "logits: bytes of the tensor");
         let (what, bytes, have) = need([1, 4000, 2000, 2]);
         assert_eq!((what, bytes, have), ("lattice of one utterance: bytes", 12 * 5999 * 2000, 128 << 20));
         assert_eq!(need([1, 1, 1, (32 << 20) + 1]).0, "logits: bytes of one row");

@@ -1,0 +1,54 @@
+//! Small binding limits stand for large batches: windows of rows, chunks of utterances.
+
+use crate::common::{contexts, contexts_with};
+use crate::{Batch, bits};
+use weft::lattice::{Blank, LossShape, TransducerLoss};
+use weft::{Caps, Error};
+
+const BINDING: u64 = 64 << 10;
+
+/// The plan of a batch, under a binding limit.
+fn cut(batch: &Batch, limit: u64) -> [usize; 2] {
+    let [utterances, frames, positions, vocab] = batch.shape;
+    let shape = LossShape { utterances, frames, positions, vocab };
+    let loss = TransducerLoss::rnnt(Blank(batch.blank)).gradients(true).build(&weft::Context::cpu()).unwrap();
+    let plan = loss.plan(shape, &Caps { max_binding_bytes: limit, ..Caps::portable() }).unwrap();
+    [plan.windows(), plan.chunk()]
+}
+
+/// Windows that begin within an aligned block, windows that end within an utterance, and chunks.
+#[test]
+fn cutting_changes_no_bit() {
+    let wide = Batch::random(31, [6, 20, 9, 37], 3).with_lengths(&[20, 13, 1, 0, 20, 6], &[8, 8, 2, 5, 0, 1]);
+    let tall = Batch::random(32, [5, 40, 33, 5], 0).with_lengths(&[40, 3, 40, 17, 1], &[32, 32, 1, 20, 0]);
+    let rows = Batch::random(33, [2, 3, 2, 9001], 9000);
+    assert_eq!([&wide, &tall, &rows].map(|b| cut(b, BINDING)), [[3, 6], [3, 2], [12, 2]]);
+    let (whole, limited) = (contexts(), contexts_with(|options| options.with_max_binding_bytes(BINDING)));
+    for ((name, whole), (_, limited)) in whole.iter().zip(&limited).skip(1) {
+        assert!(limited.caps().max_binding_bytes == BINDING);
+        for batch in [&wide, &tall, &rows] {
+            let (a, b) = (batch.run(whole), batch.run(limited));
+            assert_eq!(a.status, b.status, "{name}");
+            assert_eq!(bits(&a.costs), bits(&b.costs), "{name}");
+            assert_eq!(bits(&a.gradients), bits(&b.gradients), "{name}");
+        }
+    }
+    for batch in [&wide, &tall, &rows] {
+        batch.check("cut", &limited);
+    }
+}
+
+/// One utterance that is too long for the device: the error has the numbers, the context stays usable.
+#[test]
+fn one_utterance_beyond_the_limit() {
+    let long = Batch::random(34, [1, 100, 60, 2], 0);
+    for (name, context) in contexts_with(|options| options.with_max_binding_bytes(BINDING)).iter().skip(1) {
+        match long.try_run(context, true) {
+            Err(Error::LimitExceeded { what, need, have, .. }) => {
+                assert_eq!((what, need, have), ("lattice of one utterance: bytes", 12 * 159 * 60, BINDING), "{name}");
+            }
+            other => panic!("{name}: {:?}", other.map(|o| o.costs)),
+        }
+        Batch::random(35, [2, 4, 3, 5], 0).check("after the error", &[(name.clone(), context.clone())]);
+    }
+}
