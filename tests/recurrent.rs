@@ -117,7 +117,6 @@ impl Case {
     /// The same in f64, by plain loops, one sequence after the other.
     fn oracle<C: TestCell>(&self) -> (Vec<f64>, Vec<f64>) {
         let (inputs, hidden, plane) = (self.inputs, self.hidden, self.batch * self.hidden);
-        let rows = C::GATES * hidden;
         let bias =
             |side: usize, row: usize| self.bias.as_ref().map_or(0.0, |(ih, hh)| f64::from(if side == 0 { ih[row] } else { hh[row] }));
         let mut y = vec![0.0; self.frames * plane];

@@ -95,6 +95,17 @@ impl Caps {
         SHADERS.iter().filter(fits).max_by_key(|s| s.subgroups).expect("every kernel has a plain variant")
     }
 
+    /// Largest window of a buffer whose elements a kernel can number by u32, bytes.
+    pub fn max_window_bytes(&self) -> u64 {
+        self.max_binding_bytes.min(self.max_buffer_bytes).min(1 << 32) & !3
+    }
+
+    /// Largest window of a buffer that may begin anywhere, bytes: the device lets it begin a little
+    /// earlier only, at a multiple of [`storage_alignment`](Self::storage_alignment).
+    pub fn max_shifted_window_bytes(&self) -> u64 {
+        self.max_window_bytes().saturating_sub(self.storage_alignment)
+    }
+
     /// True if a time taken here says nothing about GPUs.
     pub fn is_software(&self) -> bool {
         matches!(self.kind, DeviceKind::Software | DeviceKind::Cpu)

@@ -13,8 +13,6 @@ use bytemuck::{Pod, Zeroable};
 const PROJECTION_BYTES: u64 = 256 << 20;
 /// Hidden units a workgroup of `shaders/shared/stepped_tier.wgsl`.
 const UNITS: u64 = 8;
-/// The shader's offsets are u32 element numbers: no window may be larger.
-const MAX_WINDOW_BYTES: u64 = 1 << 32;
 
 /// Twin of `Params` in `shaders/shared/stepped_tier.wgsl`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -54,7 +52,7 @@ impl StepProblem {
 pub(super) fn check_weights(caps: &Caps, kind: CellKind, inputs: usize, hidden: usize) -> Result<()> {
     let bytes = |columns: usize| kind.gates as u64 * hidden as u64 * columns as u64 * 4;
     for (what, need) in [("weight_ih, bytes", bytes(inputs)), ("weight_hh, bytes", bytes(hidden))] {
-        let have = window_limit(caps);
+        let have = caps.max_window_bytes();
         if need > have {
             return Err(Error::LimitExceeded { what, need, have, help: "use a smaller hidden_size or input_size" });
         }
@@ -62,15 +60,10 @@ pub(super) fn check_weights(caps: &Caps, kind: CellKind, inputs: usize, hidden: 
     Ok(())
 }
 
-fn window_limit(caps: &Caps) -> u64 {
-    caps.max_binding_bytes.min(caps.max_buffer_bytes).min(MAX_WINDOW_BYTES) & !3
-}
-
 /// Frames of one stretch of time: at least one, or an error.
 fn stretch(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result<u64> {
-    let limit = window_limit(caps);
-    // Windows of x and y begin where the device allows, which may be a little earlier.
-    let shifted = limit.saturating_sub(caps.storage_alignment);
+    let limit = caps.max_window_bytes();
+    let shifted = caps.max_shifted_window_bytes();
     let [x, projection, y] = problem.frame_bytes(kind);
     let mut frames = problem.frames.min((PROJECTION_BYTES / projection.max(1)).max(1));
     for (what, need, have) in [

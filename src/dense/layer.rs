@@ -1,0 +1,146 @@
+//! A linear layer, on a device.
+
+use super::{Activation, record_linear};
+use crate::device::Context;
+use crate::device::recording::{Binding, Recording};
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Tensor};
+use crate::weights::Weights;
+
+/// `y = activation_out(activation_in(x) · weightᵀ + bias)`, as PyTorch's `Linear` with a pointwise
+/// function before and after. Clones share the weights.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    context: Context,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    activations: [Activation; 2],
+}
+
+impl Linear {
+    /// Uploads weight [outputs, inputs], row-major, and bias [outputs] or none.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a side is 0, [`Error::Shape`] if a slice does not have its size,
+    /// [`Error::LimitExceeded`] if the device cannot hold the weights in one window of a buffer.
+    pub fn new(context: &Context, [outputs, inputs]: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Result<Self> {
+        for (argument, side) in [("outputs", outputs), ("inputs", inputs)] {
+            if side == 0 {
+                return Err(Error::Value { argument, value: "0".to_owned(), help: "a layer needs at least 1" });
+            }
+        }
+        if weight.len() != outputs.saturating_mul(inputs) {
+            return Err(Error::Shape {
+                argument: "weight",
+                expected: format!("[{outputs}, {inputs}] (outputs, inputs)"),
+                got: format!("{} elements", weight.len()),
+            });
+        }
+        if let Some(bias) = bias.filter(|bias| bias.len() != outputs) {
+            return Err(Error::Shape { argument: "bias", expected: format!("[{outputs}]"), got: format!("{} elements", bias.len()) });
+        }
+        let (need, have) = (4 * weight.len() as u64, context.caps().max_window_bytes());
+        if need > have {
+            return Err(Error::LimitExceeded { what: "weight, bytes", need, have, help: "split the layer" });
+        }
+        Ok(Self {
+            context: context.clone(),
+            weight: Tensor::from_slice(context, &[outputs, inputs], weight)?,
+            bias: bias.map(|bias| Tensor::from_slice(context, &[outputs], bias)).transpose()?,
+            activations: [Activation::Identity; 2],
+        })
+    }
+
+    /// Takes `PREFIX.weight` and, if it is there, `PREFIX.bias` from a file.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the weight is missing or a shape does not fit; as [`new`](Self::new).
+    pub fn load(context: &Context, weights: &Weights, prefix: &str) -> Result<Self> {
+        let [weight, bias] = [format!("{prefix}.weight"), format!("{prefix}.bias")];
+        let data = weights.get(&weight)?;
+        let shape = match weights.shape(&weight) {
+            Some(&[outputs, inputs]) if outputs > 0 && inputs > 0 => [outputs, inputs],
+            other => {
+                let problem = format!("has shape {:?}, expected [outputs, inputs], each at least 1", other.unwrap_or_default());
+                return Err(weights.fault(&weight, problem));
+            }
+        };
+        let bias = weights.shape(&bias).is_some().then(|| weights.get_shaped(&bias, &shape[..1])).transpose()?;
+        Self::new(context, shape, &data, bias.as_deref())
+    }
+
+    /// Applies a function to every input and one to every output.
+    pub fn with_activations(mut self, input: Activation, output: Activation) -> Self {
+        self.activations = [input, output];
+        self
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.weight.shape()[1]
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.weight.shape()[0]
+    }
+
+    /// x [..., inputs] to y [..., outputs]. The same row gives the same bits in any batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if x has other inputs, [`Error::Value`] if it does not hold f32,
+    /// [`Error::OtherContext`], [`Error::LimitExceeded`], [`Error::OutOfMemory`],
+    /// [`Error::DeviceLost`].
+    pub async fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.dtype() != DType::F32 {
+            return Err(Error::Value { argument: "x", value: format!("{:?}", x.dtype()), help: "give a tensor of f32" });
+        }
+        let mut shape = match x.shape() {
+            [rest @ .., inputs] if *inputs == self.inputs() => rest.to_vec(),
+            other => {
+                return Err(Error::Shape { argument: "x", expected: format!("[..., {}]", self.inputs()), got: format!("{other:?}") });
+            }
+        };
+        let rows: usize = shape.iter().product();
+        shape.push(self.outputs());
+        let y = Tensor::empty(&self.context, &shape, DType::F32)?;
+        if rows > 0 {
+            let recording = self.plan(rows as u64)?;
+            let bound = [Some(x), Some(&self.weight), self.bias.as_ref(), Some(&y)];
+            self.context.run(&recording, &bound.into_iter().flatten().collect::<Vec<_>>()).await?;
+        }
+        Ok(y)
+    }
+
+    /// [`forward`](Self::forward), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn forward_blocking(&self, x: &Tensor) -> Result<Tensor> {
+        pollster::block_on(self.forward(x))
+    }
+
+    /// The plan for so many rows, cut where a window of x or y would exceed the device's limit.
+    fn plan(&self, rows: u64) -> Result<Recording> {
+        let caps = self.context.caps();
+        let (inputs, outputs) = (self.inputs() as u64, self.outputs() as u64);
+        let mut recording = Recording::new();
+        let x = recording.bound("x", rows * inputs * 4);
+        let weight = recording.bound("weight", self.weight.bytes());
+        let bias = self.bias.as_ref().map(|bias| recording.bound("bias", bias.bytes()));
+        let y = recording.bound("y", rows * outputs * 4);
+        let (weight, bias) = (recording.whole(weight), bias.map(|bias| recording.whole(bias)));
+        let (need, have) = (inputs.max(outputs) * 4, caps.max_shifted_window_bytes());
+        if need > have {
+            return Err(Error::LimitExceeded { what: "one row, bytes", need, have, help: "split the layer" });
+        }
+        let most = have / need;
+        let mut first = 0;
+        while first < rows {
+            let count = most.min(rows - first);
+            let window = |buffer, width: u64| Binding { buffer, offset: first * width * 4, bytes: count * width * 4 };
+            let shape = [count as u32, inputs as u32, outputs as u32];
+            record_linear(&mut recording, caps, [window(x, inputs), weight, window(y, outputs)], bias, shape, self.activations)?;
+            first += count;
+        }
+        Ok(recording)
+    }
+}
