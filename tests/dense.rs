@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Lcg, assert_close, contexts, contexts_with};
+use common::{Lcg, assert_close, contexts_with, shared_contexts};
 use weft::dense::{Activation, Linear};
 use weft::{Context, DType, Error, Tensor};
 
@@ -78,7 +78,7 @@ fn odd_shapes() {
         [130, 300, 1],
         [200, 1, 3],
     ];
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         for (index, shape) in shapes.into_iter().enumerate() {
             Case::random(shape).check(&name, &context, index % 2 == 0, [Activation::Identity; 2]);
             Case::random(shape).check(&name, &context, index % 2 == 1, [Activation::Identity; 2]);
@@ -88,7 +88,7 @@ fn odd_shapes() {
 
 #[test]
 fn activations_on_either_side() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         for before in ALL {
             for after in ALL {
                 Case::random([3, 20, 70]).check(&name, &context, true, [before, after]);
@@ -110,7 +110,7 @@ fn activations_on_either_side() {
 
 #[test]
 fn a_row_is_the_same_in_any_batch() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let case = Case::random([100, 37, 70]);
         let many = case.run(&context, true, [Activation::Identity, Activation::Tanh]);
         let single = Case { x: case.x[99 * 37..].to_vec(), rows: 1, ..Case::random([100, 37, 70]) };
@@ -121,7 +121,7 @@ fn a_row_is_the_same_in_any_batch() {
 
 #[test]
 fn a_nan_stays_in_its_row() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let mut case = Case::random([70, 19, 66]);
         let clean = case.run(&context, true, [Activation::Identity; 2]);
         case.x[33 * 19 + 5] = f32::NAN;
@@ -136,7 +136,7 @@ fn a_nan_stays_in_its_row() {
 #[test]
 fn windows_do_not_change_the_result() {
     let limit = 6_000;
-    let whole = contexts();
+    let whole = shared_contexts();
     let cut = contexts_with(|options| options.with_max_binding_bytes(limit));
     for ((name, whole), (_, cut)) in whole.iter().zip(&cut) {
         for shape in [[300, 7, 33], [150, 45, 9]] {
@@ -149,7 +149,7 @@ fn windows_do_not_change_the_result() {
 
 #[test]
 fn any_leading_sides_and_no_rows() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let layer = Linear::new(&context, [2, 3], &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0], Some(&[0.5, 0.0])).unwrap();
         assert_eq!((layer.inputs(), layer.outputs()), (3, 2));
         let x = Tensor::from_slice(&context, &[3], &[1.0, 2.0, 3.0]).unwrap();
@@ -164,7 +164,7 @@ fn any_leading_sides_and_no_rows() {
 
 #[test]
 fn bad_input_is_named() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let refused = |shape, weight: &[f32], bias: Option<&[f32]>| Linear::new(&context, shape, weight, bias).unwrap_err();
         let error = refused([2, 3], &[0.0; 5], None);
         assert!(matches!(error, Error::Shape { argument: "weight", .. }) && error.to_string().contains("[2, 3]"), "{name}: {error}");

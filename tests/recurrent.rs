@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{Lcg, assert_close, contexts, contexts_with};
+use common::{Lcg, assert_close, contexts_with, shared_contexts};
+use std::sync::OnceLock;
 use weft::recurrent::{Cell, CellWeights, Gru, GruCell, GruState, Layer, LstmCell, LstmState, State};
 use weft::{Context, DType, Error, Tensor};
 
@@ -164,6 +165,15 @@ impl Case {
     }
 }
 
+/// Bytes that a kernel sees at once on the contexts of `small_windows`.
+const SMALL_WINDOW: u64 = 18_000;
+
+/// The shared contexts, with little to be seen of a buffer at once.
+fn small_windows() -> Vec<(String, Context)> {
+    static SHARED: OnceLock<Vec<(String, Context)>> = OnceLock::new();
+    SHARED.get_or_init(|| contexts_with(|options| options.with_max_binding_bytes(SMALL_WINDOW))).clone()
+}
+
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
@@ -217,7 +227,7 @@ mod generic {
             (1, 70, 5, 7),
             (3, 17, 128, 3),
         ];
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             for (index, &(frames, batch, inputs, hidden)) in cases.iter().enumerate() {
                 let mut case = Case::random::<C>(frames, batch, inputs, hidden);
                 case.check::<C>(&name, &context);
@@ -230,7 +240,7 @@ mod generic {
     }
 
     pub fn ragged_batches_and_nan_padding<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             for lengths in [vec![7, 0, 3, 1, 6], vec![0, 0, 0, 0, 0], vec![7, 7, 7, 7, 7], vec![2, 7, 0, 0, 5]] {
                 let mut case = Case::random::<C>(7, 5, 3, 33).with_lengths(&lengths).with_state::<C>();
                 let plain = case.run::<C>(&context);
@@ -252,7 +262,7 @@ mod generic {
     }
 
     pub fn streaming_is_the_same_as_all_at_once<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             for (batch, hidden) in [(1, 33), (3, 16)] {
                 let case = Case::random::<C>(7, batch, 5, hidden).with_state::<C>();
                 let (whole_y, whole_state) = case.run::<C>(&context);
@@ -277,11 +287,10 @@ mod generic {
     }
 
     pub fn long_input_in_stretches_is_the_same<C: TestCell>() {
-        // Weights of 17,424 B just fit. 11 or fewer frames a stretch, whose windows begin anywhere
+        // The weights of 33 units just fit. 11 or fewer frames a stretch, whose windows begin anywhere
         // between the multiples of the alignment.
-        let limit = 18_000;
-        let whole = contexts();
-        let cut = contexts_with(|options| options.with_max_binding_bytes(limit));
+        let whole = shared_contexts();
+        let cut = small_windows();
         for ((name, whole), (_, cut)) in whole.iter().zip(&cut) {
             for (batch, inputs) in [(3, 5), (1, 33), (9, 1)] {
                 let case = Case::random::<C>(40, batch, inputs, 33).with_lengths(&[40, 9, 25, 0, 1, 2, 39, 40, 12][..batch]);
@@ -290,7 +299,7 @@ mod generic {
                 assert_eq!(bits(&y), bits(&cut_y), "{name}: y");
                 assert_eq!(bits(&state), bits(&cut_state), "{name}: state");
             }
-            if cut.caps().max_binding_bytes == limit {
+            if cut.caps().max_binding_bytes == SMALL_WINDOW {
                 let printed = Case::random::<C>(40, 9, 1, 33).layer::<C>(cut).plan(40, 9).unwrap().to_string();
                 let stretches = printed.lines().filter(|line| line.contains("dense_linear")).count();
                 assert!(stretches > 2, "{name}: {printed}");
@@ -299,7 +308,7 @@ mod generic {
     }
 
     pub fn a_batch_is_the_same_as_its_sequences<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             let case = Case::random::<C>(5, 10, 17, 33).with_lengths(&[5, 4, 3, 0, 5, 1, 2, 5, 5, 4]).with_state::<C>();
             let (y, state) = case.run::<C>(&context);
             for n in 0..case.batch {
@@ -321,7 +330,7 @@ mod generic {
     }
 
     pub fn twice_the_same_bits<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             let case = Case::random::<C>(9, 6, 20, 70).with_lengths(&[9, 1, 5, 0, 8, 9]);
             let (first, second) = (case.run::<C>(&context), case.run::<C>(&context));
             assert_eq!(bits(&first.0), bits(&second.0), "{name}");
@@ -330,7 +339,7 @@ mod generic {
     }
 
     pub fn saturated_gates_stay_finite<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             for value in [100.0, -100.0, 1e4, -1e4] {
                 let mut case = Case::random::<C>(5, 2, 3, 9);
                 case.weight_ih.fill(value / 3.0);
@@ -347,7 +356,7 @@ mod generic {
     }
 
     pub fn nothing_to_do<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             let (y, state) = Case::random::<C>(0, 3, 2, 5).with_state::<C>().run::<C>(&context);
             assert!(y.is_empty(), "{name}");
             assert_eq!(state, Case::random::<C>(0, 3, 2, 5).with_state::<C>().state.unwrap(), "{name}: no frames, same state");
@@ -361,7 +370,7 @@ mod generic {
     }
 
     pub fn bad_input_is_named<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             let case = Case::random::<C>(4, 2, 3, 5);
             let weights = CellWeights {
                 input_size: 3,
@@ -416,13 +425,13 @@ mod generic {
             let error = State::<C>::of(Tensor::zeros(&context, &[C::STATES, 2, 5], DType::U32).unwrap()).unwrap_err();
             assert!(matches!(error, Error::Value { argument: "state", .. }), "{name}: {error}");
         }
-        for (name, context) in contexts_with(|options| options.with_max_binding_bytes(18_000)).into_iter().skip(1) {
+        for (name, context) in small_windows().into_iter().skip(1) {
             // 60 sequences: one frame of their projections is 60 * G * 33 * 4 B.
             let layer = Case::random::<C>(1, 1, 5, 33).layer::<C>(&context);
             let x = Tensor::zeros(&context, &[2, 60, 5], DType::F32).unwrap();
             let error = layer.forward_blocking(&x, None, None).unwrap_err();
             let need = 60 * C::GATES as u64 * 33 * 4;
-            assert!(matches!(error, Error::LimitExceeded { need: n, have: 18_000, .. } if n == need), "{name}: {error}");
+            assert!(matches!(error, Error::LimitExceeded { need: n, have: SMALL_WINDOW, .. } if n == need), "{name}: {error}");
             let wide = Case::random::<C>(1, 1, 5, 40);
             let weights =
                 CellWeights { input_size: 5, hidden_size: 40, weight_ih: &wide.weight_ih, weight_hh: &wide.weight_hh, bias: None };
@@ -432,7 +441,7 @@ mod generic {
     }
 
     pub fn a_given_state_is_not_changed<C: TestCell>() {
-        for (name, context) in contexts() {
+        for (name, context) in shared_contexts() {
             for frames in [1, 2, 5] {
                 let case = Case::random::<C>(frames, 2, 3, 5);
                 let layer = case.layer::<C>(&context);
@@ -501,7 +510,7 @@ fn lstm_gives_known_values() {
     ];
     let h = [0.354424685, -0.058306001, -0.139437795, -0.247220606, -0.0729772, -0.026848299];
     let c = [0.513382614, -0.145466298, -0.263409913, -0.322851986, -0.657132626, -0.0361057];
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let (got, state) = wave_case::<LstmCell>().run::<LstmCell>(&context);
         // The known values are rounded to 7 places.
         assert_close(&format!("{name}: y"), &got, &y, 1e-6, 0.0);
@@ -534,7 +543,7 @@ fn gru_gives_known_values() {
         0.0,
     ];
     let h = [0.34653759, 0.0142819, -0.397688389, 0.563699603, -0.041549399, -0.486213595];
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let (got, state) = wave_case::<GruCell>().run::<GruCell>(&context);
         assert_close(&format!("{name}: y"), &got, &y, 1e-6, 0.0);
         assert_close(&format!("{name}: h"), &state, &h, 1e-6, 0.0);
@@ -543,7 +552,7 @@ fn gru_gives_known_values() {
 
 #[test]
 fn gates_by_hand() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         // Biases alone, one gate opened at a time: c = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c).
         let mut case = Case::random::<LstmCell>(1, 1, 1, 1);
         case.weight_ih.fill(0.0);
@@ -568,7 +577,7 @@ fn gates_by_hand() {
 
 #[test]
 fn states_read_back_by_name() {
-    for (name, context) in contexts() {
+    for (name, context) in shared_contexts() {
         let case = wave_case::<LstmCell>();
         let tensor = Tensor::from_slice(&context, &[2, 2, 3], case.state.as_ref().unwrap()).unwrap();
         let state = LstmState::of(tensor).unwrap();

@@ -2,12 +2,20 @@
 #![allow(dead_code, reason = "each test crate uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::sync::OnceLock;
 use weft::{Context, ContextOptions, Variant};
 
 /// The CPU twin, and the adapter of this machine in each of its variants. `WEFT_TEST_NO_GPU=1` is for
 /// machines that have none; otherwise a missing adapter fails the test.
 pub fn contexts() -> Vec<(String, Context)> {
     contexts_with(|options| options)
+}
+
+/// [`contexts`], made once a process: drivers that compile slowly (SwiftShader) compile each kernel once,
+/// and tests on several threads share the devices.
+pub fn shared_contexts() -> Vec<(String, Context)> {
+    static SHARED: OnceLock<Vec<(String, Context)>> = OnceLock::new();
+    SHARED.get_or_init(contexts).clone()
 }
 
 /// [`contexts`], with changed options for those on an adapter.
