@@ -6,6 +6,7 @@ pub mod device;
 mod error;
 pub mod lattice;
 pub mod recurrent;
+pub mod speech;
 mod tensor;
 mod weights;
 

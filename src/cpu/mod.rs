@@ -2,8 +2,10 @@
 //! tested against. A twin takes the same params and the same buffers, in the same binding order, as
 //! its shader; how it walks the grid is its own affair. No wgpu here.
 
+mod audio;
 mod call;
 mod cell;
+mod conv;
 mod dense;
 mod lattice;
 mod math;
@@ -61,8 +63,11 @@ pub(crate) fn allocate(bytes: u64) -> Result<Vec<u32>> {
 fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u32>], slots: &[usize]) {
     let mut call = Call::new(recording, dispatch, buffers, slots);
     match dispatch.shader.kernel {
+        Kernel::AudioFrame => audio::frame(&mut call),
+        Kernel::AudioMagnitude => audio::magnitude(&mut call),
         Kernel::CellGruStep => cell::gru_step(&mut call),
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
+        Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
         Kernel::LatticeGradient => lattice::gradient(&mut call),
         Kernel::LatticeRow => lattice::row(&mut call),

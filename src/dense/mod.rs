@@ -1,9 +1,14 @@
 //! Dense layers: what stands before and after the serial loops.
 
 mod activation;
+mod conv1d;
 mod layer;
 mod linear;
 
 pub use activation::Activation;
+#[cfg(not(target_family = "wasm"))]
+pub use conv1d::conv1d_blocking;
+pub use conv1d::{Conv1dOptions, conv1d};
+pub(crate) use conv1d::{Conv1dParams, Layer as ConvLayer};
 pub use layer::Linear;
 pub(crate) use linear::{LinearParams, record_linear};

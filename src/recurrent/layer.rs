@@ -2,9 +2,10 @@
 
 use super::cell::Cell;
 use super::state::State;
-use super::step_plan::{StepProblem, check_weights, plan};
+use super::step_plan::{StepBuffers, StepProblem, check_weights, plan, record};
 use super::weights::{CellWeights, LoadedWeights};
 use crate::device::Context;
+use crate::device::recording::{BufferId, Recording};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
 use crate::weights::Weights;
@@ -151,6 +152,33 @@ impl<C: Cell> Layer<C> {
     /// [`Error::LimitExceeded`], as [`forward`](Self::forward).
     pub fn plan(&self, frames: usize, batch: usize) -> Result<impl fmt::Display + use<C>> {
         plan(self.context.caps(), C::KIND, &self.problem(frames, batch, false, true))
+    }
+
+    /// Adds the layer, with a carried state and sequences of full length, to a larger plan. `buffers` are
+    /// x [T, N, I], the state [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and
+    /// N are at least 1. The weights are declared here and appended to `bound`.
+    pub(crate) fn record<'a>(
+        &'a self,
+        recording: &mut Recording,
+        bound: &mut Vec<&'a Tensor>,
+        [frames, batch]: [usize; 2],
+        [x, state, new_state, y]: [BufferId; 4],
+    ) -> Result<()> {
+        let mut declare = |label, tensor: &'a Tensor| {
+            bound.push(tensor);
+            recording.bound(label, tensor.bytes())
+        };
+        let buffers = StepBuffers {
+            x,
+            weight_ih: declare("weight_ih", &self.weight_ih),
+            weight_hh: declare("weight_hh", &self.weight_hh),
+            bias: self.bias.as_ref().map(|[ih, hh]| [declare("bias_ih", ih), declare("bias_hh", hh)]),
+            lengths: None,
+            state: Some(state),
+            new_state,
+            y,
+        };
+        record(recording, self.context.caps(), C::KIND, &self.problem(frames, batch, false, true), &buffers)
     }
 
     fn problem(&self, frames: usize, batch: usize, lengths: bool, state: bool) -> StepProblem {

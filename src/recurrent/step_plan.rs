@@ -88,11 +88,56 @@ fn batch_tile(batch: u64) -> (u64, &'static [(&'static str, f64)]) {
     }
 }
 
+/// Buffers of one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StepBuffers {
+    /// [T, N, I]
+    pub x: BufferId,
+    /// [G H, I]
+    pub weight_ih: BufferId,
+    /// [G H, H]
+    pub weight_hh: BufferId,
+    /// bias_ih and bias_hh, each [G H].
+    pub bias: Option<[BufferId; 2]>,
+    /// [N]
+    pub lengths: Option<BufferId>,
+    /// [S, N, H]
+    pub state: Option<BufferId>,
+    /// [S, N, H]
+    pub new_state: BufferId,
+    /// [T, N, H]
+    pub y: BufferId,
+}
+
 /// Makes the plan. The caller provides, in this order: x [T, N, I], weight_ih [G H, I], weight_hh
 /// [G H, H], bias_ih [G H] and bias_hh [G H] if any, lengths [N] if any, the state [S, N, H] if any, and
 /// for the results the new state [S, N, H] and y [T, N, H]. T and N are at least 1.
 pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result<Recording> {
     let &StepProblem { frames, batch, inputs, hidden, .. } = problem;
+    let [x_bytes, _, y_bytes] = problem.frame_bytes(kind);
+    let rows = kind.gates as u64 * hidden;
+    let state_bytes = kind.states as u64 * batch * hidden * 4;
+
+    let mut recording = Recording::new();
+    let buffers = StepBuffers {
+        x: recording.bound("x", frames * x_bytes),
+        weight_ih: recording.bound("weight_ih", rows * inputs * 4),
+        weight_hh: recording.bound("weight_hh", rows * hidden * 4),
+        bias: problem.bias.then(|| [recording.bound("bias_ih", rows * 4), recording.bound("bias_hh", rows * 4)]),
+        lengths: problem.lengths.then(|| recording.bound("lengths", batch * 4)),
+        state: problem.state.then(|| recording.bound("state", state_bytes)),
+        new_state: recording.bound("new_state", state_bytes),
+        y: recording.bound("y", frames * y_bytes),
+    };
+    record(&mut recording, caps, kind, problem, &buffers)?;
+    Ok(recording)
+}
+
+/// Adds the layer to a plan. T and N are at least 1; bias, lengths and state are there as `problem`
+/// says.
+pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, problem: &StepProblem, buffers: &StepBuffers) -> Result<()> {
+    let &StepProblem { frames, batch, inputs, hidden, .. } = problem;
+    let &StepBuffers { x, weight_ih, weight_hh, bias, lengths, state: given_state, new_state, y } = buffers;
     if frames > u64::from(u32::MAX) {
         return Err(Error::LimitExceeded {
             what: "frames",
@@ -105,16 +150,6 @@ pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result
     let [x_bytes, projection_bytes, y_bytes] = problem.frame_bytes(kind);
     let rows = kind.gates as u64 * hidden;
     let state_bytes = kind.states as u64 * batch * hidden * 4;
-
-    let mut recording = Recording::new();
-    let x = recording.bound("x", frames * x_bytes);
-    let weight_ih = recording.bound("weight_ih", rows * inputs * 4);
-    let weight_hh = recording.bound("weight_hh", rows * hidden * 4);
-    let bias = problem.bias.then(|| [recording.bound("bias_ih", rows * 4), recording.bound("bias_hh", rows * 4)]);
-    let lengths = problem.lengths.then(|| recording.bound("lengths", batch * 4));
-    let given_state = problem.state.then(|| recording.bound("state", state_bytes));
-    let new_state = recording.bound("new_state", state_bytes);
-    let y = recording.bound("y", frames * y_bytes);
     let projection = recording.workspace("projection", stretch_frames * projection_bytes);
 
     // The state goes from one of these to the other: a step reads all of h while it is replaced.
@@ -143,7 +178,7 @@ pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result
         let windows = [window(x, first, count, x_bytes), recording.whole(weight_ih), gx];
         let bias_ih = bias.map(|[bias_ih, _]| recording.whole(bias_ih));
         let shape = [(count * batch) as u32, inputs as u32, rows as u32];
-        record_linear(&mut recording, caps, windows, bias_ih, shape, [Activation::Identity; 2])?;
+        record_linear(recording, caps, windows, bias_ih, shape, [Activation::Identity; 2])?;
 
         let (y_window, y_first) = window(y, first, count, y_bytes).aligned(caps);
         // A binding cannot be left out: the weights stand in for a missing bias or lengths.
@@ -174,5 +209,5 @@ pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result
         }
         first += count;
     }
-    Ok(recording)
+    Ok(())
 }
