@@ -20,7 +20,7 @@ use failure::{Failure, Result};
 
 const USAGE: &str = "\
 cargo xtask setup [PART…]        install what the chores need; parts: vulkan browser wasm node (default: all)
-cargo xtask test [STEP…]         every check, in order; `cargo xtask test --list` names the steps
+cargo xtask test [STEP…]         every check, in order; `--list` names the steps, `--keep-going` runs them all
 cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE
 cargo xtask demo                 build the page and serve it on this machine
 cargo xtask demo --screenshot F  build the page, drive it in headless Chromium, write F

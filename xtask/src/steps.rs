@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 
 /// How a step that did not fail ended.
 pub enum Done {
@@ -78,14 +78,10 @@ impl Steps {
     }
 }
 
-/// A failure that also tells which step it was.
-pub fn report(name: &str, failure: &Failure) {
-    eprintln!("\nstep:    {name}\n{failure}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
 
     #[test]
     fn every_step_is_in_the_table_and_in_one_count() {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use gpu::Tests;
 
 use crate::failure::{Failure, Result};
-use crate::steps::{self, Done, Steps};
+use crate::steps::{Done, Steps};
 use crate::{demo, npm, paths, setup, tint};
 
 struct Step {
@@ -34,6 +34,9 @@ const STEPS: &[Step] = &[
     step("vad", "the example on a recording", || must(checks::vad())),
 ];
 
+/// Runs the later steps too when one has failed.
+const KEEP_GOING: &str = "--keep-going";
+
 const fn step(name: &'static str, about: &'static str, run: fn() -> Result<Done>) -> Step {
     Step { name, about, run }
 }
@@ -49,7 +52,8 @@ pub fn run(args: &[String]) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let chosen = match chosen(args) {
+    let (flags, names): (Vec<_>, Vec<_>) = args.iter().cloned().partition(|arg| arg == KEEP_GOING);
+    let chosen = match chosen(&names) {
         Ok(chosen) => chosen,
         Err(failure) => {
             eprintln!("{failure}");
@@ -58,21 +62,22 @@ pub fn run(args: &[String]) -> ExitCode {
     };
     let mut done = Steps::default();
     let mut never: Vec<&str> = chosen.iter().map(|step| step.name).collect();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for step in chosen {
         never.remove(0);
         if let Err(error) = done.run(step.name, step.run) {
-            failure = Some((step.name, error));
-            break;
+            failures.push((step.name, error));
+            if flags.is_empty() {
+                break;
+            }
         }
     }
     println!("\n{}", done.table(&never));
-    if let Some((name, failure)) = &failure {
-        steps::report(name, failure);
-        eprintln!("again:   cargo xtask test {name}");
+    for (name, failure) in &failures {
+        println!("step:    {name}\n{failure}\nagain:   cargo xtask test {name}\n");
     }
     println!("weft checks: {} passed, {} failed", done.passed(), done.failed());
-    if failure.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if done.failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// The named steps in their usual order; all of them if none is named.
