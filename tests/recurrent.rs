@@ -166,7 +166,7 @@ impl Case {
 }
 
 /// Bytes that a kernel sees at once on the contexts of `small_windows`.
-const SMALL_WINDOW: u64 = 18_000;
+const SMALL_WINDOW: u64 = 5_000;
 
 /// The shared contexts, with little to be seen of a buffer at once.
 fn small_windows() -> Vec<(String, Context)> {
@@ -287,20 +287,20 @@ mod generic {
     }
 
     pub fn long_input_in_stretches_is_the_same<C: TestCell>() {
-        // The weights of 33 units just fit. 11 or fewer frames a stretch, whose windows begin anywhere
+        // The weights of 17 units just fit. 18 or fewer frames a stretch, whose windows begin anywhere
         // between the multiples of the alignment.
         let whole = shared_contexts();
         let cut = small_windows();
         for ((name, whole), (_, cut)) in whole.iter().zip(&cut) {
-            for (batch, inputs) in [(3, 5), (1, 33), (9, 1)] {
-                let case = Case::random::<C>(40, batch, inputs, 33).with_lengths(&[40, 9, 25, 0, 1, 2, 39, 40, 12][..batch]);
+            for (batch, inputs) in [(3, 5), (1, 13), (9, 1)] {
+                let case = Case::random::<C>(20, batch, inputs, 17).with_lengths(&[20, 9, 15, 0, 1, 2, 19, 20, 12][..batch]);
                 let (y, state) = case.run::<C>(whole);
                 let (cut_y, cut_state) = case.run::<C>(cut);
                 assert_eq!(bits(&y), bits(&cut_y), "{name}: y");
                 assert_eq!(bits(&state), bits(&cut_state), "{name}: state");
             }
             if cut.caps().max_binding_bytes == SMALL_WINDOW {
-                let printed = Case::random::<C>(40, 9, 1, 33).layer::<C>(cut).plan(40, 9).unwrap().to_string();
+                let printed = Case::random::<C>(20, 9, 1, 17).layer::<C>(cut).plan(20, 9).unwrap().to_string();
                 let stretches = printed.lines().filter(|line| line.contains("dense_linear")).count();
                 assert!(stretches > 2, "{name}: {printed}");
             }
@@ -309,7 +309,7 @@ mod generic {
 
     pub fn a_batch_is_the_same_as_its_sequences<C: TestCell>() {
         for (name, context) in shared_contexts() {
-            let case = Case::random::<C>(5, 10, 17, 33).with_lengths(&[5, 4, 3, 0, 5, 1, 2, 5, 5, 4]).with_state::<C>();
+            let case = Case::random::<C>(5, 10, 17, 19).with_lengths(&[5, 4, 3, 0, 5, 1, 2, 5, 5, 4]).with_state::<C>();
             let (y, state) = case.run::<C>(&context);
             for n in 0..case.batch {
                 let column = |values: &[f32], width: usize| -> Vec<f32> {
@@ -426,11 +426,11 @@ mod generic {
             assert!(matches!(error, Error::Value { argument: "state", .. }), "{name}: {error}");
         }
         for (name, context) in small_windows().into_iter().skip(1) {
-            // 60 sequences: one frame of their projections is 60 * G * 33 * 4 B.
-            let layer = Case::random::<C>(1, 1, 5, 33).layer::<C>(&context);
+            // 60 sequences: one frame of their projections is 60 * G * 17 * 4 B.
+            let layer = Case::random::<C>(1, 1, 5, 17).layer::<C>(&context);
             let x = Tensor::zeros(&context, &[2, 60, 5], DType::F32).unwrap();
             let error = layer.forward_blocking(&x, None, None).unwrap_err();
-            let need = 60 * C::GATES as u64 * 33 * 4;
+            let need = 60 * C::GATES as u64 * 17 * 4;
             assert!(matches!(error, Error::LimitExceeded { need: n, have: SMALL_WINDOW, .. } if n == need), "{name}: {error}");
             let wide = Case::random::<C>(1, 1, 5, 40);
             let weights =
