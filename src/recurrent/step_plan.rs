@@ -211,3 +211,118 @@ pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, pro
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::device::recording::{Command, Dispatch};
+    use crate::device::shader::Kernel;
+    use crate::recurrent::cell::Sealed;
+    use crate::recurrent::{GruCell, LstmCell};
+
+    fn problem(frames: u64, batch: u64, inputs: u64, hidden: u64) -> StepProblem {
+        StepProblem { frames, batch, inputs, hidden, bias: true, lengths: true, state: true }
+    }
+
+    fn dispatches(recording: &Recording) -> Vec<&Dispatch> {
+        let dispatch = |command| match command {
+            &Command::Dispatch(ref dispatch) => Some(dispatch),
+            Command::Clear(_) => None,
+        };
+        recording.commands.iter().filter_map(dispatch).collect()
+    }
+
+    fn step_params(recording: &Recording, dispatch: &Dispatch) -> StepParams {
+        bytemuck::pod_read_unaligned(&recording.uniforms[dispatch.params as usize..][..size_of::<StepParams>()])
+    }
+
+    fn label(recording: &Recording, dispatch: &Dispatch, binding: usize) -> &'static str {
+        recording.buffers[recording.sets[dispatch.set.0][binding - 1].buffer.0].label
+    }
+
+    #[test]
+    fn one_product_then_one_dispatch_a_frame() {
+        let recording = plan(&Caps::portable(), LstmCell::KIND, &problem(500, 16, 80, 640)).unwrap();
+        let kernels: Vec<Kernel> = dispatches(&recording).iter().map(|d| d.shader.kernel).collect();
+        assert_eq!(kernels[0], Kernel::DenseLinear);
+        assert_eq!(kernels[1..], [Kernel::CellLstmStep; 500]);
+    }
+
+    #[test]
+    fn the_state_is_handed_from_frame_to_frame() {
+        for given in [true, false] {
+            for frames in 1..8 {
+                let problem = StepProblem { state: given, ..problem(frames, 3, 5, 7) };
+                let recording = plan(&Caps::portable(), GruCell::KIND, &problem).unwrap();
+                let steps: Vec<_> = dispatches(&recording).into_iter().filter(|d| d.shader.kernel == Kernel::CellGruStep).collect();
+                assert_eq!(steps.len() as u64, frames);
+                let mut written = if given { "state" } else { "state_odd" };
+                for (frame, step) in steps.iter().enumerate() {
+                    let (from, to) = (label(&recording, step, 5), label(&recording, step, 6));
+                    assert_eq!(step_params(&recording, step).frame as usize, frame);
+                    assert_eq!(from, written, "frame {frame} of {frames}");
+                    assert_ne!(from, to);
+                    written = to;
+                }
+                assert_eq!(written, "new_state");
+                let cleared = recording.commands.iter().any(|command| matches!(command, Command::Clear(_)));
+                assert_eq!(cleared, !given);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_stay_within_the_limits_and_cover_every_frame_once() {
+        let tight = Caps { max_binding_bytes: 100_000, ..Caps::portable() };
+        for (caps, problem) in [
+            (&tight, problem(1_000, 3, 5, 7)),
+            (&tight, problem(333, 17, 13, 31)),
+            (&tight, problem(97, 1, 91, 61)),
+            (&Caps::portable(), problem(3_000, 255, 1_023, 1_021)),
+            (&Caps::portable(), problem(70_000, 1, 80, 256)),
+        ] {
+            let recording = plan(caps, LstmCell::KIND, &problem).unwrap();
+            for binding in recording.sets.iter().flatten() {
+                assert!(binding.bytes <= caps.max_binding_bytes && binding.offset % caps.storage_alignment == 0);
+                assert!(binding.offset + binding.bytes <= recording.buffers[binding.buffer.0].bytes);
+            }
+            let frame_elements = problem.batch * problem.hidden;
+            let mut frame = 0;
+            let mut stretch = 0;
+            for dispatch in dispatches(&recording) {
+                if dispatch.shader.kernel == Kernel::DenseLinear {
+                    stretch = frame;
+                    continue;
+                }
+                let params = step_params(&recording, dispatch);
+                let y = recording.sets[dispatch.set.0][6];
+                assert_eq!(u64::from(params.frame), frame);
+                assert_eq!(y.offset / 4 + u64::from(params.y_first), frame * frame_elements);
+                assert!((u64::from(params.y_first) + frame_elements) * 4 <= y.bytes);
+                assert_eq!(u64::from(params.gx_first), (frame - stretch) * 4 * frame_elements);
+                frame += 1;
+            }
+            assert_eq!(frame, problem.frames);
+            assert!(recording.buffers.iter().all(|b| b.label != "projection" || b.bytes <= PROJECTION_BYTES.min(caps.max_binding_bytes)));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_with_both_numbers() {
+        let caps = Caps::portable();
+        let refused = |problem| match plan(&caps, GruCell::KIND, &problem) {
+            Err(Error::LimitExceeded { what, need, have, .. }) => (what, need, have),
+            other => panic!("{:?}", other.map(|r| r.to_string())),
+        };
+        let (what, need, have) = refused(problem(2, 1 << 16, 8, 1_024));
+        assert_eq!((what, need, have), ("the input projection of one frame, bytes", (1 << 16) * 3 * 1_024 * 4, 128 << 20));
+        let (what, need, _) = refused(problem(1, 1 << 16, 1_024, 8));
+        assert_eq!((what, need), ("one frame of x, bytes", 1 << 28));
+        let (what, ..) = refused(problem(1 << 33, 1, 1, 1));
+        assert_eq!(what, "frames");
+        assert!(check_weights(&caps, GruCell::KIND, 80, 3_000).is_ok());
+        assert!(matches!(check_weights(&caps, GruCell::KIND, 80, 4_000), Err(Error::LimitExceeded { what: "weight_hh, bytes", .. })));
+        assert!(matches!(check_weights(&caps, GruCell::KIND, 1 << 20, 80), Err(Error::LimitExceeded { what: "weight_ih, bytes", .. })));
+    }
+}
