@@ -152,15 +152,16 @@ pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, pro
     let state_bytes = kind.states as u64 * batch * hidden * 4;
     let projection = recording.workspace("projection", stretch_frames * projection_bytes);
 
-    // The state goes from one of these to the other: a step reads all of h while it is replaced.
-    let ping = (frames > 1).then(|| recording.workspace("state_even", state_bytes));
-    let pong = (frames > 2 || given_state.is_none()).then(|| recording.workspace("state_odd", state_bytes));
-    if let (None, Some(zero)) = (given_state, pong) {
-        recording.clear(zero);
+    // The state goes from one of these to the other: a step reads all of h while it is replaced. Short
+    // calls need fewer.
+    let even = if frames > 1 { recording.workspace("state_even", state_bytes) } else { new_state };
+    let odd = if frames > 2 || given_state.is_none() { recording.workspace("state_odd", state_bytes) } else { new_state };
+    if given_state.is_none() {
+        recording.clear(odd);
     }
-    let carrier = |frame: u64| if frame.is_multiple_of(2) { ping } else { pong };
-    let before = |frame: u64| if frame == 0 { given_state.or(pong) } else { carrier(frame - 1) };
-    let after = |frame: u64| if frame + 1 == frames { Some(new_state) } else { carrier(frame) };
+    let carrier = |frame: u64| if frame.is_multiple_of(2) { even } else { odd };
+    let before = |frame: u64| if frame == 0 { given_state.unwrap_or(odd) } else { carrier(frame - 1) };
+    let after = |frame: u64| if frame + 1 == frames { new_state } else { carrier(frame) };
 
     let shader = caps.shader(kind.step);
     let (tile, constants) = batch_tile(batch);
@@ -187,12 +188,11 @@ pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, pro
         let mut sets = Vec::new();
         for step in 0..count {
             let frame = first + step;
-            let (Some(from), Some(to)) = (before(frame), after(frame)) else { continue };
+            let (from, to) = (before(frame), after(frame));
             let known = sets.iter().find(|(states, _)| *states == (from, to)).map(|&(_, set)| set);
             let set = known.unwrap_or_else(|| {
                 let [gx, weight_hh, bias_hh, lengths] = shared;
-                let states = [recording.whole(from), recording.whole(to)];
-                let set = recording.bind(&[gx, weight_hh, bias_hh, lengths, states[0], states[1], y_window]);
+                let set = recording.bind(&[gx, weight_hh, bias_hh, lengths, recording.whole(from), recording.whole(to), y_window]);
                 sets.push(((from, to), set));
                 set
             });
@@ -226,11 +226,13 @@ mod tests {
     }
 
     fn dispatches(recording: &Recording) -> Vec<&Dispatch> {
-        let dispatch = |command| match command {
-            &Command::Dispatch(ref dispatch) => Some(dispatch),
-            Command::Clear(_) => None,
-        };
-        recording.commands.iter().filter_map(dispatch).collect()
+        let mut all = Vec::new();
+        for command in &recording.commands {
+            if let Command::Dispatch(dispatch) = command {
+                all.push(dispatch);
+            }
+        }
+        all
     }
 
     fn step_params(recording: &Recording, dispatch: &Dispatch) -> StepParams {
