@@ -1,0 +1,34 @@
+//! What both benches need: a context with timing, and a measurement that is the GPU's own.
+
+use criterion::{BenchmarkGroup, BenchmarkId, measurement::WallTime};
+use std::time::{Duration, Instant};
+use weft::{Context, ContextOptions, Result, RunReport};
+
+/// The adapter that the environment names. Without timestamp queries the times are wall times.
+pub fn context() -> Result<Context> {
+    let gpu = Context::new_blocking(ContextOptions::from_env().with_timing(true))?;
+    let caps = gpu.caps();
+    println!("{caps}");
+    println!("times are {}", if caps.timestamps { "GPU time by timestamp queries" } else { "wall time: no timestamp queries here" });
+    if caps.is_software() {
+        println!("SOFTWARE ADAPTER: not a performance result");
+    }
+    Ok(gpu)
+}
+
+/// One benchmark: the GPU time of `call`, or its wall time where that is all there is.
+pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut call: impl FnMut() -> Result<RunReport>) {
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut sum = Duration::ZERO;
+            for _ in 0..iterations {
+                let start = Instant::now();
+                match call() {
+                    Ok(report) => sum += report.gpu_time.unwrap_or_else(|| start.elapsed()),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            sum
+        });
+    });
+}
