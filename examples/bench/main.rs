@@ -68,7 +68,8 @@ impl Bench {
         gpu.sort_by(f64::total_cmp);
         wall.sort_by(f64::total_cmp);
         let variant = if self.gpu.caps().subgroups.is_some() { "subgroups" } else { "plain" };
-        let floor_ms = 1e3 * case.bytes / self.limits.bytes_per_second + 1e3 * self.limits.dispatch.as_secs_f64() * f64::from(case.launches);
+        let floor_ms =
+            1e3 * case.bytes / self.limits.bytes_per_second + 1e3 * self.limits.dispatch.as_secs_f64() * f64::from(case.launches);
         eprintln!("{} {} {variant} {}: {:.4} ms", case.op, case.shape, case.direction, gpu[0]);
         self.rows.push(Row {
             op: case.op,

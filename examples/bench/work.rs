@@ -3,7 +3,7 @@
 use super::{Bench, Case};
 use serde_json::json;
 use weft::lattice::{Blank, LossBatch, TransducerLoss};
-use weft::recurrent::{Gru, GruWeights, Lstm, LstmWeights};
+use weft::recurrent::{CellWeights, Gru, Lstm};
 use weft::{Error, Tensor};
 
 /// T, U+1, V as warp-rnnt's benchmark has them, and the batch sizes to try.
@@ -44,8 +44,6 @@ pub fn losses(bench: &mut Bench, quick: bool) -> weft::Result<()> {
 
 fn loss(bench: &mut Bench, n: usize, [t, u, v]: [usize; 3]) -> weft::Result<()> {
     let gpu = bench.gpu.clone();
-    let logits = Tensor::empty(&gpu, &[n, t, u, v], weft::DType::F32)?;
-    drop(logits);
     let logits = Tensor::from_slice(&gpu, &[n, t, u, v], &noise(n * t * u * v, 1))?;
     let targets: Vec<u32> = (0..n * (u - 1)).map(|i| 1 + (i * 7 % (v - 1)) as u32).collect();
     let (frames, labels) = (vec![t as u32; n], vec![u as u32 - 1; n]);
@@ -73,24 +71,19 @@ pub fn cells(bench: &mut Bench, quick: bool) -> weft::Result<()> {
         // x, the projection written and read, y, and every weight once.
         let bytes = |gates: usize| 4.0 * (t * n * (2 * h + 2 * gates * h) + 2 * gates * h * h) as f64;
         let shape = json!({"n": n, "t": t, "i": h, "h": h, "layers": 1});
-        let case = |op, gates| Case {
-            op,
-            input: "x",
-            shape: shape.clone(),
-            direction: "forward",
-            bytes: bytes(gates),
-            launches: t as u32 + 1,
+        let case =
+            |op, gates| Case { op, input: "x", shape: shape.clone(), direction: "forward", bytes: bytes(gates), launches: t as u32 + 1 };
+        let layer = |gates: usize| CellWeights {
+            input_size: h,
+            hidden_size: h,
+            weight_ih: part(gates, 0),
+            weight_hh: part(gates, 1),
+            bias: Some(bias(gates)),
         };
-        let lstm = Lstm::new(
-            &gpu,
-            &LstmWeights { input_size: h, hidden_size: h, weight_ih: part(4, 0), weight_hh: part(4, 1), bias: Some(bias(4)) },
-        )?;
-        bench.measure(case("lstm", 4), || Ok(lstm.forward_blocking(&x, None, None)?.report))?;
-        let gru = Gru::new(
-            &gpu,
-            &GruWeights { input_size: h, hidden_size: h, weight_ih: part(3, 0), weight_hh: part(3, 1), bias: Some(bias(3)) },
-        )?;
-        bench.measure(case("gru", 3), || Ok(gru.forward_blocking(&x, None, None)?.report))?;
+        let lstm = Lstm::new(&gpu, &layer(4))?;
+        bench.measure(case("lstm", 4), || Ok(lstm.forward_reported_blocking(&x, None, None)?.2))?;
+        let gru = Gru::new(&gpu, &layer(3))?;
+        bench.measure(case("gru", 3), || Ok(gru.forward_reported_blocking(&x, None, None)?.2))?;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::cell::Cell;
 use super::state::State;
 use super::step_plan::{StepBuffers, StepProblem, check_weights, plan, record};
 use super::weights::{CellWeights, LoadedWeights};
-use crate::device::Context;
 use crate::device::recording::{BufferId, Recording};
+use crate::device::{Context, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
 use crate::weights::Weights;
@@ -116,6 +116,20 @@ impl<C: Cell> Layer<C> {
     /// [`Error::LimitExceeded`] if one frame of all sequences exceeds what a kernel can see at once,
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub async fn forward(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State<C>>) -> Result<(Tensor, State<C>)> {
+        let (y, state, _) = self.forward_reported(x, lengths, state).await?;
+        Ok((y, state))
+    }
+
+    /// [`forward`](Self::forward), with what the run did and took.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub async fn forward_reported(
+        &self,
+        x: &Tensor,
+        lengths: Option<&[usize]>,
+        state: Option<&State<C>>,
+    ) -> Result<(Tensor, State<C>, RunReport)> {
         let [frames, batch] = self.check_input(x)?;
         let lengths = lengths.map(|lengths| check_lengths(lengths, frames, batch)).transpose()?.flatten();
         if let Some(state) = state {
@@ -124,7 +138,7 @@ impl<C: Cell> Layer<C> {
         let y = Tensor::empty(&self.context, &[frames, batch, self.hidden_size], DType::F32)?;
         if frames == 0 || batch == 0 {
             let unchanged = state.cloned().map_or_else(|| State::zeros(&self.context, batch, self.hidden_size), Ok)?;
-            return Ok((y, unchanged));
+            return Ok((y, unchanged, RunReport::default()));
         }
         let new_state = Tensor::empty(&self.context, &[C::KIND.states, batch, self.hidden_size], DType::F32)?;
         let lengths = lengths.map(|lengths| Tensor::from_u32(&self.context, &[batch], &lengths)).transpose()?;
@@ -135,14 +149,25 @@ impl<C: Cell> Layer<C> {
         bound.extend(&lengths);
         bound.extend(state.map(State::tensor));
         bound.extend([&new_state, &y]);
-        self.context.run(&recording, &bound).await?;
-        Ok((y, State::of(new_state)?))
+        let report = self.context.run(&recording, &bound).await?;
+        Ok((y, State::of(new_state)?, report))
     }
 
     /// [`forward`](Self::forward), on the calling thread.
     #[cfg(not(target_family = "wasm"))]
     pub fn forward_blocking(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State<C>>) -> Result<(Tensor, State<C>)> {
         pollster::block_on(self.forward(x, lengths, state))
+    }
+
+    /// [`forward_reported`](Self::forward_reported), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn forward_reported_blocking(
+        &self,
+        x: &Tensor,
+        lengths: Option<&[usize]>,
+        state: Option<&State<C>>,
+    ) -> Result<(Tensor, State<C>, RunReport)> {
+        pollster::block_on(self.forward_reported(x, lengths, state))
     }
 
     /// What [`forward`](Self::forward) would do for `batch` sequences of `frames` frames with a carried

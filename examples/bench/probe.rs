@@ -1,0 +1,158 @@
+//! What the device itself gives, measured in the same run: the bandwidth and the launch cost that
+//! floors are made of, and the load that brings the clocks up before anything is timed.
+
+use std::time::Duration;
+use weft::wgpu::{self, util::DeviceExt as _};
+
+const SHADER: &str = "
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> b: array<vec4f>;
+
+@compute @workgroup_size(256)
+fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) n: vec3u) {
+    for (var i = id.x; i < arrayLength(&a); i += n.x * 256u) {
+        b[i] = a[i];
+    }
+}
+
+@compute @workgroup_size(64)
+fn step(@builtin(local_invocation_index) i: u32) {
+    b[i] = a[i] + b[i];
+}
+
+@compute @workgroup_size(256)
+fn burn(@builtin(global_invocation_id) id: vec3u) {
+    var x = a[id.x % 64u];
+    for (var i = 0u; i < 4096u; i++) {
+        x = fma(x, vec4f(0.999), vec4f(0.001));
+    }
+    b[id.x % arrayLength(&b)] = x;
+}
+";
+
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes read plus bytes written a second, by a copy kernel.
+    pub bytes_per_second: f64,
+    /// One more dependent dispatch in a pass.
+    pub dispatch: Duration,
+}
+
+/// A few kernels of its own on the context's device.
+pub struct Probe {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    pipelines: [wgpu::ComputePipeline; 3],
+    group: wgpu::BindGroup,
+    bytes: u64,
+}
+
+impl Probe {
+    /// `bytes` = size of the two buffers that are copied.
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue, bytes: u64) -> Self {
+        let module =
+            device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(SHADER.into()) });
+        let storage = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let entry = |binding, ty| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: None,
+            entries: &[entry(0, storage(true)), entry(1, storage(false))],
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: None,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipelines = ["copy", "step", "burn"].map(|entry_point| {
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(entry_point),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some(entry_point),
+                compilation_options: Default::default(),
+                cache: None,
+            })
+        });
+        let buffer = || {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: bytes,
+                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        };
+        let (a, b) = (buffer(), buffer());
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &layout,
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: a.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: b.as_entire_binding() },
+            ],
+        });
+        Self { device, queue, pipelines, group, bytes }
+    }
+
+    /// GPU time of `count` dependent dispatches of pipeline `which` in one pass.
+    fn time(&self, which: usize, count: u32, workgroups: u32) -> Duration {
+        let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 });
+        let resolved = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: None,
+            contents: &[0; 16],
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+        });
+        let staging = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: None,
+            contents: &[0; 16],
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(0),
+                    end_of_pass_write_index: Some(1),
+                }),
+            });
+            pass.set_pipeline(&self.pipelines[which]);
+            pass.set_bind_group(0, &self.group, &[]);
+            for _ in 0..count {
+                pass.dispatch_workgroups(workgroups, 1, 1);
+            }
+        }
+        encoder.resolve_query_set(&queries, 0..2, &resolved, 0);
+        encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, 16);
+        self.queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., |_| {});
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        let Ok(view) = staging.get_mapped_range(..) else { return Duration::ZERO };
+        let tick = |at: usize| view.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        let ticks = tick(8).saturating_sub(tick(0)) as f64;
+        Duration::from_nanos((ticks * f64::from(self.queue.get_timestamp_period())) as u64)
+    }
+
+    /// Keeps every core busy for some tens of milliseconds: an idle GPU clocks down within a second,
+    /// and then small kernels measure the power manager.
+    pub fn warm(&self) {
+        for _ in 0..16 {
+            self.time(2, 8, 4096);
+        }
+    }
+
+    /// The device's limits, each the best of several tries.
+    pub fn limits(&self) -> Limits {
+        let best = |f: &dyn Fn() -> Duration| (0..10).map(|_| f()).min().unwrap_or_default();
+        self.warm();
+        let copy = best(&|| self.time(0, 1, 8192));
+        let few = best(&|| self.time(1, 100, 1));
+        let many = best(&|| self.time(1, 1100, 1));
+        Limits { bytes_per_second: 2.0 * self.bytes as f64 / copy.as_secs_f64(), dispatch: many.saturating_sub(few) / 1000 }
+    }
+}
