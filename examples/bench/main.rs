@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let (Some(device), Some(queue)) = (gpu.device(), gpu.queue()) else { return Err("no GPU".into()) };
         let software = gpu.caps().is_software();
-        let probe = Probe::new(device.clone(), queue.clone(), if software { 4 << 20 } else { 512 << 20 });
+        let probe = Probe::new(device.clone(), queue.clone(), software);
         let limits = probe.limits();
         let repeats = if args.quick || software { 3 } else { 30 };
         let mut bench = Bench { gpu, probe, limits, repeats, rows: Vec::new() };
