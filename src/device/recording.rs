@@ -127,12 +127,6 @@ impl Recording {
         BindSet(self.sets.len() - 1)
     }
 
-    /// A list of whole buffers that dispatches refer to.
-    pub fn bind_whole(&mut self, buffers: &[BufferId]) -> BindSet {
-        let bindings: Vec<Binding> = buffers.iter().map(|&b| self.whole(b)).collect();
-        self.bind(&bindings)
-    }
-
     /// Adds a launch. A grid with a zero is dropped: there is nothing to do.
     pub fn dispatch<P: NoUninit>(&mut self, shader: &'static Shader, set: BindSet, params: &P, workgroups: [u32; 3], work: u64) {
         self.dispatch_with(shader, &[], set, params, workgroups, work);
