@@ -8,9 +8,10 @@
 //! numbers a cell; a **sweep** walks the diagonals t + u from both ends; a **gradient pass** reads the
 //! logits once more and writes their gradient.
 //!
-//! Accuracy: everything is f32 in the log domain. Costs are right to a few 1e-6, relative. Gradients
-//! are right to about 1e-4 for a few hundred diagonals; the rounding errors add up along the sweep, to
-//! about 1e-2 for lattices of 1500 frames and 300 labels.
+//! Accuracy: everything is f32 in the log domain, so rounding errors grow with the number of diagonals.
+//! Costs are right to about 1e-6, relative, over hundreds of diagonals and to 1e-5 over thousands.
+//! Gradients are right to about 2e-6 of the cost, absolute: 1e-5 for an utterance of cost 5, 1e-2 for
+//! 1500 frames and 300 labels of an untrained model (cost 6500).
 
 mod batch;
 mod plan;

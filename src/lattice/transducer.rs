@@ -51,8 +51,8 @@ pub struct LossOutput {
 }
 
 impl TransducerLossBuilder {
-    /// Whether runs give the gradient too; without, they take about a third of the time and no
-    /// memory of the logits' size.
+    /// Whether runs give the gradient too. Without, the logits are read once and nothing of their size
+    /// is written.
     pub fn gradients(mut self, wanted: bool) -> Self {
         self.gradients = wanted;
         self

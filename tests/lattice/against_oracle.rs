@@ -1,39 +1,37 @@
 //! Every shape that some kernel treats in its own way, against the f64 oracle.
 
-use crate::common::{Lcg, assert_close, contexts};
-use crate::{Batch, COST, gradient_tolerance};
+use crate::common::{Lcg, assert_close};
+use crate::known_values::uniform_cost;
+use crate::{Batch, COST, contexts, gradient_tolerance};
 
 /// Vocabularies around the unrolling and around every change of LANES.
 #[test]
 fn vocabularies() {
-    let contexts = contexts();
     for vocab in [2, 3, 4, 5, 8, 31, 32, 33, 63, 64, 65, 127, 129, 256, 257, 513, 1000, 1025, 5000] {
-        Batch::random(vocab as u64, [2, 3, 3, vocab], vocab as u32 / 2).check(&format!("V {vocab}"), &contexts);
+        Batch::random(vocab as u64, [2, 3, 3, vocab], vocab as u32 / 2).check(&format!("V {vocab}"), contexts());
     }
 }
 
 /// One symbol: only the blank, only empty targets, cost 0.
 #[test]
 fn vocabulary_of_one() {
-    Batch::random(1, [2, 3, 1, 1], 0).check("V 1", &contexts());
+    Batch::random(1, [2, 3, 1, 1], 0).check("V 1", contexts());
 }
 
 /// Label counts around subgroups, workgroups and blocks of columns.
 #[test]
 fn widths() {
-    let contexts = contexts();
     for positions in [1, 2, 4, 5, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65, 127, 129, 255, 256, 257, 300, 520] {
-        Batch::random(positions as u64, [1, 3, positions, 3], 0).check(&format!("U1 {positions}"), &contexts);
+        Batch::random(positions as u64, [1, 3, positions, 3], 0).check(&format!("U1 {positions}"), contexts());
     }
 }
 
 /// Frame counts around the steps between two barriers.
 #[test]
 fn frames() {
-    let contexts = contexts();
     for frames in [1, 2, 3, 4, 5, 15, 16, 17, 31, 33, 48, 65] {
         for positions in [1, 2, 9, 40] {
-            Batch::random(frames as u64, [1, frames, positions, 3], 2).check(&format!("T {frames} U1 {positions}"), &contexts);
+            Batch::random(frames as u64, [1, frames, positions, 3], 2).check(&format!("T {frames} U1 {positions}"), contexts());
         }
     }
 }
@@ -41,33 +39,30 @@ fn frames() {
 /// Lengths from none to all of the tensor, none of which need be reached.
 #[test]
 fn ragged_batches() {
-    let contexts = contexts();
-    Batch::random(1, [7, 9, 6, 10], 0).with_lengths(&[9, 1, 0, 4, 9, 1, 7], &[5, 5, 3, 0, 0, 0, 2]).check("ragged", &contexts);
-    Batch::random(2, [3, 20, 30, 4], 3).with_lengths(&[3, 11, 2], &[7, 1, 12]).check("shorter than the tensor", &contexts);
-    Batch::random(3, [2, 5, 280, 3], 1).with_lengths(&[5, 4], &[279, 256]).check("one block and two blocks", &contexts);
+    Batch::random(1, [7, 9, 6, 10], 0).with_lengths(&[9, 1, 0, 4, 9, 1, 7], &[5, 5, 3, 0, 0, 0, 2]).check("ragged", contexts());
+    Batch::random(2, [3, 20, 30, 4], 3).with_lengths(&[3, 11, 2], &[7, 1, 12]).check("shorter than the tensor", contexts());
+    Batch::random(3, [2, 5, 280, 3], 1).with_lengths(&[5, 4], &[279, 256]).check("one block and two blocks", contexts());
 }
 
 #[test]
 fn any_blank() {
-    let contexts = contexts();
     for blank in 0..5 {
-        Batch::random(9, [2, 4, 4, 5], blank).check(&format!("blank {blank}"), &contexts);
+        Batch::random(9, [2, 4, 4, 5], blank).check(&format!("blank {blank}"), contexts());
     }
 }
 
 /// Targets without any frame to spare, and the same label again and again.
 #[test]
 fn one_frame_and_repeated_labels() {
-    let contexts = contexts();
-    Batch::random(4, [1, 1, 12, 4], 0).check("T 1", &contexts);
+    Batch::random(4, [1, 1, 12, 4], 0).check("T 1", contexts());
     let mut repeated = Batch::random(5, [1, 6, 5, 4], 0);
     repeated.targets.fill(3);
-    repeated.check("repeated labels", &contexts);
+    repeated.check("repeated labels", contexts());
 }
 
 #[test]
 fn a_few_hundred_diagonals() {
-    Batch::random(6, [2, 120, 41, 28], 0).with_lengths(&[120, 97], &[40, 33]).check("T 120 U1 41", &contexts());
+    Batch::random(6, [2, 120, 41, 28], 0).with_lengths(&[120, 97], &[40, 33]).check("T 120 U1 41", contexts());
 }
 
 /// A model that is sure of a symbol, as trained ones are: gradients far below the occupancies keep
@@ -81,19 +76,18 @@ fn no_cancellation_where_a_symbol_is_certain() {
     let (_, expected) = batch.solve();
     for (name, context) in contexts() {
         // The absolute part is a few roundings of a probability near 1.
-        assert_close(&name, &batch.run(&context).gradients, &expected, 1e-6, 2e-4);
+        assert_close(name, &batch.run(context).gradients, &expected, 1e-6, 2e-4);
     }
 }
 
 /// Logits far from each other and far from zero.
 #[test]
 fn large_logits() {
-    let contexts = contexts();
     for scale in [20.0, 300.0, 1e4] {
         let mut batch = Batch::random(8, [2, 4, 3, 6], 1);
         batch.logits.iter_mut().for_each(|x| *x *= scale);
         let (costs, _) = batch.solve();
-        for (name, context) in &contexts {
+        for (name, context) in contexts() {
             let out = batch.run(context);
             assert_close(&format!("scale {scale} on {name}"), &out.costs, &costs, COST[0], COST[1]);
             assert!(out.gradients.iter().all(|g| g.is_finite()));
@@ -104,7 +98,6 @@ fn large_logits() {
 /// -inf masks a symbol: in the rest of the vocabulary, on some arcs, and throughout a row off the path.
 #[test]
 fn masked_symbols() {
-    let contexts = contexts();
     let mut batch = Batch::random(10, [3, 5, 4, 8], 0);
     for n in 0..3 {
         batch.targets[n * 3..][..3].copy_from_slice(&[1, 2, 3]);
@@ -120,8 +113,8 @@ fn masked_symbols() {
     // Whole rows: the paths go round them.
     batch.row(2, 0, 3).fill(f32::NEG_INFINITY);
     batch.row(2, 2, 2).fill(f32::NEG_INFINITY);
-    batch.check("masked", &contexts);
-    for (name, context) in &contexts {
+    batch.check("masked", contexts());
+    for (name, context) in contexts() {
         let out = batch.run(context);
         assert!(out.gradients.chunks(8).all(|row| row[6..] == [0.0; 2]), "{name}: gradient of a masked symbol");
     }
@@ -136,7 +129,7 @@ fn infeasible_targets() {
         batch.row(1, t, 1)[2] = f32::NEG_INFINITY;
     }
     batch.row(3, 3, 2)[0] = f32::NEG_INFINITY;
-    batch.check("infeasible", &contexts());
+    batch.check("infeasible", contexts());
 }
 
 /// The gradient is that of the costs the op itself gives: each logit moved both ways, all in one batch.
@@ -152,27 +145,39 @@ fn finite_differences_of_the_op() {
         logits[n / 2] += if n % 2 == 0 { STEP } else { -STEP };
     }
     for (name, context) in contexts() {
-        let costs = moved.run(&context).costs;
+        let costs = moved.run(context).costs;
         let differences: Vec<f64> = costs.chunks(2).map(|c| f64::from(c[0] - c[1]) / f64::from(2.0 * STEP)).collect();
         // Rounding of a cost of about 10, over the step; and the third derivative times its square.
-        assert_close(&name, &one.run(&context).gradients, &differences, 3e-4, 0.0);
+        assert_close(name, &one.run(context).gradients, &differences, 3e-4, 0.0);
     }
 }
 
-/// More than 65,535 workgroups in the row pass, the gradient pass and the sweep.
-#[test]
-fn grids_that_must_be_folded() {
-    let (count, frames, positions) = (36_000, 12, 5);
-    let mut batch = Batch::random(0, [count, frames, positions, 2], 1);
+/// Equal logits everywhere: the cost in closed form, and one gradient for all utterances.
+#[track_caller]
+fn check_uniform(shape: [usize; 4]) {
+    let [count, frames, positions, vocab] = shape;
+    let mut batch = Batch::random(0, shape, 1);
     batch.logits.fill(0.5);
-    // T + U arcs of probability 1/2, C(T - 1 + U, U) paths.
-    let cost = 16.0 * 2f64.ln() - 1365f64.ln();
+    let cost = uniform_cost(frames as u32, positions as u32 - 1, vocab as u32);
     for (name, context) in contexts() {
-        let out = batch.run(&context);
-        assert_close(&name, &out.costs, &vec![cost; count], COST[0], COST[1]);
-        let size = frames * positions * 2;
+        let out = batch.run(context);
+        // Equal terms round the same way at every step: the errors of 2000 steps add up, none cancel.
+        assert_close(name, &out.costs, &vec![cost; count], COST[0], 2e-5);
+        let size = frames * positions * vocab;
         assert!(out.gradients.chunks(size).all(|g| g == &out.gradients[..size]), "{name}: equal utterances, other gradients");
     }
+}
+
+/// More than 65,535 workgroups of the row and gradient passes: 32 rows each.
+#[test]
+fn row_grids_that_must_be_folded() {
+    check_uniform([33, 2000, 32, 2]);
+}
+
+/// More than 65,535 workgroups of the sweep: two an utterance.
+#[test]
+fn sweep_grids_that_must_be_folded() {
+    check_uniform([33_000, 1, 2, 2]);
 }
 
 /// The CPU twin and every variant of the GPU agree more closely than they must with the oracle.
@@ -180,11 +185,10 @@ fn grids_that_must_be_folded() {
 fn variants_agree() {
     let mut batch = Batch::random(13, [3, 30, 37, 70], 5).with_lengths(&[30, 12, 25], &[36, 30, 7]);
     batch.logits.iter_mut().zip(Lcg(99).list(3 * 30 * 37 * 70, 1.0)).for_each(|(x, more)| *x += more);
-    let contexts = contexts();
-    let outcomes: Vec<_> = contexts.iter().map(|(_, context)| batch.run(context)).collect();
+    let outcomes: Vec<_> = contexts().iter().map(|(_, context)| batch.run(context)).collect();
     let reference: Vec<f64> = outcomes[0].gradients.iter().map(|&g| g.into()).collect();
     let costs: Vec<f64> = outcomes[0].costs.iter().map(|&c| c.into()).collect();
-    for ((name, _), out) in contexts.iter().zip(&outcomes) {
+    for ((name, _), out) in contexts().iter().zip(&outcomes) {
         assert_close(name, &out.gradients, &reference, gradient_tolerance(costs[0]) / 4.0, 0.0);
         assert_close(name, &out.costs, &costs, 0.0, 1e-6);
     }

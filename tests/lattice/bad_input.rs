@@ -1,7 +1,6 @@
 //! Wrong calls: each has an error that names the argument and the numbers, and harms nothing.
 
-use crate::Batch;
-use crate::common::contexts;
+use crate::{Batch, contexts};
 use weft::lattice::{Blank, LossBatch, Status, TransducerLoss};
 use weft::{Context, DType, Error, Tensor};
 
@@ -72,13 +71,13 @@ fn with_logits(context: &Context, logits: &Tensor) -> Error {
 #[test]
 fn logits_of_the_wrong_shape() {
     for (name, context) in contexts() {
-        let zeros = |shape: &[usize]| Tensor::zeros(&context, shape, DType::F32).unwrap();
+        let zeros = |shape: &[usize]| Tensor::zeros(context, shape, DType::F32).unwrap();
         for shape in [&[2, 4, 15][..], &[24], &[2, 4, 0, 5], &[2, 4, 3, 0]] {
-            let error = with_logits(&context, &zeros(shape));
+            let error = with_logits(context, &zeros(shape));
             assert!(matches!(error, Error::Shape { argument: "logits", .. }), "{name}: {shape:?}: {error}");
         }
-        let integers = Tensor::zeros(&context, &[2, 4, 3, 5], DType::U32).unwrap();
-        let error = with_logits(&context, &integers);
+        let integers = Tensor::zeros(context, &[2, 4, 3, 5], DType::U32).unwrap();
+        let error = with_logits(context, &integers);
         assert!(matches!(error, Error::Value { argument: "logits", .. }), "{name}: {error}");
     }
 }
@@ -87,7 +86,7 @@ fn logits_of_the_wrong_shape() {
 fn logits_of_another_context() {
     for (name, context) in contexts() {
         let elsewhere = Tensor::zeros(&Context::cpu(), &[2, 4, 3, 5], DType::F32).unwrap();
-        let error = with_logits(&context, &elsewhere);
+        let error = with_logits(context, &elsewhere);
         assert!(matches!(error, Error::OtherContext { argument: "logits" }), "{name}: {error}");
     }
 }
@@ -95,7 +94,7 @@ fn logits_of_another_context() {
 #[test]
 fn empty_batch() {
     for (name, context) in contexts() {
-        let out = Batch::random(1, [0, 4, 3, 5], 0).try_run(&context, true).unwrap();
+        let out = Batch::random(1, [0, 4, 3, 5], 0).try_run(context, true).unwrap();
         assert!(out.costs.is_empty() && out.status.is_empty(), "{name}");
         assert!(out.gradients.unwrap().to_vec_blocking().unwrap().is_empty());
     }
@@ -104,7 +103,7 @@ fn empty_batch() {
 #[test]
 fn tensor_without_frames() {
     for (name, context) in contexts() {
-        let out = Batch::random(1, [2, 0, 3, 5], 0).try_run(&context, true).unwrap();
+        let out = Batch::random(1, [2, 0, 3, 5], 0).try_run(context, true).unwrap();
         assert_eq!((out.costs, out.status), (vec![f32::INFINITY; 2], vec![Status::Empty; 2]), "{name}");
         assert_eq!(out.gradients.unwrap().shape(), [2, 0, 3, 5]);
     }

@@ -1,7 +1,6 @@
 //! What must not change a single bit.
 
-use crate::common::contexts;
-use crate::{Batch, Outcome, bits};
+use crate::{Batch, Outcome, bits, contexts};
 use weft::lattice::Status;
 
 fn ragged() -> Batch {
@@ -18,9 +17,9 @@ fn assert_same(what: &str, a: &Outcome, b: &Outcome) {
 #[test]
 fn repeated_runs_give_the_same_bits() {
     for (name, context) in contexts() {
-        let first = ragged().run(&context);
+        let first = ragged().run(context);
         for _ in 0..3 {
-            assert_same(&name, &ragged().run(&context), &first);
+            assert_same(name, &ragged().run(context), &first);
         }
     }
 }
@@ -29,9 +28,9 @@ fn repeated_runs_give_the_same_bits() {
 fn a_batch_is_its_singles_bit_for_bit() {
     let batch = ragged();
     for (name, context) in contexts() {
-        let whole = batch.run(&context);
+        let whole = batch.run(context);
         for (n, gradients) in whole.gradients.chunks(12 * 9 * 40).enumerate() {
-            let single = batch.single(n).run(&context);
+            let single = batch.single(n).run(context);
             assert_eq!(single.status[0], whole.status[n], "{name}");
             assert_eq!(single.costs[0].to_bits(), whole.costs[n].to_bits(), "{name}");
             assert_eq!(bits(&single.gradients), bits(gradients), "{name}");
@@ -43,9 +42,9 @@ fn a_batch_is_its_singles_bit_for_bit() {
 #[test]
 fn costs_alone_are_the_same_costs() {
     for (name, context) in contexts() {
-        let alone = ragged().try_run(&context, false).unwrap();
+        let alone = ragged().try_run(context, false).unwrap();
         assert!(alone.gradients.is_none());
-        let both = ragged().run(&context);
+        let both = ragged().run(context);
         assert_eq!((bits(&alone.costs), alone.status), (bits(&both.costs), both.status), "{name}");
     }
 }
@@ -65,7 +64,7 @@ fn padding_is_never_read() {
         dirty.targets[n * (positions - 1)..][clean.labels[n] as usize..positions - 1].fill(u32::MAX);
     }
     for (name, context) in contexts() {
-        assert_same(&name, &dirty.run(&context), &clean.run(&context));
+        assert_same(name, &dirty.run(context), &clean.run(context));
     }
 }
 
@@ -75,12 +74,12 @@ fn a_bad_utterance_is_told_and_spoils_no_other() {
     let clean = ragged();
     let size = 12 * 9 * 40;
     for (name, context) in contexts() {
-        let good = clean.run(&context);
+        let good = clean.run(context);
         for poison in [f32::NAN, -f32::NAN, f32::INFINITY] {
             for (t, u, v) in [(0, 0, 0), (6, 3, 39), (3, 1, 17)] {
                 let mut batch = clean.clone();
                 batch.row(1, t, u)[v] = poison;
-                let out = batch.run(&context);
+                let out = batch.run(context);
                 assert_eq!(out.status[1], Status::NonFinite, "{name}: {poison} at ({t}, {u}, {v})");
                 assert!(out.costs[1].is_nan());
                 assert!(out.gradients[size..2 * size].iter().all(|&g| g == 0.0));

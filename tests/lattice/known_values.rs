@@ -1,9 +1,9 @@
 //! Costs and gradients that other projects publish, one test a source. Digits beyond the source's are
 //! of an independent f64 computation.
 
-use crate::common::{assert_close, contexts};
+use crate::common::assert_close;
 use crate::oracle::scatter;
-use crate::{Batch, COST, gradient_tolerance};
+use crate::{Batch, COST, contexts, gradient_tolerance};
 
 /// The two frames of the small case: T 2, U1 3, V 5.
 const FRAME_0: [[f32; 5]; 3] = [[0.1, 0.6, 0.1, 0.1, 0.1], [0.1, 0.1, 0.6, 0.1, 0.1], [0.1, 0.1, 0.2, 0.8, 0.1]];
@@ -21,7 +21,7 @@ fn flat(frames: &[[[f32; 5]; 3]]) -> Vec<f32> {
 #[track_caller]
 fn check(batch: &Batch, costs: &[f64], gradients: &[(usize, &[f64])]) {
     for (name, context) in contexts() {
-        let out = batch.run(&context);
+        let out = batch.run(context);
         assert_close(&format!("{name}: costs"), &out.costs, costs, COST[0], COST[1]);
         for &(first, expected) in gradients {
             assert_close(
@@ -32,7 +32,7 @@ fn check(batch: &Batch, costs: &[f64], gradients: &[(usize, &[f64])]) {
                 0.0,
             );
         }
-        batch.assert_padding_is_zero(&out.gradients, &name);
+        batch.assert_padding_is_zero(&out.gradients, name);
     }
 }
 
@@ -120,7 +120,7 @@ fn warp_transducer_options_test() {
 }
 
 /// -log of C(T - 1 + U, U) paths of T + U arcs, each of probability 1 / V.
-fn uniform_cost(frames: u32, labels: u32, vocab: u32) -> f64 {
+pub fn uniform_cost(frames: u32, labels: u32, vocab: u32) -> f64 {
     let paths: f64 = (1..=labels).map(|k| f64::from(frames - 1 + k) / f64::from(k)).product();
     f64::from(frames + labels) * f64::from(vocab).ln() - paths.ln()
 }

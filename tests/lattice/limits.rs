@@ -1,7 +1,7 @@
 //! Small binding limits stand for large batches: windows of rows, chunks of utterances.
 
-use crate::common::{contexts, contexts_with};
-use crate::{Batch, bits};
+use crate::common::contexts_with;
+use crate::{Batch, bits, contexts};
 use weft::lattice::{Blank, LossShape, TransducerLoss};
 use weft::{Caps, Error};
 

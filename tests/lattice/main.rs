@@ -13,6 +13,7 @@ mod oracle;
 
 use common::{Lcg, assert_close};
 use oracle::Utterance;
+use std::sync::OnceLock;
 use weft::lattice::{Blank, LossBatch, LossOutput, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
@@ -24,6 +25,13 @@ const COST: [f64; 2] = [1e-5, 5e-6];
 /// the occupancies.
 fn gradient_tolerance(cost: f64) -> f64 {
     2e-5 + 2e-6 * cost
+}
+
+/// Every context once for all tests: they run on many threads, as a context must bear, and kernels are
+/// compiled once.
+fn contexts() -> &'static [(String, Context)] {
+    static CONTEXTS: OnceLock<Vec<(String, Context)>> = OnceLock::new();
+    CONTEXTS.get_or_init(common::contexts)
 }
 
 /// A padded batch on the host.
