@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::browser::{need_chromium, npm};
 use crate::command::{Cmd, Running};
 use crate::failure::{Failure, Result};
+use crate::material::Material;
 use crate::{npm as package, paths, setup};
 
 const PORT: u16 = 4173;
@@ -71,19 +72,13 @@ fn build() -> Result {
     npm().args(["run", "build"]).dir(page).run()
 }
 
-/// The VAD example fetches the weights and the sample once and prints a path a line.
+/// Under the names by which the page asks for them.
 fn assets(public: &Path) -> Result {
-    let listed = Cmd::cargo().args(["run", "--quiet", "--release", "--example", "vad"]).args(["--", "--fetch-only"]).output()?;
+    let Material { weights, sample } = Material::fetch()?;
     fs::create_dir_all(public).map_err(|e| Failure::io("create", public, &e))?;
-    for file in listed.lines().map(|line| Path::new(line.trim())) {
-        let name = file.file_name().ok_or_else(|| {
-            Failure::new(
-                format!("`vad --fetch-only` printed `{}`, which is no file", file.display()),
-                "cargo run --release --example vad -- --fetch-only",
-            )
-        })?;
-        println!("  {} -> {}", file.display(), paths::short(public));
-        fs::copy(file, public.join(name)).map_err(|e| Failure::io("copy", file, &e))?;
+    for (from, name) in [(weights, "vad.safetensors"), (sample, "sample.wav")] {
+        fs::copy(&from, public.join(name)).map_err(|e| Failure::io("copy", &from, &e))?;
+        println!("  {} -> {}", from.display(), paths::short(&public.join(name)));
     }
     Ok(())
 }

@@ -27,7 +27,11 @@ pub fn build() -> Result<PathBuf> {
     wasm::build()?;
     npm().args(["run", "build"]).dir(&package).run()?;
 
-    let out = paths::target().join("npm");
+    let out = folder();
+    if out.exists() {
+        // Nobody should test or publish the tarball of an earlier build.
+        fs::remove_dir_all(&out).map_err(|e| Failure::io("empty", &out, &e))?;
+    }
     fs::create_dir_all(&out).map_err(|e| Failure::io("create", &out, &e))?;
     let listing = npm().args(["pack", "--json", "--pack-destination"]).arg(&out).dir(&package).output()?;
     let packed = Packed::parse(&listing)?;
@@ -45,6 +49,18 @@ pub fn build() -> Result<PathBuf> {
     println!("  {}", paths::short(&tarball));
     within_budget(sum)?;
     Ok(tarball)
+}
+
+fn folder() -> PathBuf {
+    paths::target().join("npm")
+}
+
+/// The tarball that the last [`build`] made.
+pub fn tarball() -> Result<PathBuf> {
+    let entries = fs::read_dir(folder()).into_iter().flatten().flatten();
+    let is_tarball = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "tgz");
+    let found = entries.map(|entry| entry.path()).find(is_tarball);
+    found.ok_or_else(|| Failure::new(format!("no tarball in {}", paths::short(&folder())), "cargo xtask npm"))
 }
 
 fn within_budget(sum: usize) -> Result {

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::browser::{need_chromium, npm};
+use crate::browser::{need_chromium, npm as npm_command};
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
+use crate::material::Material;
 use crate::steps::Done;
-use crate::{paths, wasm};
+use crate::{npm, paths, wasm};
 
 pub fn fmt() -> Result {
     Cmd::cargo().args(["fmt", "--all", "--check"]).way_out("cargo fmt --all").run()
@@ -38,10 +39,14 @@ pub fn msrv() -> Result<Done> {
 
 /// The package's own tests install the tarball that the `npm` step packed.
 pub fn package() -> Result {
-    npm()
+    let Material { weights, sample } = Material::fetch()?;
+    npm_command()
         .arg("test")
+        .env("WEFT_TARBALL", npm::tarball()?)
         .env("WEFT_CHROMIUM", need_chromium()?)
-        .env("WEFT_TARBALL_DIR", paths::target().join("npm"))
+        .env("WEFT_VAD_WEIGHTS", weights)
+        .env("WEFT_VAD_SAMPLE", sample)
+        .env("WEFT_SCREENSHOT", paths::target().join("package.png"))
         .dir(wasm::package())
         .way_out("`cargo xtask test npm package` packs and tests again")
         .run()
