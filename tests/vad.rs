@@ -159,19 +159,20 @@ fn noise_silence_and_loud_sound_agree_with_the_oracle() {
 
 #[test]
 fn pieces_of_any_length_give_the_same_bits() {
-    let samples = &recording()[20_000..20_000 + 23 * 512 + 100];
+    // 64 rows and more take another variant of the linear kernel than the pieces do.
+    let samples = &recording()[20_000..20_000 + 70 * 512 + 100];
     for (name, context) in common::contexts() {
         let vad = Vad::load(&context, &weights()).unwrap();
         let whole = vad.probabilities_blocking(samples, VadOptions::default()).unwrap();
-        assert_eq!(whole.len(), 23);
+        assert_eq!(whole.len(), 70);
         let mut stream = vad.stream().unwrap();
         let (mut pieces, mut rest, mut length) = (Vec::new(), samples, 1);
         while !rest.is_empty() {
             let (piece, others) = rest.split_at(length.min(rest.len()));
             pieces.extend(stream.push_blocking(piece).unwrap());
             rest = others;
-            // 1, 8, 57, 400, 2801, 411, …: less than a frame, several frames, neither a multiple.
-            length = (length * 7 + 1) % 3000;
+            // 1, 8, 57, 400, 2801, 1608, …: less than a frame, several frames, neither a multiple.
+            length = (length * 7 + 1) % 9000;
         }
         assert_eq!(pieces, whole, "{name}");
         // From the start again.

@@ -113,7 +113,7 @@ fn find(vad: &Vad, mut recording: audio::Recording) -> Result<Found> {
     let samples = recording.samples();
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::new(samples / Vad::SAMPLE_RATE as u64)
-        .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} s  {per_sec}, {eta} left")?);
+        .with_style(ProgressStyle::with_template("{bar:40} {pos} of {len} s, {eta} left")?);
     let mut stream = vad.stream()?;
     let mut probabilities = Vec::with_capacity(samples as usize / Vad::FRAME);
     let mut ready = Vec::new();

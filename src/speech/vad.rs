@@ -185,7 +185,8 @@ impl fmt::Debug for Vad {
     }
 }
 
-/// Audio that comes piece by piece. The probabilities are, bit for bit, those of the whole at once.
+/// Audio that comes piece by piece. The probabilities do not depend on where it is cut: each comes from
+/// the same operations in the same order as if the whole came at once.
 pub struct VadStream {
     vad: Vad,
     /// The last samples of what was answered for, then what fills no frame yet.
