@@ -3,11 +3,13 @@
 
 use super::lost::Lost;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Wakes with each readback; ends when its engine is dropped.
 pub(super) struct Poller {
-    wake: mpsc::Sender<()>,
+    wake: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Poller {
@@ -21,15 +23,26 @@ impl Poller {
                 }
             }
         });
-        if let Err(error) = spawned {
-            lost.fire(format!("no thread to poll the device with: {error}"));
-        }
-        Self { wake }
+        let thread = spawned.map_err(|error| lost.fire(format!("no thread to poll the device with: {error}"))).ok();
+        Self { wake: Some(wake), thread }
     }
 
     pub(super) fn wake(&self) {
         // Without a thread the device counts as lost, and the waiting call hears of it there.
-        let _ = self.wake.send(());
+        let _ = self.wake.as_ref().map(|wake| wake.send(()));
+    }
+}
+
+impl Drop for Poller {
+    /// Waits for the thread, which holds the device: if it let go of the last reference while the process
+    /// ends, the device would be destroyed beside the driver's own exit handlers, and NVIDIA's driver
+    /// 580 crashes there.
+    fn drop(&mut self) {
+        self.wake = None;
+        let other = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id());
+        if other.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the poller thread panicked");
+        }
     }
 }
 
