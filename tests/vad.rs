@@ -127,16 +127,24 @@ fn probabilities_are_those_of_onnxruntime() {
     // The oracle first: what follows is compared with it where there are no golden numbers.
     let oracle: Vec<f32> = Oracle::new(&weights()).run(&samples).into_iter().map(|p| p as f32).collect();
     assert_close("f64 oracle", &oracle, &golden, 1e-5, 0.0);
-    for (name, context) in common::contexts() {
-        let vad = Vad::load(&context, &weights()).unwrap();
-        let got = vad.probabilities_blocking(&samples, VadOptions::default()).unwrap();
-        assert_close(&name, &got, &golden, tolerance(&context), 0.0);
+    let contexts = common::contexts();
+    for (place, (name, context)) in contexts.iter().enumerate() {
+        // Whole on the CPU and in the adapter's best variant, which is the last; three seconds in others:
+        // hundreds of steps take software adapters a minute.
+        let whole = place == 0 || place + 1 == contexts.len();
+        let frames = if whole { golden.len() } else { 94 };
+        let (samples, golden) = (&samples[..frames * Vad::FRAME], &golden[..frames]);
+        let vad = Vad::load(context, &weights()).unwrap();
+        let got = vad.probabilities_blocking(samples, VadOptions::default()).unwrap();
+        assert_close(name, &got, golden, tolerance(context), 0.0);
+        let off = got.iter().zip(golden).map(|(got, golden)| (f64::from(*got) - golden).abs()).fold(0.0, f64::max);
+        println!("{name}: {frames} frames, off by at most {off:.1e}");
         // The comparison can fail: one frame later is another curve.
         let later: Vec<f64> = golden[1..].iter().chain(&golden[..1]).copied().collect();
-        assert!(difference(&got, &later, tolerance(&context), 0.0).is_some());
+        assert!(difference(&got, &later, tolerance(context), 0.0).is_some());
 
         let found = segments(&got, samples.len(), &SegmentOptions::default());
-        assert!(!found.is_empty() && found.is_sorted_by(|a, b| a.end_s <= b.start_s), "{found:?}");
+        assert!(found.len() >= 2 && found.is_sorted_by(|a, b| a.end_s <= b.start_s), "{found:?}");
     }
 }
 
@@ -160,11 +168,11 @@ fn noise_silence_and_loud_sound_agree_with_the_oracle() {
 #[test]
 fn pieces_of_any_length_give_the_same_bits() {
     // 64 rows and more take another variant of the linear kernel than the pieces do.
-    let samples = &recording()[20_000..20_000 + 70 * 512 + 100];
+    let samples = &recording()[20_000..20_000 + 65 * 512 + 100];
     for (name, context) in common::contexts() {
         let vad = Vad::load(&context, &weights()).unwrap();
         let whole = vad.probabilities_blocking(samples, VadOptions::default()).unwrap();
-        assert_eq!(whole.len(), 70);
+        assert_eq!(whole.len(), 65);
         let mut stream = vad.stream().unwrap();
         let (mut pieces, mut rest, mut length) = (Vec::new(), samples, 1);
         while !rest.is_empty() {
@@ -177,7 +185,7 @@ fn pieces_of_any_length_give_the_same_bits() {
         assert_eq!(pieces, whole, "{name}");
         // From the start again.
         stream.reset().unwrap();
-        assert_eq!(stream.push_blocking(samples).unwrap(), whole, "{name} after reset");
+        assert_eq!(stream.push_blocking(&samples[..3 * 512]).unwrap(), whole[..3], "{name} after reset");
     }
 }
 
