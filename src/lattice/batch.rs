@@ -14,9 +14,9 @@ pub struct LossBatch<'a> {
     pub logits: &'a Tensor,
     /// Labels, row-major [N, U1 - 1]; what lies beyond the length of a target is ignored.
     pub targets: &'a [u32],
-    /// Frames of each utterance, [N].
+    /// Frames of each utterance, `[N]`.
     pub frames: &'a [u32],
-    /// Labels of each utterance, [N]. None is an ordinary number.
+    /// Labels of each utterance, `[N]`. None is an ordinary number.
     pub labels: &'a [u32],
 }
 

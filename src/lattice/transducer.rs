@@ -39,9 +39,9 @@ pub struct TransducerLossBuilder {
 /// What a loss gives back, in the order of the utterances.
 #[derive(Debug)]
 pub struct LossOutput {
-    /// -log P(target | logits) in nats, [N]. +inf or NaN where [`status`](Self::status) is not ok.
+    /// -log P(target | logits) in nats, `[N]`. +inf or NaN where [`status`](Self::status) is not ok.
     pub costs: Vec<f32>,
-    /// What became of each utterance, [N].
+    /// What became of each utterance, `[N]`.
     pub status: Vec<Status>,
     /// d costs\[n\] / d logits, f32 [N, T, U1, V], on the device, if they were asked for. Exactly zero
     /// beyond the lengths of an utterance and for utterances that are not ok.
