@@ -79,7 +79,7 @@ pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &Co
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_invocations: limits.max_compute_invocations_per_workgroup,
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
-        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        max_workgroups: limits.max_compute_workgroups_per_dimension.min(options.max_workgroups.unwrap_or(u32::MAX)),
         storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
     }
 }

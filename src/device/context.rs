@@ -40,6 +40,9 @@ pub struct ContextOptions {
     /// A lower limit than the device's on what a kernel sees of a buffer at once, bytes: plans cut
     /// their work finer. For tests, and for drivers that promise too much.
     pub max_binding_bytes: Option<u64>,
+    /// A lower limit than the device's on workgroups along a side of the grid: plans fold their grids
+    /// sooner. For tests: grids beyond 65,535 groups are slow where they are most worth testing.
+    pub max_workgroups: Option<u32>,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
     pub web_subgroups: Option<[u32; 2]>,
@@ -78,6 +81,12 @@ impl ContextOptions {
     /// Sets [`max_binding_bytes`](Self::max_binding_bytes).
     pub fn with_max_binding_bytes(mut self, bytes: u64) -> Self {
         self.max_binding_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets [`max_workgroups`](Self::max_workgroups).
+    pub fn with_max_workgroups(mut self, groups: u32) -> Self {
+        self.max_workgroups = Some(groups);
         self
     }
 

@@ -1,7 +1,6 @@
 //! Every shape that some kernel treats in its own way, against the f64 oracle.
 
 use crate::common::{Lcg, assert_close};
-use crate::known_values::uniform_cost;
 use crate::{Batch, COST, contexts, gradient_tolerance};
 
 /// Vocabularies around the unrolling and around every change of LANES.
@@ -150,34 +149,6 @@ fn finite_differences_of_the_op() {
         // Rounding of a cost of about 10, over the step; and the third derivative times its square.
         assert_close(name, &one.run(context).gradients, &differences, 3e-4, 0.0);
     }
-}
-
-/// Equal logits everywhere: the cost in closed form, and one gradient for all utterances.
-#[track_caller]
-fn check_uniform(shape: [usize; 4]) {
-    let [count, frames, positions, vocab] = shape;
-    let mut batch = Batch::random(0, shape, 1);
-    batch.logits.fill(0.5);
-    let cost = uniform_cost(frames as u32, positions as u32 - 1, vocab as u32);
-    for (name, context) in contexts() {
-        let out = batch.run(context);
-        // Equal terms round the same way at every step: the errors of 2000 steps add up, none cancel.
-        assert_close(name, &out.costs, &vec![cost; count], COST[0], 2e-5);
-        let size = frames * positions * vocab;
-        assert!(out.gradients.chunks(size).all(|g| g == &out.gradients[..size]), "{name}: equal utterances, other gradients");
-    }
-}
-
-/// More than 65,535 workgroups of the row and gradient passes: 32 rows each.
-#[test]
-fn row_grids_that_must_be_folded() {
-    check_uniform([33, 2000, 32, 2]);
-}
-
-/// More than 65,535 workgroups of the sweep: two an utterance.
-#[test]
-fn sweep_grids_that_must_be_folded() {
-    check_uniform([33_000, 1, 2, 2]);
 }
 
 /// The CPU twin and every variant of the GPU agree more closely than they must with the oracle.

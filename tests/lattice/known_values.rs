@@ -120,7 +120,7 @@ fn warp_transducer_options_test() {
 }
 
 /// -log of C(T - 1 + U, U) paths of T + U arcs, each of probability 1 / V.
-pub fn uniform_cost(frames: u32, labels: u32, vocab: u32) -> f64 {
+fn uniform_cost(frames: u32, labels: u32, vocab: u32) -> f64 {
     let paths: f64 = (1..=labels).map(|k| f64::from(frames - 1 + k) / f64::from(k)).product();
     f64::from(frames + labels) * f64::from(vocab).ln() - paths.ln()
 }

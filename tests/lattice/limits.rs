@@ -1,4 +1,4 @@
-//! Small binding limits stand for large batches: windows of rows, chunks of utterances.
+//! Small limits stand for large batches: windows of rows, chunks of utterances, folded grids.
 
 use crate::common::contexts_with;
 use crate::{Batch, bits, contexts};
@@ -51,4 +51,12 @@ fn one_utterance_beyond_the_limit() {
         }
         Batch::random(35, [2, 4, 3, 5], 0).check("after the error", &[(name.clone(), context.clone())]);
     }
+}
+
+/// Grids of 34 and of 20 workgroups where a side may have 7: folded, with a surplus that does nothing.
+#[test]
+fn folded_grids() {
+    let limited = contexts_with(|options| options.with_max_workgroups(7));
+    assert!(limited.iter().skip(1).all(|(_, context)| context.caps().max_workgroups == 7));
+    Batch::random(36, [10, 12, 9, 5], 0).check("folded", &limited);
 }
