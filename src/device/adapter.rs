@@ -75,7 +75,7 @@ pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &Co
         f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_buffer_bytes: limits.max_buffer_size,
-        max_binding_bytes: u64::from(limits.max_storage_buffer_binding_size).min(options.max_binding_bytes.unwrap_or(u64::MAX)) & !3,
+        max_binding_bytes: limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX)) & !3,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_invocations: limits.max_compute_invocations_per_workgroup,
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
