@@ -4,7 +4,7 @@
 mod common;
 
 use common::contexts;
-use weft::{Context, ContextOptions, DType, Error, Tensor, Variant};
+use weft::{Context, ContextOptions, DType, Error, Tensor, Variant, wgpu};
 
 #[test]
 fn tensors_come_back_as_they_went() {
@@ -109,7 +109,7 @@ fn a_device_of_the_callers_own_can_be_shared() {
     if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") {
         return;
     }
-    let instance = weft::wgpu::Instance::new(weft::wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
     let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
     let gpu = Context::from_wgpu(&adapter, device, queue).unwrap();

@@ -95,7 +95,7 @@ mod tests {
     fn classes_cover_and_waste_at_most_an_eighth() {
         for bytes in [0, 1, 255, 256, 257, 1000, 4097, 1 << 20, (1 << 20) + 1, 3_000_000_001] {
             let class = size_class(bytes);
-            assert!(class >= bytes && class % 4 == 0);
+            assert!(class >= bytes && class.is_multiple_of(4));
             assert!(class <= (bytes + bytes / 8).max(bytes + 256).max(256), "{bytes} -> {class}");
         }
     }
