@@ -44,8 +44,9 @@ impl Default for Conv1dOptions {
     }
 }
 
-/// A PyTorch `Conv1d`: `y[b, n, t] = act(bias[n] + sum over c, k of weight[n, c, k] * x[b, c, t * stride
-/// + k - padding])`, zero outside x.
+/// A PyTorch `Conv1d` with a pointwise function behind it, x being zero outside:
+///
+/// `y[b, n, t] = act(bias[n] + Σ weight[n, c, k] * x[b, c, t * stride + k - padding])`, over c and k.
 ///
 /// x \[batch, channels_in, length], weight \[channels_out, channels_in, kernel], bias \[channels_out] or
 /// none; y \[batch, channels_out, (length + 2 padding - kernel) / stride + 1]. Every size must be below

@@ -18,7 +18,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Uploads weight [outputs, inputs], row-major, and bias [outputs] or none.
+    /// Uploads weight \[outputs, inputs], row-major, and bias \[outputs] or none.
     ///
     /// # Errors
     /// [`Error::Value`] if a side is 0, [`Error::Shape`] if a slice does not have its size,

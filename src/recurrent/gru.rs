@@ -16,7 +16,7 @@ impl Sealed for GruCell {
     const KIND: CellKind = CellKind { name: "GRU", gates: 3, states: 1, step: Kernel::CellGruStep };
 }
 
-/// One GRU layer: weight_ih [3H, I], weight_hh [3H, H], biases [3H].
+/// One GRU layer: weight_ih \[3H, I], weight_hh \[3H, H], biases \[3H].
 pub type Gru = Layer<GruCell>;
 
 /// h of a GRU layer.

@@ -16,7 +16,7 @@ impl Sealed for LstmCell {
     const KIND: CellKind = CellKind { name: "LSTM", gates: 4, states: 2, step: Kernel::CellLstmStep };
 }
 
-/// One LSTM layer: weight_ih [4H, I], weight_hh [4H, H], biases [4H].
+/// One LSTM layer: weight_ih \[4H, I], weight_hh \[4H, H], biases \[4H].
 pub type Lstm = Layer<LstmCell>;
 
 /// h and c of an LSTM layer.
