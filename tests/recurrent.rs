@@ -226,6 +226,8 @@ mod generic {
             (2, 9, 3, 9),
             (1, 70, 5, 7),
             (3, 17, 128, 3),
+            // Enough workgroups for eight sequences in each.
+            (2, 1_030, 2, 5),
         ];
         for (name, context) in shared_contexts() {
             for (index, &(frames, batch, inputs, hidden)) in cases.iter().enumerate() {
@@ -309,22 +311,27 @@ mod generic {
 
     pub fn a_batch_is_the_same_as_its_sequences<C: TestCell>() {
         for (name, context) in shared_contexts() {
-            let case = Case::random::<C>(5, 10, 17, 19).with_lengths(&[5, 4, 3, 0, 5, 1, 2, 5, 5, 4]).with_state::<C>();
-            let (y, state) = case.run::<C>(&context);
-            for n in 0..case.batch {
-                let column = |values: &[f32], width: usize| -> Vec<f32> {
-                    values.chunks_exact(width).skip(n).step_by(case.batch).flatten().copied().collect()
-                };
-                let single = Case {
-                    batch: 1,
-                    x: column(&case.x, case.inputs),
-                    lengths: case.lengths.as_ref().map(|lengths| vec![lengths[n]]),
-                    state: case.state.as_ref().map(|state| column(state, case.hidden)),
-                    ..case.clone()
-                };
-                let (single_y, single_state) = single.run::<C>(&context);
-                assert_eq!(bits(&column(&y, case.hidden)), bits(&single_y), "{name}: y of sequence {n}");
-                assert_eq!(bits(&column(&state, case.hidden)), bits(&single_state), "{name}: state of sequence {n}");
+            let ten = Case::random::<C>(5, 10, 17, 19).with_lengths(&[5, 4, 3, 0, 5, 1, 2, 5, 5, 4]);
+            // As many as share workgroups by eights; the first and last few will do.
+            let many = Case::random::<C>(2, 1_030, 2, 5).with_lengths(&[2, 1].repeat(515));
+            for (case, picks) in [(ten, (0..10).collect()), (many, vec![0, 7, 8, 1_023, 1_024, 1_029])] {
+                let case = case.with_state::<C>();
+                let (y, state) = case.run::<C>(&context);
+                for n in picks {
+                    let column = |values: &[f32], width: usize| -> Vec<f32> {
+                        values.chunks_exact(width).skip(n).step_by(case.batch).flatten().copied().collect()
+                    };
+                    let single = Case {
+                        batch: 1,
+                        x: column(&case.x, case.inputs),
+                        lengths: case.lengths.as_ref().map(|lengths| vec![lengths[n]]),
+                        state: case.state.as_ref().map(|state| column(state, case.hidden)),
+                        ..case.clone()
+                    };
+                    let (single_y, single_state) = single.run::<C>(&context);
+                    assert_eq!(bits(&column(&y, case.hidden)), bits(&single_y), "{name}: y of sequence {n}");
+                    assert_eq!(bits(&column(&state, case.hidden)), bits(&single_state), "{name}: state of sequence {n}");
+                }
             }
         }
     }

@@ -29,21 +29,22 @@ var<storage, read> bias: array<f32>;
 @group(0) @binding(4)
 var<storage, read_write> y: array<f32>;
 
-// 256 invocations, 16 x 16, own a tile of y: ROWS_EACH x 4 cells each, 16 apart. Whatever the tile,
+// 256 invocations, 16 x 16, own a tile of y: ROWS_EACH x 4 neighbouring cells each. Whatever the tile,
 // a cell is summed in the order of k, so that the same row has the same bits in any batch.
 // 1 for few rows, else 4. Twin: src/dense/linear.rs.
 override ROWS_EACH: u32 = 4u;
 const SIDE = 16u;
 const COLUMNS = 4u * SIDE;
 const DEPTH = 16u;
-// One more than the tile: neighbours in k fall into other memory banks.
-const PITCH = COLUMNS + 1u;
-var<workgroup> wg_x: array<f32, DEPTH * PITCH>;
-var<workgroup> wg_w: array<f32, DEPTH * PITCH>;
+// In fours, along rows of x and along outputs. One four more than the tile: neighbours in k fall into
+// other memory banks.
+const PITCH = SIDE + 1u;
+var<workgroup> wg_x: array<vec4f, DEPTH * PITCH>;
+var<workgroup> wg_w: array<vec4f, DEPTH * PITCH>;
 
 fn store(m: u32, first_column: u32, sum: vec4f) {
     for (var i = 0u; i < 4u; i++) {
-        let n = first_column + i * SIDE;
+        let n = first_column + i;
         if (m < params.rows && n < params.outputs) {
             var value = sum[i];
             if (params.has_bias != 0u) {
@@ -65,10 +66,10 @@ fn main(
     let first_column = group.x * COLUMNS;
     let column = local % SIDE;
     let row = local / SIDE;
-    var sum0 = vec4f(0.0);
-    var sum1 = vec4f(0.0);
-    var sum2 = vec4f(0.0);
-    var sum3 = vec4f(0.0);
+    var sum0 = vec4f();
+    var sum1 = vec4f();
+    var sum2 = vec4f();
+    var sum3 = vec4f();
     for (var k0 = 0u; k0 < params.inputs; k0 += DEPTH) {
         let k = k0 + local % DEPTH;
         let at = (local % DEPTH) * PITCH;
@@ -78,7 +79,7 @@ fn main(
             if (k < params.inputs && m < params.rows) {
                 value = activate(params.activation_in, x[params.x_first + m * params.inputs + k]);
             }
-            wg_x[at + lane] = value;
+            wg_x[at + lane / 4u][lane % 4u] = value;
         }
         for (var lane = local / DEPTH; lane < COLUMNS; lane += SIDE) {
             let n = first_column + lane;
@@ -86,28 +87,29 @@ fn main(
             if (k < params.inputs && n < params.outputs) {
                 value = weight[n * params.inputs + k];
             }
-            wg_w[at + lane] = value;
+            wg_w[at + lane / 4u][lane % 4u] = value;
         }
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d++) {
-            let w = d * PITCH + column;
-            let v = d * PITCH + row;
-            let weights = vec4f(wg_w[w], wg_w[w + SIDE], wg_w[w + 2u * SIDE], wg_w[w + 3u * SIDE]);
-            sum0 += wg_x[v] * weights;
-            if (ROWS_EACH > 1u) {
-                sum1 += wg_x[v + SIDE] * weights;
-                sum2 += wg_x[v + 2u * SIDE] * weights;
-                sum3 += wg_x[v + 3u * SIDE] * weights;
+            let weights = wg_w[d * PITCH + column];
+            if (ROWS_EACH == 1u) {
+                sum0 += wg_x[d * PITCH + row / 4u][row % 4u] * weights;
+            } else {
+                let xs = wg_x[d * PITCH + row];
+                sum0 += xs.x * weights;
+                sum1 += xs.y * weights;
+                sum2 += xs.z * weights;
+                sum3 += xs.w * weights;
             }
         }
         workgroupBarrier();
     }
-    let m = first_row + row;
-    let n = first_column + column;
+    let m = first_row + row * ROWS_EACH;
+    let n = first_column + column * 4u;
     store(m, n, sum0);
     if (ROWS_EACH > 1u) {
-        store(m + SIDE, n, sum1);
-        store(m + 2u * SIDE, n, sum2);
-        store(m + 3u * SIDE, n, sum3);
+        store(m + 1u, n, sum1);
+        store(m + 2u, n, sum2);
+        store(m + 3u, n, sum3);
     }
 }

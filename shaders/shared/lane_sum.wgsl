@@ -1,6 +1,7 @@
-// Sums over the LANES invocations that share a hidden unit, for BATCH sequences at once.
-// The importing tier declares UNITS, LANES, BATCH, MAX_BATCH, the type Gates and
-// `var<private> partial: array<Gates, MAX_BATCH>`; a workgroup is UNITS x LANES invocations.
+// Sums over the LANES invocations that share a hidden unit, for two sequences at a time.
+// The importing tier declares UNITS, LANES, BATCH, MAX_BATCH and the type Gates; a workgroup is
+// UNITS x LANES invocations. All invocations call sum_lanes for each pair; after a barrier, any can read
+// the totals with lane_total.
 
 #ifdef SUBGROUPS
 
@@ -9,19 +10,22 @@ const MAX_SEGMENTS = LANES / MIN_SUBGROUP_SIZE;
 // [MAX_BATCH, UNITS, segments]: one sum for each subgroup, or part of one, that lies within a unit.
 var<workgroup> wg_segments: array<Gates, MAX_BATCH * UNITS * MAX_SEGMENTS>;
 
-// Call by all invocations; then each total can be read with lane_total.
-fn sum_lanes(local: u32, subgroup_size: u32) {
+// Sums of the sequences b and b + 1.
+fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32) {
     let width = min(subgroup_size, LANES);
-    for (var b = 0u; b < BATCH; b++) {
-        var sum = partial[b];
-        for (var offset = width / 2u; offset > 0u; offset /= 2u) {
-            sum += subgroupShuffleXor(sum, offset);
-        }
-        if (local % width == 0u) {
-            wg_segments[(b * UNITS + local / LANES) * MAX_SEGMENTS + (local % LANES) / width] = sum;
+    var sum0 = first;
+    var sum1 = second;
+    for (var offset = width / 2u; offset > 0u; offset /= 2u) {
+        sum0 += subgroupShuffleXor(sum0, offset);
+        if (BATCH > 1u) {
+            sum1 += subgroupShuffleXor(sum1, offset);
         }
     }
-    workgroupBarrier();
+    if (local % width == 0u) {
+        let at = (b * UNITS + local / LANES) * MAX_SEGMENTS + (local % LANES) / width;
+        wg_segments[at] = sum0;
+        wg_segments[at + UNITS * MAX_SEGMENTS] = sum1;
+    }
 }
 
 fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Gates {
@@ -35,30 +39,27 @@ fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Gates {
 
 #else
 
-// Sequences a round: all MAX_BATCH at once would not fit 16 KiB.
-const ROUND = 2u;
 const PARTS = 4u;
 const PART_LANES = LANES / PARTS;
-var<workgroup> wg_partial: array<Gates, ROUND * UNITS * LANES>;
+const PAIR = 2u;
+var<workgroup> wg_partial: array<Gates, PAIR * UNITS * LANES>;
 // [MAX_BATCH, UNITS, PARTS]
 var<workgroup> wg_parts: array<Gates, MAX_BATCH * UNITS * PARTS>;
 
-// Call by all invocations; then each total can be read with lane_total.
-fn sum_lanes(local: u32, subgroup_size: u32) {
-    for (var b0 = 0u; b0 < BATCH; b0 += ROUND) {
-        for (var b = 0u; b < min(ROUND, BATCH - b0); b++) {
-            wg_partial[b * UNITS * LANES + local] = partial[b0 + b];
+// Sums of the sequences b and b + 1.
+fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32) {
+    // The pair before this one may still be read.
+    workgroupBarrier();
+    wg_partial[local] = first;
+    wg_partial[UNITS * LANES + local] = second;
+    workgroupBarrier();
+    if (local < PAIR * UNITS * PARTS) {
+        let start = local * PART_LANES;
+        var sum = wg_partial[start];
+        for (var i = 1u; i < PART_LANES; i++) {
+            sum += wg_partial[start + i];
         }
-        workgroupBarrier();
-        if (local < min(ROUND, BATCH - b0) * UNITS * PARTS) {
-            let first = local * PART_LANES;
-            var sum = wg_partial[first];
-            for (var i = 1u; i < PART_LANES; i++) {
-                sum += wg_partial[first + i];
-            }
-            wg_parts[b0 * UNITS * PARTS + local] = sum;
-        }
-        workgroupBarrier();
+        wg_parts[b * UNITS * PARTS + local] = sum;
     }
 }
 

@@ -79,12 +79,16 @@ fn stretch(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result<u64> {
     Ok(frames)
 }
 
-/// Sequences a workgroup: many, so that a weight once read serves them all; few where there are few.
-fn batch_tile(batch: u64) -> (u64, &'static [(&'static str, f64)]) {
+/// Workgroups from which on a step keeps a large GPU busy.
+const MANY_WORKGROUPS: u64 = 128;
+
+/// Sequences a workgroup: many, so that a weight once read serves them all; fewer where that would leave
+/// few workgroups.
+fn batch_tile(batch: u64, hidden: u64) -> (u64, &'static [(&'static str, f64)]) {
     match batch {
         0..=1 => (1, &[("BATCH", 1.0)]),
-        2..=4 => (4, &[("BATCH", 4.0)]),
-        _ => (8, &[("BATCH", 8.0)]),
+        5.. if hidden.div_ceil(UNITS) * batch.div_ceil(8) >= MANY_WORKGROUPS => (8, &[("BATCH", 8.0)]),
+        _ => (4, &[("BATCH", 4.0)]),
     }
 }
 
@@ -164,7 +168,7 @@ pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, pro
     let after = |frame: u64| if frame + 1 == frames { new_state } else { carrier(frame) };
 
     let shader = caps.shader(kind.step);
-    let (tile, constants) = batch_tile(batch);
+    let (tile, constants) = batch_tile(batch, hidden);
     let [tiles_y, tiles_z, _] = fold(batch.div_ceil(tile), caps.max_workgroups);
     let grid = [hidden.div_ceil(UNITS) as u32, tiles_y, tiles_z];
     let window = |buffer: BufferId, first: u64, count: u64, frame_bytes: u64| Binding {
