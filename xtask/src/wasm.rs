@@ -23,8 +23,7 @@ pub fn package() -> PathBuf {
 pub fn build() -> Result {
     let toolchain = Toolchain::find()?
         .ok_or_else(|| Failure::new(format!("this compiler has no standard library for {TARGET}"), "cargo xtask setup wasm"))?;
-    // A folder of its own: the private compiler would otherwise rebuild what the other one built.
-    let target = paths::target().join("wasm");
+    let target = toolchain.target();
     toolchain
         .cargo()?
         .args(["build", "--package", "weft-wasm", "--profile", "wasm"])

@@ -16,7 +16,7 @@ use crate::setup::apt_source;
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Changes when the contents of the private sysroot do.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 
 /// `rustup` cannot be asked whether it has a network, and waits long for one that is not there.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
@@ -39,6 +39,15 @@ impl Toolchain {
         let folder = rustc.private_folder()?;
         let made = fs::read_to_string(folder.join("stamp")).is_ok_and(|s| s == rustc.stamp());
         Ok(made.then_some(Self::Private(folder)))
+    }
+
+    /// The target folder for what this compiler builds. Cargo does not see when the standard library
+    /// changes, so that each has its own.
+    pub fn target(&self) -> PathBuf {
+        paths::target().join(match self {
+            Self::Installed => "wasm".to_owned(),
+            Self::Private(_) => format!("wasm-private-{LAYOUT}"),
+        })
     }
 
     /// Makes cargo use this compiler.
@@ -91,23 +100,24 @@ fn from_debian() -> Result {
     let rustc = Rustc::ask()?;
     let folder = rustc.private_folder()?;
     println!("  building the standard library of rustc {} from Debian's rust-src", rustc.release);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|e| Failure::io("remove", &folder, &e))?;
-    }
-    let work = folder.join("work");
+    // Elsewhere first: another clone may be using what is there.
+    let made = folder.with_file_name(format!("wasm-part-{}", std::process::id()));
+    remove(&made)?;
+    let work = made.join("work");
     let library = apt_source::rust_library(&rustc.release, &work)?;
-    let sysroot = private_sysroot(&rustc, &folder)?;
+    let sysroot = private_sysroot(&rustc, &made)?;
     let source = sysroot.join("lib/rustlib/src/rust");
     create(&source)?;
     rename(&library, &source.join("library"))?;
-    let script = format!("#!/bin/sh\nexec '{}/bin/rustc' --sysroot '{}' \"$@\"\n", rustc.sysroot, sysroot.display());
-    executable(&folder.join("rustc"), &script)?;
-    build(&folder, &sysroot, &work.join("build"))?;
+    let script = format!("#!/bin/sh\nexec '{}/bin/rustc' --sysroot \"$(dirname \"$0\")/sysroot\" \"$@\"\n", rustc.sysroot);
+    executable(&made.join("rustc"), &script)?;
+    build(&made, &sysroot, &work.join("build"))?;
     // With no source left, cargo can only use what was built.
-    for done in [&sysroot.join("lib/rustlib/src"), &work] {
-        fs::remove_dir_all(done).map_err(|e| Failure::io("remove", done, &e))?;
-    }
-    write(&folder.join("stamp"), &rustc.stamp())
+    remove(&sysroot.join("lib/rustlib/src"))?;
+    remove(&work)?;
+    write(&made.join("stamp"), &rustc.stamp())?;
+    remove(&folder)?;
+    rename(&made, &folder)
 }
 
 /// The installed sysroot through links, with an empty folder for the new target.
@@ -142,7 +152,8 @@ fn build(folder: &Path, sysroot: &Path, work: &Path) -> Result {
         // Building std is an unstable feature of a stable compiler.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &target)
-        .without_env("RUSTFLAGS")
+        // As in the official builds: without it, link-time optimisation stops at the standard library.
+        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
         .without_env("CARGO_ENCODED_RUSTFLAGS")
         .without_env("CARGO_BUILD_TARGET")
         .dir(work)
@@ -196,7 +207,7 @@ impl Rustc {
 
     fn private_folder(&self) -> Result<PathBuf> {
         let cache = paths::cache().ok_or_else(|| Failure::new("no place for a cache", "set HOME or XDG_CACHE_HOME to a folder"))?;
-        Ok(cache.join(format!("wasm-{}", self.release)))
+        Ok(cache.join(format!("wasm-{}-{LAYOUT}", self.release)))
     }
 
     fn stamp(&self) -> String {
@@ -211,6 +222,13 @@ fn print(what: &str, more: &[&str]) -> Result<String> {
 
 fn create(dir: &Path) -> Result {
     fs::create_dir_all(dir).map_err(|e| Failure::io("create", dir, &e))
+}
+
+fn remove(dir: &Path) -> Result {
+    if !dir.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(dir).map_err(|e| Failure::io("remove", dir, &e))
 }
 
 fn rename(from: &Path, to: &Path) -> Result {
