@@ -1,5 +1,6 @@
 import { DisposedError, GpuUnavailableError, MissingFeatureError, ValueError } from "./errors.js";
-import { type Glue, call, init } from "./module.js";
+import type { WasmContext } from "../generated/weft_wasm.js";
+import { call, init } from "./module.js";
 import { subgroupSizes, withSubgroups } from "./subgroups.js";
 import { type Found, findAdapter } from "./support.js";
 
@@ -48,9 +49,6 @@ export interface LostInfo {
 /** A `GPUDevice`, where the compiler's libraries know that type. */
 export type Device = typeof globalThis extends { GPUDevice: { prototype: infer D } } ? D : object;
 
-/** @internal */
-export type Handle = InstanceType<Glue["WasmContext"]>;
-
 /** A device (or the CPU) that calls run on. Made by {@link createContext}. */
 export class Context {
   readonly info: ContextInfo;
@@ -58,10 +56,10 @@ export class Context {
   readonly device: Device | undefined;
   /** Resolves when the device is gone: make a new context then. Never resolves on the CPU. */
   readonly lost: Promise<LostInfo>;
-  #handle: Handle | undefined;
+  #handle: WasmContext | undefined;
 
   /** @internal */
-  constructor(handle: Handle, info: ContextInfo) {
+  constructor(handle: WasmContext, info: ContextInfo) {
     const device = handle.device() as GPUDevice | undefined;
     this.#handle = handle;
     this.info = info;
@@ -72,7 +70,7 @@ export class Context {
   }
 
   /** @internal */
-  get handle(): Handle {
+  get handle(): WasmContext {
     if (!this.#handle) throw new DisposedError("this context has been disposed of: make a new one");
     return this.#handle;
   }
@@ -129,12 +127,12 @@ async function webgpu(found: Found, subgroups: boolean, strict: boolean, power: 
     throw new MissingFeatureError(`${adapterName(found.adapter)} has no subgroups in this browser: leave \`subgroups\` out`);
   }
   const [min, max] = sizes ?? [0, 0];
-  const open = (): Promise<Handle> => call((glue) => glue.open_webgpu(power === "low-power", min, max));
+  const open = (): Promise<WasmContext> => call((glue) => glue.open_webgpu(power === "low-power", min, max));
   const handle = await (sizes ? withSubgroups(open) : open());
   return new Context(handle, facts(handle, adapterName(found.adapter)));
 }
 
-function facts(handle: Handle, adapter: string): ContextInfo {
+function facts(handle: WasmContext, adapter: string): ContextInfo {
   const [min, max] = handle.subgroups();
   return {
     backend: handle.backend() === "cpu" ? "cpu" : "webgpu",

@@ -2,9 +2,14 @@
 //! and it is private to the package: its users see the classes of `js/`.
 //!
 //! Errors cross as JavaScript `Error`s whose `name` tells the kind. Handles may be freed while a call
-//! that began on them is still running: every call holds what it needs.
+//! that began on them is still running: every call holds what it needs. Arguments are copied before a
+//! call returns its promise.
 
+mod cells;
 mod context;
 mod error;
+mod loss;
 mod memory;
 mod report;
+mod vad;
+mod weights;

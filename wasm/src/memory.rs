@@ -35,3 +35,8 @@ pub(crate) fn bytes(array: &Uint8Array) -> Result<Vec<u8>> {
     array.copy_to(&mut values);
     Ok(values)
 }
+
+/// Copies a shape in.
+pub(crate) fn sides(array: &Uint32Array) -> Result<Vec<usize>> {
+    Ok(words(array)?.into_iter().map(|side| side as usize).collect())
+}
