@@ -1,0 +1,32 @@
+/** The weights, the sample and its known probabilities, for the checks of the VAD. */
+
+import fs from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const GOLDEN = fileURLToPath(new URL("../../tests/fixtures/silero_beckett.json", import.meta.url));
+
+/** From the files that WEFT_VAD_WEIGHTS and WEFT_VAD_SAMPLE name; `undefined` without them. */
+export function material() {
+  const { WEFT_VAD_WEIGHTS: weights, WEFT_VAD_SAMPLE: sample } = process.env;
+  if (!weights || !sample) return undefined;
+  return {
+    weights: new Uint8Array(fs.readFileSync(weights)).buffer,
+    samples: samples(fs.readFileSync(sample)),
+    probabilities: JSON.parse(fs.readFileSync(GOLDEN, "utf8")).probabilities,
+  };
+}
+
+/** A WAV of 16-bit mono at 16 kHz, which is what the sample is. */
+function samples(wav) {
+  let at = 12;
+  while (wav.toString("latin1", at, at + 4) !== "data") {
+    if (wav.toString("latin1", at, at + 4) === "fmt ") {
+      const [format, channels, rate, bits] = [wav.readUInt16LE(at + 8), wav.readUInt16LE(at + 10), wav.readUInt32LE(at + 12), wav.readUInt16LE(at + 22)];
+      if (format !== 1 || channels !== 1 || rate !== 16_000 || bits !== 16) throw new Error(`the sample is format ${format}, ${channels} channels, ${rate} Hz, ${bits} bits`);
+    }
+    at += 8 + wav.readUInt32LE(at + 4);
+    if (at + 8 > wav.length) throw new Error("the sample is no WAV");
+  }
+  const bytes = wav.subarray(at + 8, at + 8 + wav.readUInt32LE(at + 4));
+  return Float32Array.from({ length: bytes.length >> 1 }, (_, i) => bytes.readInt16LE(2 * i) / 32768);
+}
