@@ -25,9 +25,13 @@ pub(crate) type HostBuffer = Arc<Mutex<Vec<u32>>>;
 pub(crate) fn run(recording: &Recording, bound: &[HostBuffer]) -> Result<()> {
     // Locked once each and in the order of their addresses: a tensor may be bound twice, and two
     // threads may share tensors.
-    let mut unique: Vec<&HostBuffer> = bound.iter().collect();
-    unique.sort_by_key(|buffer| Arc::as_ptr(buffer) as usize);
-    unique.dedup_by_key(|buffer| Arc::as_ptr(buffer) as usize);
+    let address = |buffer: &HostBuffer| Arc::as_ptr(buffer) as usize;
+    let mut unique: Vec<&HostBuffer> = Vec::with_capacity(bound.len());
+    for buffer in bound {
+        if let Err(place) = unique.binary_search_by_key(&address(buffer), |known| address(known)) {
+            unique.insert(place, buffer);
+        }
+    }
     let mut guards: Vec<_> = unique.iter().map(|buffer| buffer.lock().unwrap_or_else(PoisonError::into_inner)).collect();
 
     let mut workspace = Vec::new();

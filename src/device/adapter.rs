@@ -21,10 +21,10 @@ pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
     };
     let adapters = instance.enumerate_adapters(backends).await;
     let found: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
-    let wanted = name.to_lowercase();
+    let wanted = name.to_ascii_lowercase();
     adapters
         .into_iter()
-        .find(|a| a.get_info().name.to_lowercase().contains(&wanted))
+        .find(|a| a.get_info().name.to_ascii_lowercase().contains(&wanted))
         .ok_or_else(|| Error::NoAdapter { tried: format!("looked for \"{name}\" on {backends:?}, found {found:?}") })
 }
 

@@ -75,7 +75,7 @@ impl Vad {
             let values = weights.get_shaped(name, shape)?;
             match values.iter().position(|v| !v.is_finite()) {
                 None => Ok(values),
-                Some(at) => Err(weights.fault(name, format!("holds {} at index {at}", values[at]))),
+                Some(at) => Err(weights.fault(name, format!("holds {} at index {at}", non_finite(values[at])))),
             }
         };
         let upload = |name: &str, shape: &[usize]| Tensor::from_slice(context, shape, &read(name, shape)?);
@@ -173,6 +173,15 @@ impl Network {
     }
 }
 
+/// Name of a value that is not finite; printing floats in general takes 20 kB of code in a browser.
+fn non_finite(value: f32) -> &'static str {
+    match value {
+        f32::INFINITY => "inf",
+        f32::NEG_INFINITY => "-inf",
+        _ => "NaN",
+    }
+}
+
 /// Declares a tensor of the caller.
 fn bind<'a>(recording: &mut Recording, bound: &mut Vec<&'a Tensor>, label: &'static str, tensor: &'a Tensor) -> BufferId {
     bound.push(tensor);
@@ -224,7 +233,7 @@ impl VadStream {
         if let Some(at) = samples.iter().position(|s| !s.is_finite()) {
             return Err(Error::Value {
                 argument: "samples",
-                value: format!("{} at index {at}", samples[at]),
+                value: format!("{} at index {at}", non_finite(samples[at])),
                 help: "samples must be finite, full scale is 1",
             });
         }

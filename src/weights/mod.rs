@@ -1,11 +1,11 @@
 //! Named tensors of a safetensors file.
 
-use crate::error::{Error, Result};
-use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, TensorInfo};
-use std::fmt;
+mod header;
+mod json;
 
-/// Bytes before the header: its length.
-const LENGTH_BYTES: usize = 8;
+use crate::error::{Error, Result};
+use header::{Entry, Problem};
+use std::fmt;
 
 /// The tensors of a [safetensors](https://github.com/huggingface/safetensors) file, by name. F32 is
 /// read as it is; F16 and BF16 are widened, which is exact.
@@ -14,7 +14,7 @@ pub struct Weights {
     bytes: Vec<u8>,
     /// Where the data begins in `bytes`.
     data: usize,
-    metadata: Metadata,
+    entries: Vec<Entry>,
 }
 
 impl Weights {
@@ -39,20 +39,21 @@ impl Weights {
     }
 
     fn parse(source: String, bytes: Vec<u8>) -> Result<Self> {
-        match SafeTensors::read_metadata(&bytes) {
-            Ok((header, metadata)) => Ok(Self { source, data: LENGTH_BYTES + header, bytes, metadata }),
-            Err(error) => Err(diagnose(source, &bytes, error)),
+        match header::read(&bytes) {
+            Ok((entries, data)) => Ok(Self { source, bytes, data, entries }),
+            Err(Problem::File(problem)) => Err(Error::Weights { name: source, problem }),
+            Err(Problem::Tensor { name, problem }) => Err(Error::Weights { name: format!("{name} of {source}"), problem }),
         }
     }
 
     /// Names of all tensors, in the order of the file.
     pub fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+        self.entries.iter().map(|entry| entry.name.clone()).collect()
     }
 
     /// Sides of a tensor, outermost first; `None` if there is none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.metadata.info(name).map(|info| &*info.shape)
+        self.find(name).map(|entry| &*entry.shape)
     }
 
     /// The elements of a tensor, row-major.
@@ -60,14 +61,14 @@ impl Weights {
     /// # Errors
     /// [`Error::Weights`] if there is no tensor of that name, or it is neither F32, F16 nor BF16.
     pub fn get(&self, name: &str) -> Result<Vec<f32>> {
-        let info = self.info(name)?;
-        let (first, last) = info.data_offsets;
-        let data = &self.bytes[self.data + first..self.data + last];
+        let entry = self.entry(name)?;
+        let (first, last) = entry.offsets;
+        let data = &self.bytes[self.data..][first..last];
         let pairs = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        match info.dtype {
-            Dtype::F32 => Ok(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-            Dtype::F16 => Ok(pairs().map(widen_f16).collect()),
-            Dtype::BF16 => Ok(pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()),
+        match &*entry.dtype {
+            "F32" => Ok(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+            "F16" => Ok(pairs().map(widen_f16).collect()),
+            "BF16" => Ok(pairs().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect()),
             other => Err(self.fault(name, format!("has dtype {other}, expected F32, F16 or BF16"))),
         }
     }
@@ -77,15 +78,19 @@ impl Weights {
     /// # Errors
     /// As [`get`](Self::get); [`Error::Weights`] with both shapes if they differ.
     pub fn get_shaped(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let found = &self.info(name)?.shape;
+        let found = &self.entry(name)?.shape;
         if found != shape {
             return Err(self.fault(name, format!("has shape {found:?}, expected {shape:?}")));
         }
         self.get(name)
     }
 
-    fn info(&self, name: &str) -> Result<&TensorInfo> {
-        self.metadata.info(name).ok_or_else(|| {
+    fn find(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry> {
+        self.find(name).ok_or_else(|| {
             let names = self.names();
             let shown = names.iter().take(12).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = if names.len() > 12 { ", …" } else { "" };
@@ -102,41 +107,6 @@ impl Weights {
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Weights of {}: {} tensors, {} B", self.source, self.names().len(), self.bytes.len())
-    }
-}
-
-/// What is wrong with a file, in terms of its tensors where the header can still be read.
-fn diagnose(source: String, bytes: &[u8], error: SafeTensorError) -> Error {
-    let size = bytes.len();
-    let whole_file = |problem: String| Error::Weights { name: source.clone(), problem };
-    let Some(header) = bytes.first_chunk::<LENGTH_BYTES>().map(|length| u64::from_le_bytes(*length)) else {
-        return whole_file(format!("the file has {size} B: empty or truncated"));
-    };
-    match error {
-        SafeTensorError::InvalidHeaderLength => {
-            whole_file(format!("no safetensors, or truncated: it announces a header of {header} B, {} B follow", size - LENGTH_BYTES))
-        }
-        SafeTensorError::MetadataIncompleteBuffer => {
-            let end = LENGTH_BYTES + header as usize;
-            let have = size - end;
-            let metadata: Option<Metadata> = serde_json::from_slice(&bytes[LENGTH_BYTES..end]).ok();
-            let cut = metadata.as_ref().and_then(|metadata| {
-                let mut tensors: Vec<_> = metadata.tensors().into_iter().collect();
-                tensors.sort_by_key(|(_, info)| info.data_offsets);
-                tensors.into_iter().find(|(_, info)| info.data_offsets.1 > have).map(|(name, info)| (name, info.data_offsets))
-            });
-            match (cut, metadata) {
-                (Some((name, (first, last))), _) => Error::Weights {
-                    problem: format!("truncated: it takes bytes {first}..{last} of the data, of which the file holds {have}"),
-                    name: format!("{name} of {source}"),
-                },
-                (None, Some(metadata)) => {
-                    whole_file(format!("{} B of data, its tensors take {}: it was not written whole", have, metadata.data_len()))
-                }
-                (None, None) => whole_file(error.to_string()),
-            }
-        }
-        other => whole_file(format!("no safetensors ({other}; {size} B)")),
     }
 }
 
@@ -158,7 +128,7 @@ fn widen_f16(bits: u16) -> f32 {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use safetensors::tensor::{TensorView, serialize};
+    use safetensors::tensor::{Dtype, TensorView, serialize};
 
     fn file(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
         let views = tensors.iter().map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.to_vec(), data).unwrap()));
@@ -227,6 +197,34 @@ mod tests {
         assert!(message(bad_json).contains("no safetensors"));
         // The first bytes of a picture announce a header of exabytes.
         assert!(message(b"\x89PNG\r\n\x1a\n and so on".to_vec()).contains("no safetensors"));
+    }
+
+    /// A file with this header and so many bytes of data.
+    fn with_header(header: &str, data: usize) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    #[test]
+    fn headers_that_do_not_add_up_are_told() {
+        let entry = |dtype: &str, shape: &str, from: usize, to: usize| {
+            format!(r#"{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{from},{to}]}}"#)
+        };
+        for (header, words) in [
+            (format!(r#"{{"a":{}}}"#, entry("F32", "[3]", 0, 8)), vec!["a of weights", "F32 [3]"]),
+            (format!(r#"{{"a":{}}}"#, entry("F32", "[4611686018427387904,4611686018427387904]", 0, 8)), vec!["a of weights"]),
+            (format!(r#"{{"a":{}}}"#, entry("F32", "[2]", 8, 0)), vec!["negative length"]),
+            (format!(r#"{{"a":{},"a":{}}}"#, entry("F32", "[1]", 0, 4), entry("F32", "[1]", 4, 8)), vec!["a of weights", "twice"]),
+            (format!(r#"{{"a":{},"b":{}}}"#, entry("F32", "[1]", 0, 4), entry("F32", "[1]", 2, 6)), vec!["b of weights", "ends at 4"]),
+            (format!(r#"{{"a":{},"b":{}}}"#, entry("F32", "[1]", 0, 4), entry("F32", "[0]", 6, 6)), vec!["b of weights", "ends at 4"]),
+            (r#"{"a":{"dtype":"F32","shape":[2]}}"#.to_owned(), vec!["a of weights", "data_offsets"]),
+            (r#"{"a":7}"#.to_owned(), vec!["no safetensors", "object"]),
+            ("{}".to_owned(), vec!["8 B of data", "take 0"]),
+        ] {
+            let said = message(with_header(&header, 8));
+            assert!(words.iter().all(|word| said.contains(word)), "{header}: {said}");
+        }
+        let good = format!(r#"{{"__metadata__":{{"by":"hand \u00e9"}},"a\u00e9":{}}}   "#, entry("F32", "[2]", 0, 8));
+        assert_eq!(Weights::from_bytes(with_header(&good, 8)).unwrap().get("aé").unwrap(), [0.0, 0.0]);
     }
 
     #[test]
