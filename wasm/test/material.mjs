@@ -5,13 +5,18 @@ import { fileURLToPath } from "node:url";
 
 const GOLDEN = fileURLToPath(new URL("../../tests/fixtures/silero_beckett.json", import.meta.url));
 
-/** From the files that WEFT_VAD_WEIGHTS and WEFT_VAD_SAMPLE name; `undefined` without them. */
+/** `probabilities` are those of the begin of `samples`. From the files that WEFT_VAD_WEIGHTS and WEFT_VAD_SAMPLE name; `undefined` without them. */
 export function material() {
   const { WEFT_VAD_WEIGHTS: weights, WEFT_VAD_SAMPLE: sample } = process.env;
   if (!weights || !sample) return undefined;
+  const sound = samples(fs.readFileSync(sample));
+  // The network takes 320 frames at once: with its begin once more the sample is longer than that.
+  const longer = new Float32Array(sound.length - (sound.length % 512) + 40 * 512);
+  longer.set(sound);
+  longer.set(sound.subarray(0, 40 * 512), longer.length - 40 * 512);
   return {
     weights: new Uint8Array(fs.readFileSync(weights)).buffer,
-    samples: samples(fs.readFileSync(sample)),
+    samples: longer,
     probabilities: JSON.parse(fs.readFileSync(GOLDEN, "utf8")).probabilities,
   };
 }
