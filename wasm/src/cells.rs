@@ -10,7 +10,12 @@ use wasm_bindgen_futures::future_to_promise;
 use weft::Tensor;
 use weft::recurrent::{Cell, CellWeights, Gru, GruState, Layer, Lstm, LstmState, State};
 
-fn create<C: Cell>(context: &WasmContext, sizes: [usize; 2], parts: [&Float32Array; 2], biases: [Option<Float32Array>; 2]) -> Result<Layer<C>> {
+fn create<C: Cell>(
+    context: &WasmContext,
+    sizes: [usize; 2],
+    parts: [&Float32Array; 2],
+    biases: [Option<Float32Array>; 2],
+) -> Result<Layer<C>> {
     let [input_size, hidden_size] = sizes;
     let (weight_ih, weight_hh) = (floats(parts[0])?, floats(parts[1])?);
     let [bias_ih, bias_hh] = biases.map(|bias| bias.map(|values| floats(&values)).transpose());

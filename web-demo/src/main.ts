@@ -91,19 +91,29 @@ function lost(message: string): void {
   notice(`The GPU was lost (${message || "no reason given"}). The next recording gets a new one.`);
 }
 
+/** What the play button plays. */
+function playable(sound: Blob | undefined): void {
+  URL.revokeObjectURL(player.src);
+  if (sound) player.src = URL.createObjectURL(sound);
+  playButton.disabled = !sound;
+}
+
+/** Whether the microphone button ends a recording. */
+function listening(on: boolean): void {
+  microphoneButton.dataset["on"] = String(on);
+  const label = microphoneButton.querySelector("span");
+  if (label) label.textContent = on ? "Stop" : "Microphone";
+}
+
 /** Ends what runs, and starts anew with this recording. */
 async function begin(next: Recording | undefined, sound?: Blob): Promise<AbortSignal> {
   job.abort();
   job = new AbortController();
   await microphone?.close();
   microphone = undefined;
-  microphoneButton.setAttribute("aria-pressed", "false");
+  listening(false);
   player.pause();
-  if (sound) {
-    URL.revokeObjectURL(player.src);
-    player.src = URL.createObjectURL(sound);
-  }
-  playButton.disabled = !sound;
+  playable(sound);
   recording = next;
   timeline.show(next);
   element("hint").hidden = next !== undefined;
@@ -164,7 +174,7 @@ async function record(): Promise<void> {
     });
     if (signal.aborted) return await opened.close();
     microphone = opened;
-    microphoneButton.setAttribute("aria-pressed", "true");
+    listening(true);
     state("live");
     say("Listening");
   } catch (error) {
@@ -175,12 +185,10 @@ async function record(): Promise<void> {
 async function stop(): Promise<void> {
   await microphone?.close();
   microphone = undefined;
-  microphoneButton.setAttribute("aria-pressed", "false");
+  listening(false);
   if (!recording) return;
   recording.live = false;
-  const blob = wav(recording.parts);
-  player.src = URL.createObjectURL(blob);
-  playButton.disabled = false;
+  playable(wav(recording.parts));
   show();
   list();
   state("done");
@@ -207,7 +215,7 @@ function show(): void {
   const r = recording;
   timeline.draw();
   element("name").textContent = r?.name ?? "No sound yet";
-  element("clock").textContent = r ? clock(r.seconds) : "";
+  element("clock").textContent = r ? clock(r.seconds, r.seconds < 60) : "";
   document.documentElement.dataset["frames"] = String(r?.frames ?? 0);
   const heard = r ? (r.frames * 512) / RATE : 0;
   progress.value = r && r.seconds > 0 ? heard / r.seconds : 0;
@@ -232,15 +240,15 @@ function list(): void {
   const segments = recording?.segments ?? [];
   element("count").textContent = segments.length ? String(segments.length) : "";
   element("none").hidden = segments.length > 0;
-  const playable = !playButton.disabled;
-  const key = `${playable} ${segments.length} ${segments.at(-1)?.end}`;
+  const silent = playButton.disabled;
+  const key = `${silent} ${segments.length} ${segments.at(-1)?.end}`;
   if (key === listed) return;
   listed = key;
   element("segments").replaceChildren(
     ...segments.map(({ start, end }) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.disabled = !playable;
+      button.disabled = silent;
       button.textContent = `${clock(start, true)} – ${clock(end, true)}`;
       button.setAttribute("aria-label", `Play speech from ${clock(start, true)} to ${clock(end, true)}`);
       button.addEventListener("click", () => play(start, end));
