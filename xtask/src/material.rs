@@ -15,7 +15,7 @@ pub struct Material {
 impl Material {
     /// Fetched on first use by the VAD example, which keeps them in a cache.
     pub fn fetch() -> Result<Self> {
-        let listed = Cmd::cargo().args(["run", "--quiet", "--release", "--example", "vad", "--", "--fetch-only"]).output()?;
+        let listed = vad_example()?.arg("--fetch-only").output()?;
         let files: Vec<PathBuf> = listed.lines().map(PathBuf::from).filter(|path| path.is_file()).collect();
         match <[PathBuf; 2]>::try_from(files) {
             Ok([weights, sample]) => Ok(Self { weights, sample }),
@@ -25,4 +25,11 @@ impl Material {
             )),
         }
     }
+}
+
+/// The VAD example, built, with room for its arguments.
+pub fn vad_example() -> Result<Cmd> {
+    // By itself, so that minutes of compiling are seen, and are not the program's output.
+    Cmd::cargo().args(["build", "--release", "--example", "vad"]).run()?;
+    Ok(Cmd::cargo().args(["run", "--quiet", "--release", "--example", "vad", "--"]))
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::browser::{need_chromium, npm as npm_command};
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
-use crate::material::Material;
+use crate::material::{Material, vad_example};
 use crate::steps::Done;
 use crate::{npm, paths, wasm};
 
@@ -54,10 +54,7 @@ pub fn package() -> Result {
 
 /// The example must find speech in its sample recording.
 pub fn vad() -> Result {
-    let text = Cmd::cargo()
-        .args(["run", "--quiet", "--release", "--example", "vad", "--", "--json"])
-        .way_out("cargo run --release --example vad")
-        .output()?;
+    let text = vad_example()?.arg("--json").output()?;
     let summary = speech(&text)?;
     println!("  {summary}");
     Ok(())
