@@ -14,7 +14,7 @@ use crate::{npm as package, paths, setup};
 
 const PORT: u16 = 4173;
 const SERVER_LIMIT: Duration = Duration::from_secs(60);
-const SCREENSHOT_LIMIT: Duration = Duration::from_secs(300);
+const SCREENSHOT_LIMIT: Duration = Duration::from_secs(600);
 
 pub fn run(args: &[String]) -> Result {
     match args {
