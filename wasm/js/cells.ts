@@ -1,7 +1,7 @@
 import { count, floats, shape, words } from "./arrays.js";
 import type { Context } from "./context.js";
 import { ShapeError, translated } from "./errors.js";
-import type { WasmGruState, WasmLstmState } from "../generated/weft_wasm.js";
+import type { WasmGruState, WasmLstmState } from "./weft_wasm.js";
 import { type Glue, alive, call } from "./module.js";
 import { Owned } from "./owned.js";
 import { type LoadOptions, Weights, type WeightsSource } from "./weights.js";

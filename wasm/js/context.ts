@@ -1,5 +1,5 @@
 import { DisposedError, GpuUnavailableError, MissingFeatureError, ValueError } from "./errors.js";
-import type { WasmContext } from "../generated/weft_wasm.js";
+import type { WasmContext } from "./weft_wasm.js";
 import { call, init } from "./module.js";
 import { subgroupSizes, withSubgroups } from "./subgroups.js";
 import { type Found, findAdapter } from "./support.js";

@@ -1,6 +1,6 @@
 import { count, floats, shape, words } from "./arrays.js";
 import type { Context } from "./context.js";
-import type { WasmLoss } from "../generated/weft_wasm.js";
+import type { WasmLoss } from "./weft_wasm.js";
 import { alive, call } from "./module.js";
 import { Owned } from "./owned.js";
 import { translated } from "./errors.js";

@@ -1,6 +1,7 @@
 import { InternalError, LoadError, translated } from "./errors.js";
-import start, * as glue from "../generated/weft_wasm.js";
+import start, * as glue from "./weft_wasm.js";
 
+/** @internal */
 export type Glue = typeof glue;
 
 /** Where the WebAssembly module may come from. */
@@ -30,7 +31,7 @@ export function init(source?: ModuleSource | Promise<ModuleSource>): Promise<Web
 
 async function load(source: ModuleSource | Promise<ModuleSource> | undefined): Promise<WebAssembly.Module> {
   try {
-    const module = await compiled(await (source ?? new URL("../generated/weft_wasm_bg.wasm", import.meta.url)));
+    const module = await compiled(await (source ?? new URL("./weft_wasm_bg.wasm", import.meta.url)));
     await start({ module_or_path: module });
     glue.start(panicked);
     return module;
@@ -49,7 +50,7 @@ async function compiled(source: ModuleSource): Promise<WebAssembly.Module> {
   return streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
 }
 
-/** Like `fetch`, which in Node does not open files. */
+/** @internal Like `fetch`, which in Node does not open files. */
 export async function opened(source: string | URL, init?: RequestInit): Promise<Response> {
   const url = source instanceof URL ? source : new URL(source, globalThis.location?.href ?? import.meta.url);
   const fs = url.protocol === "file:" ? nodeFiles() : undefined;
@@ -72,13 +73,14 @@ function panicked(message: string): void {
   mourners.clear();
 }
 
-/** The module's functions. Throws if it has not been loaded, or has ended. */
+/** @internal The module's functions. Throws if it has not been loaded, or has ended. */
 export function alive(): Glue {
   if (dead) throw dead;
   return glue;
 }
 
 /**
+ * @internal
  * Runs a call of the module to its end, or until `signal` fires or the instance ends. What has been given
  * to the GPU by then runs on, and its result is dropped.
  */

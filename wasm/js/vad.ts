@@ -1,7 +1,7 @@
 import { floats } from "./arrays.js";
 import type { Context } from "./context.js";
 import { ValueError, translated } from "./errors.js";
-import type { WasmVad, WasmVadStream } from "../generated/weft_wasm.js";
+import type { WasmVad, WasmVadStream } from "./weft_wasm.js";
 import { alive, call } from "./module.js";
 import { Owned } from "./owned.js";
 import { type LoadOptions, Weights, type WeightsSource } from "./weights.js";

@@ -1,5 +1,5 @@
 import { WeightsError } from "./errors.js";
-import type { WasmWeights } from "../generated/weft_wasm.js";
+import type { WasmWeights } from "./weft_wasm.js";
 import { call, init, opened } from "./module.js";
 import { Owned } from "./owned.js";
 

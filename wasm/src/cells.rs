@@ -44,6 +44,13 @@ fn forward<C: Cell + 'static>(
     }))
 }
 
+fn read(tensor: Tensor) -> Promise {
+    future_to_promise(async move {
+        let values = tensor.to_vec().await.map_err(to_js)?;
+        Ok(Float32Array::from(&*values).into())
+    })
+}
+
 macro_rules! layer {
     ($layer:ident, $inner:ty, $state:ident, $inner_state:ty) => {
         /// A layer with its weights on one context.
@@ -105,11 +112,7 @@ macro_rules! layer {
         impl $state {
             /// The vectors, [S, N, H]: h, and c if there is one.
             pub fn read(&self) -> Promise {
-                let tensor = self.0.tensor().clone();
-                future_to_promise(async move {
-                    let values = tensor.to_vec().await.map_err(to_js)?;
-                    Ok(Float32Array::from(&*values).into())
-                })
+                read(self.0.tensor().clone())
             }
 
             /// N.
