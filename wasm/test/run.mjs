@@ -17,6 +17,7 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { browserChecks } from "./browser.mjs";
 import { harnessChecks } from "./harness-checks.mjs";
+import { manifestChecks } from "./manifest-checks.mjs";
 import { material } from "./material.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -45,7 +46,7 @@ const given = material();
 let rows;
 try {
   const { nodeChecks } = await import(pathToFileURL(path.join(folder, "node-checks.mjs")));
-  rows = [await harnessChecks(), ...(await nodeChecks(given))];
+  rows = [await harnessChecks(), await manifestChecks(file), ...(await nodeChecks(given))];
   const served = given && {
     "vad.safetensors": Buffer.from(given.weights),
     "sample.f32": Buffer.from(given.samples.buffer),
