@@ -6,6 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { adapterName } from "./harness.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 const FLAGS = ["--enable-unsafe-webgpu", "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
@@ -72,10 +73,7 @@ export async function browserChecks(modules, material, screenshot) {
 <script type="module" src="/test/page.mjs"></script><body style="font: 14px system-ui; margin: 1.5rem"><h1>weft-gpu in Chromium</h1><pre id="report"></pre>`;
   const server = await serve({ "/node_modules/": modules, "/test/": here, "/material/": material ?? {} }, html);
   const rows = [];
-  const add = (where, variant, { info, results }) => {
-    const subgroups = info.subgroups ? ` (subgroup size ${[...new Set(info.subgroups)].join(" to ")})` : "";
-    rows.push({ where, variant, adapter: `${info.adapter ?? ""}${subgroups}`, info, results });
-  };
+  const add = (where, variant, { info, results }) => rows.push({ where, variant, adapter: adapterName(info), info, results });
   try {
     const { page, close } = await open(server.url, { webgpu: true });
     try {

@@ -56,3 +56,8 @@ export function random(seed) {
       return scale * (state / 2 ** 31 - 1);
     });
 }
+
+/** An adapter, with the sizes of its subgroups if they are used. */
+export function adapterName({ adapter = "", subgroups }) {
+  return subgroups ? `${adapter} (subgroup size ${[...new Set(subgroups)].join(" to ")})` : adapter;
+}

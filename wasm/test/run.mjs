@@ -18,7 +18,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { browserChecks } from "./browser.mjs";
 import { harnessChecks } from "./harness-checks.mjs";
 import { manifestChecks } from "./manifest-checks.mjs";
-import { material } from "./material.mjs";
+import { GOLDEN, material } from "./material.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const { version } = JSON.parse(fs.readFileSync(path.join(here, "../package.json"), "utf8"));
@@ -37,7 +37,19 @@ function installed(file) {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   execFileSync(npm, ["install", "--no-audit", "--no-fund", "--omit=peer", "--loglevel=error", file], { cwd: folder, stdio: "inherit" });
   for (const name of fs.readdirSync(here).filter((name) => name.endsWith(".mjs"))) fs.copyFileSync(path.join(here, name), path.join(folder, name));
+  // The optional peer, which a user who wants it installs.
+  fs.symlinkSync(path.join(here, "../node_modules/webgpu"), path.join(folder, "node_modules/webgpu"), "junction");
   return folder;
+}
+
+/** WebGPU in Node: in a process of its own, because Dawn takes its driver from the environment. */
+function nodeGpuChecks(folder) {
+  const swiftshader = "/usr/lib/chromium/vk_swiftshader_icd.json";
+  const driver = fs.existsSync(swiftshader) ? { VK_DRIVER_FILES: swiftshader, VK_ICD_FILENAMES: swiftshader } : {};
+  const env = { XDG_RUNTIME_DIR: os.tmpdir(), ...process.env, ...driver, WEFT_VAD_GOLDEN: GOLDEN };
+  const out = path.join(folder, "node-gpu.json");
+  execFileSync(process.execPath, ["node-gpu.mjs", out], { cwd: folder, env, stdio: "inherit" });
+  return JSON.parse(fs.readFileSync(out, "utf8"));
 }
 
 const file = tarball();
@@ -46,7 +58,7 @@ const given = material();
 let rows;
 try {
   const { nodeChecks } = await import(pathToFileURL(path.join(folder, "node-checks.mjs")));
-  rows = [await harnessChecks(), await manifestChecks(file), ...(await nodeChecks(given))];
+  rows = [await harnessChecks(), await manifestChecks(file), ...(await nodeChecks(given)), ...nodeGpuChecks(folder)];
   const served = given && {
     "vad.safetensors": Buffer.from(given.weights),
     "sample.f32": Buffer.from(given.samples.buffer),

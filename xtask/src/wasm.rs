@@ -28,6 +28,7 @@ pub fn build() -> Result {
         .cargo()?
         .args(["build", "--package", "weft-wasm", "--profile", "wasm"])
         .args(["--target", TARGET])
+        .args(["--config", &nameless()])
         .env("CARGO_TARGET_DIR", &target)
         .run()?;
     let out = package().join("generated");
@@ -37,6 +38,15 @@ pub fn build() -> Result {
         .arg(&out)
         .run()?;
     optimise(&out.join(format!("{MODULE}_bg.wasm")))
+}
+
+/// Flags that keep this machine's paths out of the package: panics name their source files.
+fn nameless() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|dir| dir.join(".cargo"))).unwrap_or_default();
+    let flags = [(paths::root(), "weft"), (home.join("registry/src"), "crates")];
+    let flags = flags.map(|(path, name)| format!("'--remap-path-prefix={}={name}'", path.display()));
+    format!("target.{TARGET}.rustflags=[{}]", flags.join(","))
 }
 
 fn optimise(module: &Path) -> Result {
