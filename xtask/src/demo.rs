@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::browser::{need_chromium, npm};
 use crate::command::{Cmd, Running};
 use crate::failure::{Failure, Result};
+use crate::files::create;
 use crate::material::Material;
 use crate::{npm as package, paths, setup};
 
@@ -75,7 +76,7 @@ fn build() -> Result {
 /// Under the names by which the page asks for them.
 fn assets(public: &Path) -> Result {
     let Material { weights, sample } = Material::fetch()?;
-    fs::create_dir_all(public).map_err(|e| Failure::io("create", public, &e))?;
+    create(public)?;
     for (from, name) in [(weights, "vad.safetensors"), (sample, "sample.wav")] {
         fs::copy(&from, public.join(name)).map_err(|e| Failure::io("copy", &from, &e))?;
         println!("  {} -> {}", from.display(), paths::short(&public.join(name)));

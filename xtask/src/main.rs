@@ -5,6 +5,7 @@ mod browser;
 mod command;
 mod demo;
 mod failure;
+mod files;
 mod material;
 mod npm;
 mod paths;

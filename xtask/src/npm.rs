@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::browser::{need_node, npm};
 use crate::failure::{Failure, Result};
+use crate::files::{create, remove};
 use crate::{paths, setup, wasm};
 
 /// What a page may have to load of the package, compressed.
@@ -28,11 +29,9 @@ pub fn build() -> Result<PathBuf> {
     npm().args(["run", "build"]).dir(&package).run()?;
 
     let out = folder();
-    if out.exists() {
-        // Nobody should test or publish the tarball of an earlier build.
-        fs::remove_dir_all(&out).map_err(|e| Failure::io("empty", &out, &e))?;
-    }
-    fs::create_dir_all(&out).map_err(|e| Failure::io("create", &out, &e))?;
+    // Nobody should test or publish the tarball of an earlier build.
+    remove(&out)?;
+    create(&out)?;
     let listing = npm().args(["pack", "--json", "--pack-destination"]).arg(&out).dir(&package).output()?;
     let packed = Packed::parse(&listing)?;
     let mut sum = 0;

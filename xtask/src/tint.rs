@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::command::Cmd;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::files::{create, remove};
 use crate::{browser, paths, setup};
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -27,11 +28,9 @@ pub fn run() -> Result {
 /// cargo runs the build script, which writes the texts, only when the name changes.
 fn fresh_folder() -> Result<PathBuf> {
     let parent = paths::target().join("tint");
-    if parent.exists() {
-        std::fs::remove_dir_all(&parent).map_err(|e| Failure::io("empty", &parent, &e))?;
-    }
+    remove(&parent)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let folder = parent.join(now.unwrap_or_default().as_millis().to_string());
-    std::fs::create_dir_all(&folder).map_err(|e| Failure::io("create", &folder, &e))?;
+    create(&folder)?;
     Ok(folder)
 }

@@ -1,10 +1,10 @@
 //! From Rust to the wasm and its JavaScript glue that the npm package wraps.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
+use crate::files::rename;
 use crate::setup::wasm_std::{TARGET, Toolchain};
 use crate::{paths, setup};
 
@@ -60,5 +60,5 @@ fn optimise(module: &Path) -> Result {
         .args(["-o".as_ref(), small.as_os_str()])
         .way_out("wasm-opt comes with the npm package binaryen: it must be in wasm/package.json")
         .run()?;
-    fs::rename(&small, module).map_err(|e| Failure::io("replace", module, &e))
+    rename(&small, module)
 }

@@ -4,6 +4,8 @@ mod apt;
 mod apt_source;
 mod browser;
 mod node;
+mod rustc;
+mod sysroot;
 mod vulkan;
 pub mod wasm_std;
 
