@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::wasm_std::TARGET;
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
+use crate::files::{create, write};
 use crate::paths;
 
 /// Suites that may carry a newer compiler than the system's own.
@@ -46,11 +47,9 @@ struct PrivateApt<'a> {
 impl<'a> PrivateApt<'a> {
     fn new(work: &'a Path) -> Result<Self> {
         for folder in ["lists/partial", "cache/archives/partial", "sources"] {
-            let folder = work.join(folder);
-            fs::create_dir_all(&folder).map_err(|e| Failure::io("create", &folder, &e))?;
+            create(&work.join(folder))?;
         }
-        let file = work.join("sources/debian.sources");
-        fs::write(&file, sources(&mirror()?)).map_err(|e| Failure::io("write", &file, &e))?;
+        write(&work.join("sources/debian.sources"), &sources(&mirror()?))?;
         Ok(Self { work })
     }
 
