@@ -1,6 +1,6 @@
 //! The header of a safetensors file: which tensors there are, and where.
 
-use super::json::{Fault, Reader};
+use super::json;
 use std::fmt;
 
 /// Bytes before the header: its length.
@@ -14,6 +14,16 @@ pub(super) struct Entry {
     pub shape: Vec<usize>,
     /// First byte of the data, and the one after the last.
     pub offsets: (usize, usize),
+}
+
+impl Entry {
+    /// From the parts of the header that were there.
+    pub(super) fn new(name: String, dtype: Option<String>, shape: Option<Vec<usize>>, offsets: Option<Vec<usize>>) -> Self {
+        match (dtype, shape, offsets.as_deref()) {
+            (Some(dtype), Some(shape), Some(&[first, last])) => Self { name, dtype, shape, offsets: (first, last) },
+            _ => Self { name, dtype: String::new(), shape: Vec::new(), offsets: (1, 0) },
+        }
+    }
 }
 
 /// What is wrong with a file.
@@ -42,51 +52,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Entry>, usize), Problem> {
     };
     let no_safetensors = |why: &dyn fmt::Display| Problem::File(format!("no safetensors ({why}; {size} B)"));
     let text = std::str::from_utf8(header).map_err(|_| no_safetensors(&"its header is no text"))?;
-    let entries = entries(text).map_err(|fault| no_safetensors(&fault))?;
+    let mut entries = json::entries(text).map_err(|fault| no_safetensors(&fault))?;
+    entries.sort_by_key(|entry| entry.offsets);
     check(&entries, rest.len() - header.len())?;
     Ok((entries, LENGTH_BYTES + header.len()))
-}
-
-/// In the order of their data, in which most files name them.
-fn entries(text: &str) -> Result<Vec<Entry>, Fault> {
-    let mut found = Vec::new();
-    let mut reader = Reader::new(text);
-    reader.object(|reader, name| {
-        if name == "__metadata__" {
-            return reader.skip();
-        }
-        let mut entry = Entry { name, dtype: String::new(), shape: Vec::new(), offsets: (1, 0) };
-        reader.object(|reader, key| {
-            match &*key {
-                "dtype" => entry.dtype = reader.string()?,
-                "shape" => entry.shape = reader.numbers()?,
-                "data_offsets" => {
-                    if let [first, last] = *reader.numbers()? {
-                        entry.offsets = (first, last);
-                    }
-                }
-                _ => reader.skip()?,
-            }
-            Ok(())
-        })?;
-        let place = found.partition_point(|other: &Entry| other.offsets <= entry.offsets);
-        found.insert(place, entry);
-        Ok(())
-    })?;
-    reader.end()?;
-    Ok(found)
 }
 
 /// The data must be whole: each tensor of its size, one after the other, no gap, `have` bytes in all.
 fn check(entries: &[Entry], have: usize) -> Result<(), Problem> {
     let mut end = 0;
-    for (place, entry) in entries.iter().enumerate() {
+    for entry in entries {
         let (first, last) = entry.offsets;
         if first > last {
-            return Err(Problem::tensor(entry, "has no data_offsets, or a negative length"));
-        }
-        if entries[..place].iter().any(|other| other.name == entry.name) {
-            return Err(Problem::tensor(entry, "is in the file twice"));
+            return Err(Problem::tensor(entry, "has no dtype, shape or data_offsets, or a negative length"));
         }
         if first != end {
             return Err(Problem::tensor(entry, format!("begins at byte {first} of the data, the tensor before it ends at {end}")));

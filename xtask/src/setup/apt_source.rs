@@ -14,11 +14,13 @@ const SUITES: [&str; 6] = ["bookworm-backports", "trixie", "trixie-backports", "
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Whether this is a Debian, whose packages can be fetched.
+pub fn here() -> bool {
+    paths::on_path("apt-get").is_some() && Path::new(KEYRING).is_file()
+}
+
 /// Unpacks `library/` of the compiler's source below `work` and gives back its path.
 pub fn rust_library(release: &str, work: &Path) -> Result<PathBuf> {
-    if paths::on_path("apt-get").is_none() || !Path::new(KEYRING).is_file() {
-        return Err(none(release, "this is no Debian system"));
-    }
     let apt = PrivateApt::new(work)?;
     apt.run("apt-get", &["-qq", "update"])?;
     let listed = apt.cmd("apt-cache").args(["madison", "rust-src"]).output()?;

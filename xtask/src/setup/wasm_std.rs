@@ -1,5 +1,8 @@
-//! The standard library for wasm32: installed, or added by rustup, or built from Debian's source.
-//! With `WEFT_WASM_STD=debian` rustup is not asked.
+//! The standard library for wasm32: the installed toolchain's, where it has one.
+//!
+//! Else, on Debian, it is built from `rust-src` of exactly this compiler's version into a private
+//! sysroot of symbolic links, which clones of this repository share: the installed toolchain is not
+//! changed, and nothing is downloaded but a package. On other systems rustup adds it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,12 +67,10 @@ pub fn install() -> Result {
         }
         return Ok(());
     }
-    let rustup = match std::env::var("WEFT_WASM_STD").as_deref() {
-        Ok("debian") => false,
-        _ => from_rustup(),
-    };
-    if !rustup {
+    if apt_source::here() {
         sysroot::from_debian()?;
+    } else {
+        from_rustup()?;
     }
     match Toolchain::find()? {
         Some(_) => Ok(()),
@@ -80,15 +81,9 @@ pub fn install() -> Result {
     }
 }
 
-fn from_rustup() -> bool {
-    if paths::on_path("rustup").is_none() {
-        return false;
-    }
-    let added = Cmd::new("rustup").args(["target", "add", TARGET]).env("RUSTUP_MAX_RETRIES", "0").limit(RUSTUP_LIMIT).run();
-    if added.is_err() {
-        println!("  rustup could not add {TARGET}");
-    }
-    added.is_ok()
+fn from_rustup() -> Result {
+    let by_hand = format!("with rustup: `rustup target add {TARGET}`; else the like of your system's packages");
+    Cmd::new("rustup").args(["target", "add", TARGET]).limit(RUSTUP_LIMIT).way_out(by_hand).run()
 }
 
 /// The linker that the toolchain ships, else LLVM's own.
