@@ -12,7 +12,7 @@ use crate::command::Cmd;
 use crate::failure::{Failure, Result};
 use crate::paths;
 use crate::setup::rustc::{LAYOUT, Rustc, print};
-use crate::setup::sysroot;
+use crate::setup::{apt_source, sysroot};
 
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
