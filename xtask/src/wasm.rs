@@ -54,7 +54,7 @@ fn optimise(module: &Path) -> Result {
     let tool = package().join("node_modules/.bin/wasm-opt");
     let small = module.with_extension("opt.wasm");
     Cmd::new(&tool)
-        .arg("-Oz")
+        .args(["-Oz", "--converge", "--strip-debug", "--strip-producers"])
         .args(FEATURES.map(|feature| format!("--enable-{feature}")))
         .arg(module)
         .args(["-o".as_ref(), small.as_os_str()])

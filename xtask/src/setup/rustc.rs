@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::paths;
 
 /// Changes when the contents of the private sysroot do.
-pub const LAYOUT: &str = "2";
+pub const LAYOUT: &str = "3";
 
 /// What the installed compiler says about itself.
 pub struct Rustc {

@@ -68,7 +68,8 @@ fn build(folder: &Path, sysroot: &Path, work: &Path) -> Result {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &target)
         // As in the official builds: without it, link-time optimisation stops at the standard library.
-        .env("RUSTFLAGS", "-Cembed-bitcode=yes")
+        // Its messages name no folder of this machine, as those of the official builds.
+        .env("RUSTFLAGS", format!("-Cembed-bitcode=yes --remap-path-prefix={}=/rustc", sysroot.join("lib/rustlib/src/rust").display()))
         .without_env("CARGO_ENCODED_RUSTFLAGS")
         .without_env("CARGO_BUILD_TARGET")
         .dir(work)
