@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { DisposedError, GpuUnavailableError, MissingFeatureError, ValueError } from "./errors.js";
 import type { WasmContext } from "./weft_wasm.js";
 import { call, init } from "./module.js";

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { DisposedError } from "./errors.js";
 
 /** Something that owns memory of the module or the GPU. Freed by `dispose()`, or some time after it is forgotten. */

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /**
  * The same package in a worker of its own, so that nothing it does holds up the page.
  *

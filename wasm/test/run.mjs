@@ -36,7 +36,7 @@ function installed(file) {
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   execFileSync(npm, ["install", "--no-audit", "--no-fund", "--omit=peer", "--loglevel=error", file], { cwd: folder, stdio: "inherit" });
-  for (const name of fs.readdirSync(here).filter((name) => name.endsWith(".mjs"))) fs.copyFileSync(path.join(here, name), path.join(folder, name));
+  for (const name of fs.readdirSync(here).filter((name) => /\.(mjs|ts)$/.test(name))) fs.copyFileSync(path.join(here, name), path.join(folder, name));
   // The optional peer, which a user who wants it installs.
   fs.symlinkSync(path.join(here, "../node_modules/webgpu"), path.join(folder, "node_modules/webgpu"), "junction");
   return folder;
@@ -58,7 +58,7 @@ const given = material();
 let rows;
 try {
   const { nodeChecks } = await import(pathToFileURL(path.join(folder, "node-checks.mjs")));
-  rows = [await harnessChecks(), await manifestChecks(file), ...(await nodeChecks(given)), ...nodeGpuChecks(folder)];
+  rows = [await harnessChecks(), await manifestChecks(file, folder), ...(await nodeChecks(given)), ...nodeGpuChecks(folder)];
   const served = given && {
     "vad.safetensors": Buffer.from(given.weights),
     "sample.f32": Buffer.from(given.samples.buffer),
