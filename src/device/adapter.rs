@@ -11,7 +11,7 @@ pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
         descriptor.backends = backends;
     }
     let backends = descriptor.backends;
-    let instance = wgpu::Instance::new(descriptor);
+    let instance = instance(descriptor);
     let Some(name) = &options.adapter_name else {
         let wanted = wgpu::RequestAdapterOptions { power_preference: options.power_preference, ..Default::default() };
         return instance
@@ -26,6 +26,29 @@ pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
         .into_iter()
         .find(|a| a.get_info().name.to_ascii_lowercase().contains(&wanted))
         .ok_or_else(|| Error::NoAdapter { tried: format!("looked for \"{name}\" on {backends:?}, found {found:?}") })
+}
+
+/// The instance of these backends, one for the whole process: with the last instance the loader would
+/// unload the driver, whose thread-local destructors crash every thread that used it and ends later (seen
+/// with NVIDIA's driver 580).
+#[cfg(not(target_family = "wasm"))]
+fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
+    use std::sync::{Mutex, PoisonError};
+    static INSTANCES: Mutex<Vec<(wgpu::Backends, wgpu::Instance)>> = Mutex::new(Vec::new());
+    let backends = descriptor.backends;
+    let mut instances = INSTANCES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, known)) = instances.iter().find(|(known, _)| *known == backends) {
+        return known.clone();
+    }
+    let new = wgpu::Instance::new(descriptor);
+    instances.push((backends, new.clone()));
+    new
+}
+
+/// The browser's only instance.
+#[cfg(target_family = "wasm")]
+fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
+    wgpu::Instance::new(descriptor)
 }
 
 /// Opens a device with everything the adapter has that this crate can use.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Wakes with each readback; ends when its engine is dropped.
 pub(super) struct Poller {
     wake: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<wgpu::Device>>,
 }
 
 impl Poller {
@@ -21,6 +21,7 @@ impl Poller {
                 while woken.recv().is_ok() {
                     poll(&device, &lost);
                 }
+                device
             }
         });
         let thread = spawned.map_err(|error| lost.fire(format!("no thread to poll the device with: {error}"))).ok();
@@ -34,9 +35,9 @@ impl Poller {
 }
 
 impl Drop for Poller {
-    /// Waits for the thread, which holds the device: if it let go of the last reference while the process
-    /// ends, the device would be destroyed beside the driver's own exit handlers, and NVIDIA's driver
-    /// 580 crashes there.
+    /// Waits for the thread and takes the device back from it, so that the last reference goes here: a
+    /// device that is destroyed on a thread that ends, or beside the driver's own exit handlers, crashes
+    /// NVIDIA's driver 580.
     fn drop(&mut self) {
         self.wake = None;
         let other = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id());
