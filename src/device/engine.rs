@@ -184,7 +184,7 @@ impl Engine {
     /// and on native its callback runs in a poll only.
     fn cause(&self) -> Result<()> {
         #[cfg(not(target_family = "wasm"))]
-        super::poller::settle(&self.device);
+        super::poller::settle(&self.device, &self.lost);
         self.lost.check()
     }
 

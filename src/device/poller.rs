@@ -62,10 +62,17 @@ fn poll(device: &wgpu::Device, lost: &Lost) {
     }
 }
 
-/// Lets a device that failed tell whether it is lost.
-pub(super) fn settle(device: &wgpu::Device) {
-    let briefly = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(2)) };
-    if let Err(error) = device.poll(briefly) {
-        log::warn!("poll: {error}");
+/// After a failure: lets the device tell whether it is lost. It may tell so a little later than its
+/// first call fails, hence several looks.
+pub(super) fn settle(device: &wgpu::Device, lost: &Lost) {
+    for _ in 0..20 {
+        let briefly = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_millis(50)) };
+        if let Err(error) = device.poll(briefly) {
+            log::debug!("poll: {error}");
+        }
+        if lost.check().is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
