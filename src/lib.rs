@@ -1,4 +1,23 @@
-//! weft: portable GPU compute for sequence models whose inner loop is serial.
+//! weft: portable GPU compute for sequence models whose inner loop is serial: transducer losses
+//! ([`lattice`]), recurrent cells ([`recurrent`]), and what stands around them ([`dense`], [`speech`]).
+//!
+//! Everything runs in a [`Context`]: a GPU through wgpu, or the CPU twins of all kernels. Tensors stay
+//! where they are until they are read. Every `async` function has a `_blocking` twin on native.
+//!
+//! ```
+//! # fn main() -> weft::Result<()> {
+//! use weft::lattice::{Blank, LossBatch, TransducerLoss};
+//! use weft::{Context, Tensor};
+//!
+//! let gpu = Context::cpu(); // or Context::new_blocking(ContextOptions::from_env())?
+//! let logits = Tensor::from_slice(&gpu, &[1, 2, 3, 5], &[0.1; 30])?;
+//! let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu)?;
+//! let out = loss.run_blocking(&LossBatch { logits: &logits, targets: &[1, 2], frames: &[2], labels: &[2] })?;
+//! // Uniform logits: C(T - 1 + U, U) paths of T + U symbols, each of probability 1 / V.
+//! assert!((out.costs[0] - (4.0 * 5f32.ln() - 3f32.ln())).abs() < 1e-5);
+//! # Ok(())
+//! # }
+//! ```
 
 mod cpu;
 pub mod dense;
@@ -16,3 +35,8 @@ pub use tensor::{DType, Tensor};
 pub use weights::Weights;
 /// The wgpu that this crate was built with, for those who share a device.
 pub use wgpu;
+
+/// The example of the README, compiled by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

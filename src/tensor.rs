@@ -1,6 +1,7 @@
 //! Tensors: memory of a context, with a shape and a type.
 
-use crate::device::{Context, Storage};
+use crate::device::recording::{Recording, Role};
+use crate::device::{Context, RunReport, Storage};
 use crate::error::{Error, Result};
 use std::fmt;
 
@@ -112,10 +113,6 @@ impl Tensor {
         &self.context
     }
 
-    pub(crate) fn storage(&self) -> &Storage {
-        &self.storage
-    }
-
     /// The same memory under another shape of as many elements.
     ///
     /// # Errors
@@ -163,6 +160,21 @@ impl Tensor {
             return Ok(Vec::new());
         }
         self.context.read(&self.storage, self.bytes()).await
+    }
+}
+
+impl Context {
+    /// Runs a plan on tensors of this context, given in the order in which the plan declared them.
+    pub(crate) async fn run(&self, recording: &Recording, bound: &[&Tensor]) -> Result<RunReport> {
+        let mut declared = recording.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Bound(_)));
+        for tensor in bound {
+            let argument = declared.next().map_or("tensor", |buffer| buffer.label);
+            if !tensor.context.same_as(self) {
+                return Err(Error::OtherContext { argument });
+            }
+        }
+        let storages: Vec<&Storage> = bound.iter().map(|tensor| &tensor.storage).collect();
+        self.run_on(recording, &storages).await
     }
 }
 

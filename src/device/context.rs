@@ -3,11 +3,10 @@
 use super::caps::Caps;
 use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
-use super::recording::{Recording, Role};
+use super::recording::Recording;
 use super::{adapter, shader};
 use crate::cpu::{self, HostBuffer};
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -231,20 +230,13 @@ impl Context {
         }
     }
 
-    /// Runs a plan on tensors of this context, given in the order in which the plan declared them.
-    pub(crate) async fn run(&self, recording: &Recording, bound: &[&Tensor]) -> Result<RunReport> {
-        let mut places = recording.buffers.iter().filter(|b| matches!(b.role, Role::Bound(_)));
-        for tensor in bound {
-            let label = places.next().map_or("tensor", |b| b.label);
-            if !tensor.context().same_as(self) {
-                return Err(Error::OtherContext { argument: label });
-            }
-        }
+    /// Runs a plan on memory of this context, given in the order in which the plan declared it.
+    pub(crate) async fn run_on(&self, recording: &Recording, bound: &[&Storage]) -> Result<RunReport> {
         match &self.0.backend {
             Backend::Gpu(engine) => {
                 let buffers: Vec<&GpuBuffer> = bound
                     .iter()
-                    .filter_map(|t| match t.storage() {
+                    .filter_map(|storage| match storage {
                         Storage::Gpu(buffer) => Some(&**buffer),
                         Storage::Cpu(_) => None,
                     })
@@ -254,7 +246,7 @@ impl Context {
             Backend::Cpu => {
                 let buffers: Vec<HostBuffer> = bound
                     .iter()
-                    .filter_map(|t| match t.storage() {
+                    .filter_map(|storage| match storage {
                         Storage::Cpu(buffer) => Some(buffer.clone()),
                         Storage::Gpu(_) => None,
                     })
