@@ -3,9 +3,10 @@
 //! every error at once.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::{env, fs, io};
 
 #[path = "build/compose.rs"]
 mod compose;
@@ -20,25 +21,23 @@ use compose::{Composed, Fault};
 use reflect::Reflection;
 use variants::Variant;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shaders");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=WEFT_DUMP_SHADERS");
-    let root = Path::new("shaders");
-    match build(root) {
-        Ok(shaders) => {
-            let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("shaders.rs");
-            fs::write(&out, table(&shaders)).expect("OUT_DIR is writable");
-            if let Some(folder) = env::var_os("WEFT_DUMP_SHADERS") {
-                dump(Path::new(&folder), &shaders);
-            }
-        }
+    let shaders = match build(Path::new("shaders")) {
+        Ok(shaders) => shaders,
         Err(faults) => {
-            for fault in &faults {
-                println!("cargo::error=shaders/{fault}");
-            }
+            faults.iter().for_each(|fault| println!("cargo::error=shaders/{fault}"));
+            return Ok(());
         }
+    };
+    let out = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    fs::write(PathBuf::from(out).join("shaders.rs"), table(&shaders))?;
+    if let Some(folder) = env::var_os("WEFT_DUMP_SHADERS") {
+        dump(Path::new(&folder), &shaders).map_err(|error| format!("WEFT_DUMP_SHADERS: {}: {error}", folder.display()))?;
     }
+    Ok(())
 }
 
 /// One checked variant.
@@ -75,7 +74,12 @@ fn table(shaders: &[Shader]) -> String {
     for (kernel, file) in &kernels {
         let _ = writeln!(out, "    /// `shaders/{file}.wgsl`\n    {kernel},");
     }
-    out += "}\n\n/// Every variant of every kernel, by name.\npub static SHADERS: &[Shader] = &[\n";
+    out += "}\n\nimpl Kernel {\n    /// The variant that runs anywhere; every kernel has one.\n    pub fn plain(self) -> &'static Shader {\n        match self {\n";
+    for (index, shader) in shaders.iter().enumerate().filter(|(_, s)| s.variant.flags.is_empty()) {
+        let _ = writeln!(out, "            Self::{} => &SHADERS[{index}],", shader.variant.kernel);
+    }
+    out += "        }\n    }\n}\n\n";
+    let _ = writeln!(out, "/// Every variant of every kernel, by name.\npub static SHADERS: [Shader; {}] = [", shaders.len());
     for Shader { variant, composed, reflection } in shaders {
         let _ = writeln!(
             out,
@@ -104,14 +108,12 @@ fn squeeze(text: &str) -> String {
 
 /// `WEFT_DUMP_SHADERS=DIR`: the final text of each variant, for native (`NAME.wgsl`) and for
 /// browsers (`NAME.web.wgsl`), whose compilers demand an `enable` line that naga refuses.
-fn dump(folder: &Path, shaders: &[Shader]) {
-    fs::create_dir_all(folder).expect("WEFT_DUMP_SHADERS must name a folder that can be made");
+fn dump(folder: &Path, shaders: &[Shader]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
     for Shader { variant, composed, .. } in shaders {
         let header = if variant.flags.iter().any(|f| f == "SUBGROUPS") { "enable subgroups;\n" } else { "" };
-        let write = |name: String, text: &str| {
-            fs::write(folder.join(&name), text).unwrap_or_else(|e| panic!("WEFT_DUMP_SHADERS: cannot write {name}: {e}"));
-        };
-        write(format!("{}.wgsl", variant.name), &composed.text);
-        write(format!("{}.web.wgsl", variant.name), &format!("{header}{}", composed.text));
+        fs::write(folder.join(format!("{}.wgsl", variant.name)), &composed.text)?;
+        fs::write(folder.join(format!("{}.web.wgsl", variant.name)), format!("{header}{}", composed.text))?;
     }
+    Ok(())
 }

@@ -17,7 +17,11 @@ pub fn context() -> Result<Context> {
 }
 
 /// One benchmark: the GPU time of `call`, or its wall time where that is all there is.
-pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut call: impl FnMut() -> Result<RunReport>) {
+///
+/// # Errors
+/// The first that `call` gives.
+pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut call: impl FnMut() -> Result<RunReport>) -> Result<()> {
+    let mut outcome = Ok(());
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let mut sum = Duration::ZERO;
@@ -25,10 +29,12 @@ pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut ca
                 let start = Instant::now();
                 match call() {
                     Ok(report) => sum += report.gpu_time.unwrap_or_else(|| start.elapsed()),
-                    Err(error) => panic!("{error}"),
+                    Err(error) => outcome = Err(error),
                 }
             }
-            sum
+            // Criterion divides by it.
+            sum.max(Duration::from_nanos(1))
         });
     });
+    outcome
 }

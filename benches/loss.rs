@@ -2,7 +2,7 @@
 
 mod common;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion};
 use weft::lattice::{Blank, LossBatch, TransducerLoss};
 use weft::{Result, Tensor};
 
@@ -18,17 +18,15 @@ fn loss(criterion: &mut Criterion) -> Result<()> {
         let batch = LossBatch { logits: &logits, targets: &targets, frames: &frames, labels: &labels };
         let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu)?;
         let id = BenchmarkId::from_parameter(format!("N{n} T{t} U{u} V{v}"));
-        common::measure(&mut group, id, || Ok(loss.run_blocking(&batch)?.report));
+        common::measure(&mut group, id, || Ok(loss.run_blocking(&batch)?.report))?;
     }
     group.finish();
     Ok(())
 }
 
-fn run(criterion: &mut Criterion) {
-    if let Err(error) = loss(criterion) {
-        panic!("{error}");
-    }
+fn main() -> Result<()> {
+    let mut criterion = Criterion::default().configure_from_args();
+    loss(&mut criterion)?;
+    criterion.final_summary();
+    Ok(())
 }
-
-criterion_group!(benches, run);
-criterion_main!(benches);

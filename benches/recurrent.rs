@@ -2,7 +2,7 @@
 
 mod common;
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion};
 use weft::recurrent::{CellWeights, Lstm};
 use weft::{Result, Tensor};
 
@@ -16,17 +16,15 @@ fn lstm(criterion: &mut Criterion) -> Result<()> {
         let layer = CellWeights { input_size: h, hidden_size: h, weight_ih: &weights, weight_hh: &weights, bias: None };
         let lstm = Lstm::new(&gpu, &layer)?;
         let id = BenchmarkId::from_parameter(format!("T{t} N{n} H{h}"));
-        common::measure(&mut group, id, || Ok(lstm.forward_reported_blocking(&x, None, None)?.2));
+        common::measure(&mut group, id, || Ok(lstm.forward_reported_blocking(&x, None, None)?.2))?;
     }
     group.finish();
     Ok(())
 }
 
-fn run(criterion: &mut Criterion) {
-    if let Err(error) = lstm(criterion) {
-        panic!("{error}");
-    }
+fn main() -> Result<()> {
+    let mut criterion = Criterion::default().configure_from_args();
+    lstm(&mut criterion)?;
+    criterion.final_summary();
+    Ok(())
 }
-
-criterion_group!(benches, run);
-criterion_main!(benches);

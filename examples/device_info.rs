@@ -1,11 +1,16 @@
-//! Prints what weft sees: every adapter that can be opened, its facts, and the kernel variants that
-//! it would run.
+//! Prints what weft sees: the adapters of this machine, and of the one that it would take, all facts and
+//! the kernel variants that would run.
 //!
 //! `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` and `WEFT_VARIANT` choose.
 
-use weft::{Context, ContextOptions, device};
+use weft::{Context, ContextOptions, device, wgpu};
 
 fn main() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    for adapter in pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all())) {
+        let info = adapter.get_info();
+        println!("found               {} ({:?}, {:?})", info.name, info.backend, info.device_type);
+    }
     let context = match Context::new_blocking(ContextOptions::from_env()) {
         Ok(context) => context,
         Err(error) => {

@@ -8,6 +8,8 @@
 mod common;
 
 use common::contexts;
+use weft::lattice::{Blank, LossBatch, TransducerLoss};
+use weft::recurrent::{CellWeights, Lstm};
 use weft::{Context, ContextOptions, DType, Error, Tensor, Variant, wgpu};
 
 #[test]
@@ -84,6 +86,27 @@ fn a_lost_device_says_so_never_hangs_and_a_new_context_works() {
 }
 
 #[test]
+fn calls_on_a_lost_device_say_so() {
+    for (name, gpu) in contexts() {
+        let Some(device) = gpu.device().cloned() else { continue };
+        let logits = Tensor::zeros(&gpu, &[1, 2, 2, 3], DType::F32).unwrap();
+        let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu).unwrap();
+        let batch = LossBatch { logits: &logits, targets: &[1], frames: &[2], labels: &[1] };
+        let weights = CellWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None };
+        let lstm = Lstm::new(&gpu, &weights).unwrap();
+        let x = Tensor::zeros(&gpu, &[3, 1, 1], DType::F32).unwrap();
+        // Once alive, so that the pipelines are there and the failure is not theirs.
+        loss.run_blocking(&batch).unwrap();
+        lstm.forward_blocking(&x, None, None).unwrap();
+        device.destroy();
+        let error = loss.run_blocking(&batch).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}");
+        let error = lstm.forward_blocking(&x, None, None).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_readback_that_is_pending_when_the_device_goes_ends() {
     for (name, gpu) in contexts() {
         let Some(device) = gpu.device().cloned() else { continue };
@@ -96,6 +119,41 @@ fn a_readback_that_is_pending_when_the_device_goes_ends() {
             Ok(values) => assert_eq!(values.len(), 4 << 20, "{name}"),
             Err(error) => assert!(matches!(error, Error::DeviceLost { .. }), "{name}: {error}"),
         }
+    }
+}
+
+#[test]
+fn a_readback_that_nobody_waits_for_spoils_nothing() {
+    for (name, gpu) in contexts() {
+        let tensor = Tensor::from_slice(&gpu, &[5000], &[2.0; 5000]).unwrap();
+        for _ in 0..10 {
+            // Polled once, then dropped: the mapping is still under way.
+            let _ = futures::FutureExt::now_or_never(tensor.to_vec());
+            assert_eq!(tensor.to_vec_blocking().unwrap(), [2.0; 5000], "{name}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes all memory of the GPU, and software adapters promise more than there is: on a real GPU, `cargo test --test device -- --ignored`"]
+fn no_memory_is_an_error_and_the_context_stays_usable() {
+    for (name, gpu) in contexts().into_iter().filter(|(_, gpu)| !gpu.caps().is_software()) {
+        let small = Tensor::from_slice(&gpu, &[2], &[1.0, 2.0]).unwrap();
+        let elements = (gpu.caps().max_buffer_bytes.min(4 << 30) / 4) as usize;
+        let mut all = Vec::new();
+        let error = loop {
+            assert!(all.len() < 1000, "{name}: memory without end");
+            all.push(Tensor::empty(&gpu, &[elements], DType::F32).unwrap());
+            if let Err(error) = small.to_vec_blocking() {
+                break error;
+            }
+        };
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{name}: {error}");
+        println!("{name}: out of memory after {} buffers of {} B", all.len(), 4 * elements);
+        drop(all);
+        gpu.trim();
+        assert_eq!(small.to_vec_blocking().unwrap(), [1.0, 2.0], "{name}");
+        Tensor::zeros(&gpu, &[1 << 20], DType::F32).unwrap().to_vec_blocking().unwrap();
     }
 }
 

@@ -89,10 +89,8 @@ impl Caps {
 
     /// The best variant of a kernel that this device can run.
     pub fn shader(&self, kernel: Kernel) -> &'static Shader {
-        let fits = |s: &&Shader| s.kernel == kernel && (!s.subgroups || self.subgroups.is_some());
-        // The build refuses a kernel without its plain variant, so that one always fits.
-        #[allow(clippy::expect_used, reason = "the table is checked by the build script")]
-        SHADERS.iter().filter(fits).max_by_key(|s| s.subgroups).expect("every kernel has a plain variant")
+        let fits = |s: &&Shader| s.kernel == kernel && s.subgroups && self.subgroups.is_some();
+        SHADERS.iter().find(fits).unwrap_or(kernel.plain())
     }
 
     /// Largest window of a buffer whose elements a kernel can number by u32, bytes.

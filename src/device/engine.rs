@@ -131,13 +131,15 @@ impl Engine {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("weft read") });
             encoder.copy_buffer_to_buffer(&buffer.buffer, offset, &staging.buffer, 0, piece);
             self.queue.submit([encoder.finish()]);
-            self.map(&staging, piece, &mut words).await?;
+            self.map(staging, piece, &mut words).await?;
             offset += piece;
         }
         Ok(words)
     }
 
-    async fn map(&self, staging: &GpuBuffer, bytes: u64, words: &mut Vec<u32>) -> Result<()> {
+    /// Takes the words out of a staging buffer. Only a buffer that came through is recycled: one whose
+    /// mapping failed, or whose reader went away while it was pending, is left to the driver.
+    async fn map(&self, staging: GpuBuffer, bytes: u64, words: &mut Vec<u32>) -> Result<()> {
         let (sender, receiver) = oneshot::channel();
         staging.buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             let _ = sender.send(result);
@@ -151,6 +153,7 @@ impl Engine {
         words.extend(view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         drop(view);
         staging.buffer.unmap();
+        staging.recycle();
         Ok(())
     }
 
@@ -164,7 +167,7 @@ impl Engine {
         self.judge(errors.into_iter().flatten().next(), bytes)?;
         let mut report = submitted.report;
         if let Some(timestamps) = submitted.timestamps {
-            let ticks = self.read_ticks(&timestamps, report.passes).await?;
+            let ticks = self.read_ticks(timestamps, report.passes).await?;
             let period = f64::from(self.queue.get_timestamp_period());
             let sum: u64 = ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0])).sum();
             report.gpu_time = Some(Duration::from_nanos((sum as f64 * period) as u64));
@@ -188,17 +191,15 @@ impl Engine {
         self.lost.check()
     }
 
-    /// Turns what a scope caught into a typed error.
+    /// What a scope caught, as this crate's error.
     fn judge(&self, caught: Option<wgpu::Error>, bytes: u64) -> Result<()> {
         let Some(error) = caught else { return Ok(()) };
         self.cause()?;
-        Err(match error {
-            wgpu::Error::OutOfMemory { .. } => {
-                self.pool.trim();
-                Error::OutOfMemory { bytes }
-            }
-            wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => Error::Gpu { message: description },
-        })
+        let error = typed(error, bytes);
+        if matches!(error, Error::OutOfMemory { .. }) {
+            self.pool.trim();
+        }
+        Err(error)
     }
 
     /// Compiles what this recording needs and has not been compiled yet.
@@ -271,16 +272,16 @@ impl Engine {
         let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
         let guards = scopes.map(|filter| self.device.push_error_scope(filter));
 
-        let workspace: Vec<Option<GpuBuffer>> = recording
-            .buffers
-            .iter()
-            .map(|info| (info.role == Role::Workspace).then(|| self.pool.take(Purpose::Storage, info.bytes)))
-            .collect();
-        let buffer_of = |index: usize| match (&recording.buffers[index].role, &workspace[index]) {
-            (Role::Bound(place), _) => &bound[*place].buffer,
-            (Role::Workspace, Some(buffer)) => &buffer.buffer,
-            (Role::Workspace, None) => unreachable!("workspace buffers are taken above"),
+        let owned = recording.buffers.iter().filter(|info| info.role == Role::Workspace);
+        let workspace: Vec<GpuBuffer> = owned.map(|info| self.pool.take(Purpose::Storage, info.bytes)).collect();
+        let mut own = workspace.iter();
+        let given = |role| match role {
+            Role::Bound(place) => bound.get(place).copied(),
+            Role::Workspace => own.next(),
         };
+        let buffers: Vec<&GpuBuffer> = recording.buffers.iter().map(|info| info.role).filter_map(given).collect();
+        debug_assert_eq!(buffers.len(), recording.buffers.len(), "a caller gives every bound buffer");
+        let buffer_of = |index: usize| &buffers[index].buffer;
         let uniforms = self.pool.take(Purpose::Uniform, recording.uniforms.len() as u64);
         self.queue.write_buffer(&uniforms.buffer, 0, &recording.uniforms);
 
@@ -361,7 +362,7 @@ impl Engine {
         Submitted { scopes, timestamps, report }
     }
 
-    async fn read_ticks(&self, staging: &GpuBuffer, passes: u32) -> Result<Vec<u64>> {
+    async fn read_ticks(&self, staging: GpuBuffer, passes: u32) -> Result<Vec<u64>> {
         let mut words = Vec::new();
         self.map(staging, 16 * u64::from(passes), &mut words).await?;
         Ok(words.chunks_exact(2).map(|w| u64::from(w[0]) | u64::from(w[1]) << 32).collect())
@@ -380,8 +381,30 @@ fn pipeline_key(shader: &'static Shader, constants: Constants) -> PipelineKey {
     (std::ptr::from_ref(shader).addr(), constants)
 }
 
+/// An error of wgpu as this crate's, for a call that asked for so many bytes.
+fn typed(error: wgpu::Error, bytes: u64) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { bytes },
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => Error::Gpu { message: description },
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const _: () = assert!(UNIFORM_ALIGNMENT == 256, "WebGPU lets a device demand 256");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_wgpu_are_told_apart() {
+        let source = || Box::new(std::io::Error::other("driver"));
+        let memory = typed(wgpu::Error::OutOfMemory { source: source() }, 1234);
+        assert!(matches!(memory, Error::OutOfMemory { bytes: 1234 }));
+        let invalid = typed(wgpu::Error::Validation { source: source(), description: "binding 3".to_owned() }, 1234);
+        assert!(matches!(invalid, Error::Gpu { message } if message == "binding 3"));
+    }
+}

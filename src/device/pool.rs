@@ -63,7 +63,8 @@ impl Pool {
 }
 
 /// A buffer that goes back to its pool when dropped. Work already submitted may still use it: the
-/// queue runs in order, so a later owner's commands come after.
+/// queue runs in order, so a later owner's commands come after. A staging buffer may still be mapped, and
+/// goes back by [`recycle`](Self::recycle) only.
 pub(crate) struct GpuBuffer {
     pub(super) buffer: wgpu::Buffer,
     purpose: Purpose,
@@ -71,10 +72,23 @@ pub(crate) struct GpuBuffer {
     pool: Weak<Pool>,
 }
 
-impl Drop for GpuBuffer {
-    fn drop(&mut self) {
+impl GpuBuffer {
+    /// Gives an unmapped staging buffer back.
+    pub(super) fn recycle(self) {
+        self.give_back();
+    }
+
+    fn give_back(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.lock().entry((self.purpose, self.class)).or_default().push(self.buffer.clone());
+        }
+    }
+}
+
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        if self.purpose != Purpose::Staging {
+            self.give_back();
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::browser::{need_chromium, npm as npm_command};
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
 use crate::material::{Material, vad_example};
+use crate::setup::wasm_std::TARGET;
 use crate::steps::Done;
 use crate::{npm, paths, wasm};
 
@@ -19,6 +20,24 @@ pub fn clippy() -> Result {
 
 pub fn doc() -> Result {
     Cmd::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings").run()
+}
+
+/// The backends are the user's choice: the library must compile with any of them alone, and with none. And
+/// a browser compiles WGSL itself: naga must not travel in the module.
+pub fn features() -> Result {
+    for feature in ["", "vulkan", "metal", "dx12", "web"] {
+        Cmd::cargo().args(["check", "--package", "weft-gpu", "--lib", "--no-default-features", "--features", feature]).run()?;
+    }
+    let tree = ["tree", "--package", "weft-wasm", "--target", TARGET, "--edges", "normal", "--prefix", "none"];
+    let tree = Cmd::cargo().args(tree).output()?;
+    let holds = |name: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+    if !holds("wgpu") || holds("naga") || holds("wgpu-core") {
+        return Err(Failure::new(
+            format!("the browser module must hold wgpu, without naga and wgpu-core:\n{tree}"),
+            "see which feature of wgpu brings them: `cargo tree --package weft-wasm --invert naga`",
+        ));
+    }
+    Ok(())
 }
 
 /// Checks the library with the compiler that `rust-version` promises, where that is installed.

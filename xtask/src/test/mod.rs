@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     step("fmt", "rustfmt", || must(checks::fmt())),
     step("clippy", "lints, warnings denied", || must(checks::clippy())),
     step("doc", "rustdoc, warnings denied", || must(checks::doc())),
+    step("features", "every backend alone; no shader compiler in the browser", || must(checks::features())),
     step("msrv", "the oldest supported compiler", checks::msrv),
     step("test", "all Rust tests; GPU on lavapipe, subgroup size 8", || gpu::lavapipe(8, Tests::All)),
     step("lavapipe-4", "GPU tests, subgroup size 4", || gpu::lavapipe(4, Tests::Integration)),
