@@ -31,6 +31,8 @@ mod weights;
 
 pub use device::{Caps, Context, ContextOptions, RunReport, Variant};
 pub use error::{Error, Result};
+/// The 16-bit float of [`Tensor::from_f16`].
+pub use half::f16;
 pub use tensor::{DType, Tensor};
 pub use weights::Weights;
 /// The wgpu that this crate was built with, for those who share a device.

@@ -3,6 +3,8 @@
 use crate::device::recording::{Recording, Role};
 use crate::device::{Context, RunReport, Storage};
 use crate::error::{Error, Result};
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use std::fmt;
 
 /// Type of the elements.
@@ -12,6 +14,18 @@ pub enum DType {
     F32,
     /// 32-bit unsigned integer.
     U32,
+    /// 16-bit float (IEEE 754 binary16): storage only, arithmetic is in f32.
+    F16,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F16 => 2,
+        }
+    }
 }
 
 /// A dense row-major array that lives in a context. Clones share the memory; it goes back to the
@@ -31,13 +45,12 @@ impl Tensor {
     /// [`Error::LimitExceeded`] if the device grants no buffer of that size.
     pub fn empty(context: &Context, shape: &[usize], dtype: DType) -> Result<Self> {
         let elements = shape.iter().try_fold(1u64, |n, &side| n.checked_mul(side as u64));
-        let bytes = elements.and_then(|n| n.checked_mul(4)).ok_or_else(|| Error::Shape {
+        let bytes = elements.and_then(|n| n.checked_mul(dtype.bytes())).filter(|&n| n <= u64::MAX - 3).ok_or_else(|| Error::Shape {
             argument: "shape",
-            expected: "fewer than 2^62 elements".to_owned(),
+            expected: "less than 2^64 bytes".to_owned(),
             got: format!("{shape:?}"),
         })?;
-        // WebGPU has no empty bindings.
-        let storage = context.allocate(bytes.max(4))?;
+        let storage = context.allocate(whole_words(bytes))?;
         Ok(Self { context: context.clone(), storage, shape: shape.to_vec(), dtype })
     }
 
@@ -47,7 +60,7 @@ impl Tensor {
     /// As [`empty`](Self::empty).
     pub fn zeros(context: &Context, shape: &[usize], dtype: DType) -> Result<Self> {
         let tensor = Self::empty(context, shape, dtype)?;
-        context.write(&tensor.storage, &vec![0; tensor.len().max(1)])?;
+        context.write(&tensor.storage, &vec![0; (tensor.window_bytes() / 4) as usize])?;
         Ok(tensor)
     }
 
@@ -56,7 +69,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] if `values` does not fill `shape`; as [`empty`](Self::empty).
     pub fn from_slice(context: &Context, shape: &[usize], values: &[f32]) -> Result<Self> {
-        Self::upload(context, shape, bytemuck::cast_slice(values), DType::F32)
+        Self::upload(context, shape, values.len(), bytemuck::cast_slice(values), DType::F32)
     }
 
     /// Uploads u32 values.
@@ -64,16 +77,32 @@ impl Tensor {
     /// # Errors
     /// As [`from_slice`](Self::from_slice).
     pub fn from_u32(context: &Context, shape: &[usize], values: &[u32]) -> Result<Self> {
-        Self::upload(context, shape, values, DType::U32)
+        Self::upload(context, shape, values.len(), values, DType::U32)
     }
 
-    fn upload(context: &Context, shape: &[usize], words: &[u32], dtype: DType) -> Result<Self> {
-        let elements: usize = shape.iter().product();
-        if elements != words.len() {
+    /// Uploads f16 values.
+    ///
+    /// # Errors
+    /// As [`from_slice`](Self::from_slice).
+    pub fn from_f16(context: &Context, shape: &[usize], values: &[f16]) -> Result<Self> {
+        match bytemuck::try_cast_slice(values) {
+            Ok(words) => Self::upload(context, shape, values.len(), words, DType::F16),
+            // An odd number of them, or they begin within a word.
+            Err(_) => {
+                let mut words = vec![0u32; values.len().div_ceil(2)];
+                bytemuck::cast_slice_mut(&mut words)[..values.len()].copy_from_slice(values);
+                Self::upload(context, shape, values.len(), &words, DType::F16)
+            }
+        }
+    }
+
+    fn upload(context: &Context, shape: &[usize], len: usize, words: &[u32], dtype: DType) -> Result<Self> {
+        let elements = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+        if elements != Some(len) {
             return Err(Error::Shape {
                 argument: "values",
-                expected: format!("{elements} elements for shape {shape:?}"),
-                got: format!("{} elements", words.len()),
+                expected: format!("the elements of shape {shape:?}{}", elements.map_or(String::new(), |n| format!(", {n}"))),
+                got: format!("{len} elements"),
             });
         }
         let tensor = Self::empty(context, shape, dtype)?;
@@ -103,9 +132,14 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// Size in bytes.
+    /// Size of the elements in bytes.
     pub fn bytes(&self) -> u64 {
-        4 * self.len() as u64
+        self.dtype.bytes() * self.len() as u64
+    }
+
+    /// Size in bytes of a binding that shows it whole: whole words, at least one.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        whole_words(self.bytes())
     }
 
     /// The context it lives in.
@@ -118,18 +152,24 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shape`] if the number of elements differs.
     pub fn reshape(&self, shape: &[usize]) -> Result<Self> {
-        if shape.iter().product::<usize>() != self.len() {
+        if shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)) != Some(self.len()) {
             return Err(Error::Shape { argument: "shape", expected: format!("{} elements", self.len()), got: format!("{shape:?}") });
         }
         Ok(Self { shape: shape.to_vec(), ..self.clone() })
     }
 
-    /// Reads f32 values back to the host.
+    /// Reads f32 values back to the host; those of f16 are converted, which is exact.
     ///
     /// # Errors
-    /// [`Error::Value`] if the tensor is not f32; [`Error::DeviceLost`], [`Error::OutOfMemory`].
+    /// [`Error::Value`] if the tensor holds integers; [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn to_vec(&self) -> Result<Vec<f32>> {
-        Ok(self.read(DType::F32).await?.into_iter().map(f32::from_bits).collect())
+        if self.dtype != DType::F16 {
+            return Ok(self.read(DType::F32).await?.into_iter().map(f32::from_bits).collect());
+        }
+        let words = self.read(DType::F16).await?;
+        let mut values = vec![0.0; self.len()];
+        bytemuck::cast_slice::<u32, f16>(&words)[..self.len()].convert_to_f32_slice(&mut values);
+        Ok(values)
     }
 
     /// Reads u32 values back to the host.
@@ -159,8 +199,13 @@ impl Tensor {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        self.context.read(&self.storage, self.bytes()).await
+        self.context.read(&self.storage, self.window_bytes()).await
     }
+}
+
+/// Bytes in whole words, at least one: WebGPU has no empty bindings.
+fn whole_words(bytes: u64) -> u64 {
+    bytes.next_multiple_of(4).max(4)
 }
 
 impl Context {

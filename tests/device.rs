@@ -8,9 +8,10 @@
 mod common;
 
 use common::contexts;
+use weft::dense::{Conv1dOptions, Linear, conv1d_blocking};
 use weft::lattice::{Blank, LossBatch, TransducerLoss};
-use weft::recurrent::{CellWeights, Lstm};
-use weft::{Context, ContextOptions, DType, Error, Tensor, Variant, wgpu};
+use weft::recurrent::{CellWeights, Lstm, LstmState};
+use weft::{Context, ContextOptions, DType, Error, RunReport, Tensor, Variant, f16, wgpu};
 
 #[test]
 fn tensors_come_back_as_they_went() {
@@ -24,6 +25,92 @@ fn tensors_come_back_as_they_went() {
         let tensor = Tensor::from_u32(&gpu, &[2, 2], &bits).unwrap();
         assert_eq!(tensor.to_vec_u32_blocking().unwrap(), bits, "{name}");
         assert_eq!(Tensor::zeros(&gpu, &[3], DType::F32).unwrap().to_vec_blocking().unwrap(), [0.0; 3], "{name}");
+    }
+}
+
+#[test]
+fn f16_tensors_come_back_as_the_f32_of_their_values() {
+    // Of each kind: zeros, the smallest and largest subnormal and normal, what rounds, no numbers.
+    let kinds = [0.0, -0.0, 5.960_464_5e-8, 6.097_555e-5, 6.103_515_6e-5, 65_504.0, 0.1, -3.0, f32::INFINITY, f32::NEG_INFINITY];
+    for (name, gpu) in contexts() {
+        for len in [0, 1, 2, 3, 64, 65, 9_999] {
+            let values: Vec<f16> = (0..len).map(|i| f16::from_f32(kinds[i % kinds.len()])).collect();
+            let tensor = Tensor::from_f16(&gpu, &[len], &values).unwrap();
+            assert_eq!((tensor.dtype(), tensor.len(), tensor.bytes()), (DType::F16, len, 2 * len as u64), "{name}");
+            let expected: Vec<u32> = values.iter().map(|v| v.to_f32().to_bits()).collect();
+            let got: Vec<u32> = tensor.to_vec_blocking().unwrap().into_iter().map(f32::to_bits).collect();
+            assert_eq!(got, expected, "{name}: {len}");
+            // Not at the start of a word.
+            let tensor = Tensor::from_f16(&gpu, &[len.saturating_sub(1)], values.get(1..).unwrap_or_default()).unwrap();
+            let got: Vec<u32> = tensor.to_vec_blocking().unwrap().into_iter().map(f32::to_bits).collect();
+            assert_eq!(got, expected.get(1..).unwrap_or_default(), "{name}: {len}");
+        }
+        assert!(Tensor::from_f16(&gpu, &[1], &[f16::NAN]).unwrap().to_vec_blocking().unwrap()[0].is_nan(), "{name}");
+        let zeros = Tensor::zeros(&gpu, &[3, 5], DType::F16).unwrap();
+        assert_eq!(zeros.to_vec_blocking().unwrap(), [0.0; 15], "{name}");
+        assert_eq!(Tensor::empty(&gpu, &[3], DType::F16).unwrap().to_vec_blocking().unwrap().len(), 3, "{name}");
+        assert!(matches!(zeros.to_vec_u32_blocking(), Err(Error::Value { argument: "dtype", .. })), "{name}");
+        assert!(matches!(Tensor::from_f16(&gpu, &[2], &[f16::ONE]), Err(Error::Shape { argument: "values", .. })), "{name}");
+    }
+}
+
+#[test]
+fn calls_that_take_f32_only_refuse_f16() {
+    for (name, gpu) in contexts() {
+        let half = |shape: &[usize]| Tensor::zeros(&gpu, shape, DType::F16).unwrap();
+        let weights = CellWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None };
+        let lstm = Lstm::new(&gpu, &weights).unwrap();
+        let error = lstm.forward_blocking(&half(&[3, 1, 1]), None, None).unwrap_err();
+        assert!(matches!(&error, Error::Value { argument: "x", value, .. } if value == "F16"), "{name}: {error}");
+        let error = LstmState::of(half(&[2, 1, 1])).unwrap_err();
+        assert!(matches!(&error, Error::Value { argument: "state", value, .. } if value == "F16"), "{name}: {error}");
+        let linear = Linear::new(&gpu, [2, 3], &[0.0; 6], None).unwrap();
+        let error = linear.forward_blocking(&half(&[1, 3])).unwrap_err();
+        assert!(matches!(&error, Error::Value { argument: "x", value, .. } if value == "F16"), "{name}: {error}");
+        let error = conv1d_blocking(&half(&[1, 1, 4]), &half(&[1, 1, 2]), None, &Conv1dOptions::default()).unwrap_err();
+        assert!(matches!(&error, Error::Shape { argument: "x", got, .. } if got.contains("F16")), "{name}: {error}");
+    }
+}
+
+/// A loss and a recurrent layer, and what their reports say.
+fn some_work(gpu: &Context) -> (Vec<f32>, RunReport) {
+    let mut lcg = common::Lcg(7);
+    let logits = Tensor::from_slice(gpu, &[2, 5, 4, 6], &lcg.list(240, 2.0)).unwrap();
+    let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(gpu).unwrap();
+    let loss = loss.run_blocking(&LossBatch { logits: &logits, targets: &[1, 2, 3, 4, 0, 0], frames: &[5, 4], labels: &[3, 1] }).unwrap();
+    let (weight_ih, weight_hh) = (lcg.list(4 * 9 * 5, 0.3), lcg.list(4 * 9 * 9, 0.3));
+    let weights = CellWeights { input_size: 5, hidden_size: 9, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: None };
+    let x = Tensor::from_slice(gpu, &[6, 3, 5], &lcg.list(90, 1.0)).unwrap();
+    let (y, _, report) = Lstm::new(gpu, &weights).unwrap().forward_reported_blocking(&x, None, None).unwrap();
+    let mut values = loss.costs;
+    values.extend(loss.gradients.unwrap().to_vec_blocking().unwrap());
+    values.extend(y.to_vec_blocking().unwrap());
+    (values, report)
+}
+
+#[test]
+fn kernels_without_checks_give_the_same_bits() {
+    for (name, gpu) in contexts() {
+        let (expected, _) = some_work(&gpu);
+        let Some(variant) = [Variant::Plain, Variant::Subgroups].into_iter().find(|v| name.contains(&format!("{v:?}"))) else { continue };
+        let options = ContextOptions::from_env().with_variant(variant).with_shader_checks(false);
+        let (got, _) = some_work(&Context::new_blocking(options).unwrap());
+        assert_eq!(got, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_report_tells_what_was_compiled_and_that_it_stays_so() {
+    for (name, gpu) in contexts() {
+        let first = some_work(&gpu).1;
+        let second = some_work(&gpu).1;
+        assert_eq!((second.compiled, second.compile), (0, std::time::Duration::ZERO), "{name}");
+        assert_eq!(first.dispatches, second.dispatches, "{name}");
+        if gpu.device().is_some() {
+            // The product and the step.
+            assert_eq!(first.compiled, 2, "{name}");
+            assert!(!first.compile.is_zero(), "{name}");
+        }
     }
 }
 

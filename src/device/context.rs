@@ -36,6 +36,9 @@ pub struct ContextOptions {
     pub variant: Variant,
     /// Measure GPU time of every call by timestamp queries (costs a readback a call).
     pub timing: bool,
+    /// Compile kernels with wgpu's checks of every access and loop. Off by default: the build validates
+    /// the kernels, and plans keep their indices within bounds. Browsers check always.
+    pub shader_checks: bool,
     /// A lower limit than the device's on what a kernel sees of a buffer at once, bytes: plans cut
     /// their work finer. For tests, and for drivers that promise too much.
     pub max_binding_bytes: Option<u64>,
@@ -48,8 +51,8 @@ pub struct ContextOptions {
 }
 
 impl ContextOptions {
-    /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`) and
-    /// `WEFT_VARIANT` (`plain` or `subgroups`).
+    /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`),
+    /// `WEFT_VARIANT` (`plain` or `subgroups`) and `WEFT_SHADER_CHECKS` (1: with checks).
     pub fn from_env() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         let high = wgpu::PowerPreference::HighPerformance;
@@ -61,6 +64,7 @@ impl ContextOptions {
                 Some("subgroups") => Variant::Subgroups,
                 _ => Variant::Auto,
             },
+            shader_checks: variable("WEFT_SHADER_CHECKS").is_some_and(|v| v == "1"),
             ..Self::default()
         }
     }
@@ -74,6 +78,12 @@ impl ContextOptions {
     /// Sets [`variant`](Self::variant).
     pub fn with_variant(mut self, variant: Variant) -> Self {
         self.variant = variant;
+        self
+    }
+
+    /// Sets [`shader_checks`](Self::shader_checks).
+    pub fn with_shader_checks(mut self, checks: bool) -> Self {
+        self.shader_checks = checks;
         self
     }
 
@@ -153,7 +163,7 @@ impl Context {
                 help: "use Variant::Auto or Variant::Plain",
             });
         }
-        let engine = Engine::new(device, queue, &caps, options.timing);
+        let engine = Engine::new(device, queue, &caps, options);
         Ok(Self(Arc::new(Inner { caps, backend: Backend::Gpu(Box::new(engine)) })))
     }
 

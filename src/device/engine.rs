@@ -2,9 +2,11 @@
 //! few passes and submits as it can be.
 
 use super::caps::Caps;
+use super::clock::Stopwatch;
+use super::context::ContextOptions;
 use super::lost::Lost;
 use super::pool::{GpuBuffer, Pool, Purpose};
-use super::recording::{Recording, Role, UNIFORM_ALIGNMENT};
+use super::recording::{PipelineKey, Recording, Role, UNIFORM_ALIGNMENT};
 use super::schedule;
 use super::shader::Shader;
 use crate::error::{Error, Result};
@@ -29,11 +31,12 @@ pub struct RunReport {
     pub passes: u32,
     /// Kernel launches.
     pub dispatches: u32,
+    /// Time that this call spent making pipelines: zero when all were there from earlier calls.
+    pub compile: Duration,
+    /// Pipelines that this call made.
+    pub compiled: u32,
 }
 
-type Constants = &'static [(&'static str, f64)];
-/// Addresses of the shader and of its constants: both are statics, and hashing them costs nothing.
-type PipelineKey = (usize, usize);
 type Scope = std::pin::Pin<Box<dyn ScopeFuture>>;
 
 #[cfg(not(target_family = "wasm"))]
@@ -56,6 +59,8 @@ pub(super) struct Engine {
     queue: wgpu::Queue,
     budget: u64,
     timing: bool,
+    /// Whether kernels are compiled with wgpu's own bounds and loop checks.
+    checks: bool,
     pool: Arc<Pool>,
     lost: Lost,
     pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
@@ -66,13 +71,14 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, caps: &Caps, timing: bool) -> Self {
+    pub(super) fn new(device: wgpu::Device, queue: wgpu::Queue, caps: &Caps, options: &ContextOptions) -> Self {
         let lost = Lost::new();
         let signal = lost.clone();
         device.set_device_lost_callback(move |reason, message| signal.fire(format!("{reason:?}: {message}")));
         Self {
             budget: schedule::budget(caps),
-            timing: timing && caps.timestamps,
+            timing: options.timing && caps.timestamps,
+            checks: options.shader_checks,
             pool: Pool::new(device.clone(), caps.max_buffer_bytes),
             pipelines: Mutex::default(),
             pending: Mutex::default(),
@@ -161,11 +167,11 @@ impl Engine {
     pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer]) -> Result<RunReport> {
         let bytes = recording.workspace_bytes();
         self.settle(bytes).await?;
-        let pipelines = self.prepare(recording).await?;
+        let Prepared { pipelines, compile, compiled } = self.prepare(recording).await?;
         let submitted = self.submit(recording, bound, &pipelines);
         let errors = self.lost.or(join_all(submitted.scopes)).await?;
         self.judge(errors.into_iter().flatten().next(), bytes)?;
-        let mut report = submitted.report;
+        let mut report = RunReport { compile, compiled, ..submitted.report };
         if let Some(timestamps) = submitted.timestamps {
             let ticks = self.read_ticks(timestamps, report.passes).await?;
             let period = f64::from(self.queue.get_timestamp_period());
@@ -203,43 +209,35 @@ impl Engine {
     }
 
     /// Compiles what this recording needs and has not been compiled yet.
-    async fn prepare(&self, recording: &Recording) -> Result<HashMap<PipelineKey, Arc<Pipeline>>> {
-        let mut ready = HashMap::new();
+    async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+        let watch = Stopwatch::start();
         let mut fresh = Vec::new();
-        for command in &recording.commands {
-            let super::recording::Command::Dispatch(d) = command else { continue };
-            let key = pipeline_key(d.shader, d.constants);
-            if ready.contains_key(&key) {
-                continue;
-            }
-            let cached = lock(&self.pipelines).get(&key).cloned();
-            let pipeline = cached.unwrap_or_else(|| {
+        let mut ready = |key: &PipelineKey| {
+            let cached = lock(&self.pipelines).get(key).cloned();
+            cached.unwrap_or_else(|| {
                 let guard = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-                let pipeline = Arc::new(self.compile(d.shader, d.constants));
-                fresh.push((key, d.shader.name, Box::pin(guard.pop()) as Scope));
+                let pipeline = Arc::new(self.compile(key));
+                fresh.push((key.clone(), pipeline.clone(), Box::pin(guard.pop()) as Scope));
                 pipeline
-            });
-            ready.insert(key, pipeline);
-        }
-        for (key, kernel, scope) in fresh {
+            })
+        };
+        let pipelines = recording.pipelines.iter().map(&mut ready).collect();
+        let compiled = fresh.len() as u32;
+        for (key, pipeline, scope) in fresh {
             if let Some(error) = self.lost.or(scope).await? {
                 self.cause()?;
-                return Err(Error::ShaderCompile { kernel, message: error.to_string() });
+                return Err(Error::ShaderCompile { kernel: key.shader.name, message: error.to_string() });
             }
-            if let Some(pipeline) = ready.get(&key) {
-                lock(&self.pipelines).insert(key, pipeline.clone());
-            }
+            lock(&self.pipelines).insert(key, pipeline);
         }
-        Ok(ready)
+        let compile = if compiled > 0 { watch.elapsed() } else { Duration::ZERO };
+        Ok(Prepared { pipelines, compile, compiled })
     }
 
-    fn compile(&self, shader: &'static Shader, constants: Constants) -> Pipeline {
-        // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
-        let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl).into()),
-        });
+    fn compile(&self, key: &PipelineKey) -> Pipeline {
+        let shader = key.shader;
+        let module = self.module(shader);
+        let constants: Vec<(&str, f64)> = key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
         let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -261,14 +259,35 @@ impl Engine {
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Every kernel writes workgroup memory before it reads it, or drops what it read.
+                zero_initialize_workgroup_memory: false,
+            },
             cache: None,
         });
         Pipeline { pipeline, layout }
     }
 
+    #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
+    fn module(&self, shader: &'static Shader) -> wgpu::ShaderModule {
+        // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
+        let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(shader.name),
+            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl).into()),
+        };
+        if self.checks {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: the text is one of this crate's own, which the build has validated, and no caller can
+        // change it. Its plans keep every index within the bound windows and every divisor above zero,
+        // its loops are bounded by the params, and the tests run all kernels with the checks as well.
+        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+
     /// Encodes and submits. Everything that can go wrong is caught by the scopes that come back.
-    fn submit(&self, recording: &Recording, bound: &[&GpuBuffer], pipelines: &HashMap<PipelineKey, Arc<Pipeline>>) -> Submitted {
+    fn submit(&self, recording: &Recording, bound: &[&GpuBuffer], pipelines: &[Arc<Pipeline>]) -> Submitted {
         let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
         let guards = scopes.map(|filter| self.device.push_error_scope(filter));
 
@@ -310,7 +329,7 @@ impl Engine {
             let mut encoded = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("weft"), timestamp_writes });
             let mut current: Option<&wgpu::ComputePipeline> = None;
             for dispatch in &pass.dispatches {
-                let Some(pipeline) = pipelines.get(&pipeline_key(dispatch.shader, dispatch.constants)) else { continue };
+                let Some(pipeline) = pipelines.get(dispatch.pipeline) else { continue };
                 if current != Some(&pipeline.pipeline) {
                     encoded.set_pipeline(&pipeline.pipeline);
                     current = Some(&pipeline.pipeline);
@@ -369,16 +388,18 @@ impl Engine {
     }
 }
 
+/// What `prepare` gives: the pipelines of a recording, in its order.
+struct Prepared {
+    pipelines: Vec<Arc<Pipeline>>,
+    compile: Duration,
+    compiled: u32,
+}
+
 /// What `submit` leaves to be waited for.
 struct Submitted {
     scopes: Vec<Scope>,
     timestamps: Option<GpuBuffer>,
     report: RunReport,
-}
-
-fn pipeline_key(shader: &'static Shader, constants: Constants) -> PipelineKey {
-    let constants = if constants.is_empty() { 0 } else { constants.as_ptr().addr() };
-    (std::ptr::from_ref(shader).addr(), constants)
 }
 
 /// An error of wgpu as this crate's, for a call that asked for so many bytes.

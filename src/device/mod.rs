@@ -2,6 +2,7 @@
 
 mod adapter;
 mod caps;
+mod clock;
 mod context;
 mod engine;
 mod lost;

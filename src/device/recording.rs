@@ -59,13 +59,22 @@ impl Binding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BindSet(pub(crate) usize);
 
+/// A shader variant with its pipeline constants: what is compiled once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PipelineKey {
+    /// The shader variant.
+    pub shader: &'static Shader,
+    /// Pipeline constants (`override`) that differ from their defaults: names, and the bits of their f64 values.
+    pub constants: Vec<(&'static str, u64)>,
+}
+
 /// One kernel launch.
 #[derive(Clone)]
 pub struct Dispatch {
     /// What runs.
     pub shader: &'static Shader,
-    /// Pipeline constants (`override`) that differ from their defaults.
-    pub constants: &'static [(&'static str, f64)],
+    /// Its place in [`Recording::pipelines`].
+    pub pipeline: usize,
     /// Its storage buffers.
     pub set: BindSet,
     /// Where its params begin in [`Recording::uniforms`].
@@ -92,6 +101,7 @@ pub struct Recording {
     pub(crate) sets: Vec<Vec<Binding>>,
     pub(crate) commands: Vec<Command>,
     pub(crate) uniforms: Vec<u8>,
+    pub(crate) pipelines: Vec<PipelineKey>,
 }
 
 impl Recording {
@@ -132,11 +142,11 @@ impl Recording {
         self.dispatch_with(shader, &[], set, params, workgroups, work);
     }
 
-    /// Adds a launch with pipeline constants.
+    /// Adds a launch with pipeline constants, whose values the kernel is compiled for.
     pub fn dispatch_with<P: NoUninit>(
         &mut self,
         shader: &'static Shader,
-        constants: &'static [(&'static str, f64)],
+        constants: &[(&'static str, f64)],
         set: BindSet,
         params: &P,
         workgroups: [u32; 3],
@@ -150,7 +160,18 @@ impl Recording {
         let params_at = self.uniforms.len() as u32;
         self.uniforms.extend_from_slice(bytemuck::bytes_of(params));
         self.uniforms.resize(self.uniforms.len().next_multiple_of(UNIFORM_ALIGNMENT), 0);
-        self.commands.push(Command::Dispatch(Dispatch { shader, constants, set, params: params_at, workgroups, work }));
+        let pipeline = self.pipeline(shader, constants);
+        self.commands.push(Command::Dispatch(Dispatch { shader, pipeline, set, params: params_at, workgroups, work }));
+    }
+
+    fn pipeline(&mut self, shader: &'static Shader, constants: &[(&'static str, f64)]) -> usize {
+        let bits = constants.iter().map(|&(name, value)| (name, value.to_bits()));
+        // A plan has few, and the next launch is most often of the last one.
+        let known = self.pipelines.iter().rposition(|p| p.shader == shader && p.constants.iter().copied().eq(bits.clone()));
+        known.unwrap_or_else(|| {
+            self.pipelines.push(PipelineKey { shader, constants: bits.collect() });
+            self.pipelines.len() - 1
+        })
     }
 
     /// Adds a fill with zero bytes.

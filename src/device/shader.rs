@@ -1,5 +1,8 @@
 //! The typed table of every shader variant, written by the build script.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
 /// One checked, reflected variant of a kernel.
@@ -22,4 +25,25 @@ pub struct Shader {
     pub constants: &'static [&'static str],
     /// The WGSL text, without `enable` lines.
     pub wgsl: &'static str,
+}
+
+/// Variants are told apart by their names.
+impl PartialEq for Shader {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Shader {}
+
+impl Hash for Shader {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Shader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }

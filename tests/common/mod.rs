@@ -18,14 +18,16 @@ pub fn shared_contexts() -> Vec<(String, Context)> {
     SHARED.get_or_init(contexts).clone()
 }
 
-/// [`contexts`], with changed options for those on an adapter.
+/// [`contexts`], with changed options for those on an adapter. Kernels are compiled with wgpu's checks, so
+/// that an index beyond its buffer spoils nothing else; `WEFT_SHADER_CHECKS=0` leaves them out.
 pub fn contexts_with(change: impl Fn(ContextOptions) -> ContextOptions) -> Vec<(String, Context)> {
     let mut contexts = vec![("cpu".to_owned(), Context::cpu())];
     if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") {
         return contexts;
     }
+    let checks = std::env::var("WEFT_SHADER_CHECKS").map_or(true, |v| v != "0");
     for variant in [Variant::Plain, Variant::Subgroups] {
-        match Context::new_blocking(change(ContextOptions::from_env().with_variant(variant))) {
+        match Context::new_blocking(change(ContextOptions::from_env().with_variant(variant).with_shader_checks(checks))) {
             Ok(context) => {
                 let caps = context.caps();
                 let size = caps.subgroups.map_or(String::new(), |[min, max]| format!(" {min}..{max}"));
