@@ -147,6 +147,13 @@ impl Tensor {
         &self.context
     }
 
+    /// The wgpu buffer that holds the elements from its first byte on, to share with other code on the
+    /// context's device; `None` on the CPU. It may be longer than the tensor, and it holds other data
+    /// soon after the tensor's last clone is gone.
+    pub fn buffer(&self) -> Option<&wgpu::Buffer> {
+        self.storage.buffer()
+    }
+
     /// The same memory under another shape of as many elements.
     ///
     /// # Errors

@@ -28,7 +28,23 @@ fn burn(@builtin(global_invocation_id) id: vec3u) {
     }
     b[id.x % arrayLength(&b)] = x;
 }
+
+@compute @workgroup_size(1)
+fn chain() {
+    var x = a[0].x;
+    for (var i = 0u; i < 16384u; i++) {
+        x = fma(x, 0.999, 0.001);
+    }
+    b[0].x = x;
+}
 ";
+
+/// The kernels, by their place in the probe.
+const KERNELS: [&str; 4] = ["copy", "step", "burn", "chain"];
+const COPY: usize = 0;
+const STEP: usize = 1;
+const BURN: usize = 2;
+const CHAIN: usize = 3;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +53,15 @@ pub struct Limits {
     pub bytes_per_second: f64,
     /// One more dependent dispatch in a pass.
     pub dispatch: Duration,
+    /// A chain of dependent arithmetic, clocks up.
+    chain: Duration,
 }
 
 /// A few kernels of its own on the context's device.
 pub struct Probe {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    pipelines: [wgpu::ComputePipeline; 3],
+    pipelines: [wgpu::ComputePipeline; 4],
     group: wgpu::BindGroup,
     bytes: u64,
     software: bool,
@@ -70,7 +88,7 @@ impl Probe {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let pipelines = ["copy", "step", "burn"].map(|entry_point| {
+        let pipelines = KERNELS.map(|entry_point| {
             device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(entry_point),
                 layout: Some(&pipeline_layout),
@@ -144,17 +162,24 @@ impl Probe {
     /// and then small kernels measure the power manager.
     pub fn warm(&self) {
         for _ in 0..if self.software { 0 } else { 16 } {
-            self.time(2, 8, 4096);
+            self.time(BURN, 8, 4096);
         }
+    }
+
+    /// How much slower a chain of dependent arithmetic is than when the limits were measured: the fall
+    /// of the clocks. 1 on a software adapter.
+    pub fn slower(&self, limits: &Limits) -> f64 {
+        if self.software { 1.0 } else { self.time(CHAIN, 1, 1).as_secs_f64() / limits.chain.as_secs_f64() }
     }
 
     /// The device's limits, each the best of several tries.
     pub fn limits(&self) -> Limits {
         let best = |f: &dyn Fn() -> Duration| (0..10).map(|_| f()).min().unwrap_or_default();
         self.warm();
-        let copy = best(&|| self.time(0, 1, 8192));
-        let few = best(&|| self.time(1, 100, 1));
-        let many = best(&|| self.time(1, 1100, 1));
-        Limits { bytes_per_second: 2.0 * self.bytes as f64 / copy.as_secs_f64(), dispatch: many.saturating_sub(few) / 1000 }
+        let copy = best(&|| self.time(COPY, 1, 8192));
+        let few = best(&|| self.time(STEP, 100, 1));
+        let many = best(&|| self.time(STEP, 1100, 1));
+        let chain = best(&|| self.time(CHAIN, 1, 1));
+        Limits { bytes_per_second: 2.0 * self.bytes as f64 / copy.as_secs_f64(), dispatch: many.saturating_sub(few) / 1000, chain }
     }
 }

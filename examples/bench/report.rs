@@ -1,75 +1,142 @@
 //! The table that people read and the JSON that is kept in docs/bench/.
 
-use serde_json::{Value, json};
+use super::case::Labels;
+use super::first_use::FirstUse;
+use super::probe::Limits;
+use serde_json::{Map, Value, json};
 use weft::Caps;
 
-/// One measurement.
-pub struct Row {
-    pub op: &'static str,
-    pub input: &'static str,
-    pub shape: Value,
-    pub variant: &'static str,
-    pub direction: &'static str,
+/// What one case gave.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
     /// Best and median GPU time of one call, ms.
     pub gpu_ms: f64,
     pub gpu_median_ms: f64,
     /// Median wall time of one call with the costs (or nothing) read back, ms.
     pub wall_ms: f64,
+    /// Kernel launches of one call.
+    pub dispatches: u32,
     /// Least bytes that the call must move.
     pub bytes: f64,
+    /// Bytes that it holds beyond its input and its results.
+    pub workspace_bytes: Option<u64>,
+    /// Bytes of its results on the device.
+    pub result_bytes: u64,
     /// The floor, ms: bytes over the copy bandwidth plus what the launches cost.
     pub floor_ms: f64,
+    /// Pipelines that the case was the first to need, and how long they took.
+    pub compiled: u32,
+    pub compile_ms: f64,
+    /// One dependent step after the measurement over one at the start: the clocks' fall.
+    pub slower: f64,
 }
 
-/// Prints a table in Markdown. On a software adapter it says what the figures are not.
-pub fn print(caps: &Caps, rows: &[Row]) {
-    if caps.is_software() {
-        println!("\n{} is a software adapter: the figures below are a smoke test, NOT PERFORMANCE.\n", caps.adapter);
+/// One measurement, or why there is none.
+pub struct Row {
+    pub labels: Labels,
+    pub shape: Vec<(&'static str, usize)>,
+    pub variant: &'static str,
+    pub outcome: Result<Figures, String>,
+}
+
+/// Everything that one run of the program found.
+pub struct Run {
+    pub caps: Caps,
+    pub limits: Limits,
+    pub rows: Vec<Row>,
+    pub first_use: Vec<FirstUse>,
+}
+
+impl Run {
+    pub fn new(caps: Caps, limits: Limits) -> Self {
+        Self { caps, limits, rows: Vec::new(), first_use: Vec::new() }
     }
-    println!("| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU |");
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    for r in rows {
-        let shape: Vec<String> = r.shape.as_object().into_iter().flatten().map(|(k, v)| format!("{k}={v}")).collect();
-        println!(
-            "| {} | {} | {} | {} | {:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % |",
-            r.op,
-            shape.join(" "),
-            r.variant,
-            r.direction,
-            r.gpu_ms,
-            r.gpu_median_ms,
-            r.wall_ms,
-            r.bytes / 1e6,
-            r.floor_ms,
-            100.0 * r.floor_ms / r.gpu_ms,
-        );
+
+    /// Prints a table in Markdown. On a software adapter it says what the figures are not.
+    pub fn print(&self) {
+        println!("{}\n", self.caps);
+        let limits = &self.limits;
+        println!("copy kernel {:.0} GB/s; one more dispatch {:.2} µs", limits.bytes_per_second / 1e9, limits.dispatch.as_secs_f64() * 1e6);
+        if self.caps.is_software() {
+            println!("\n{} is a software adapter: the figures below are a smoke test, NOT PERFORMANCE.", self.caps.adapter);
+        }
+        println!("\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU |");
+        println!("|---|---|---|---|---|---|---|---|---|---|");
+        for row in &self.rows {
+            let l = &row.labels;
+            let op = [l.op, l.input, l.dtype, l.layout, l.lengths, l.data].join(" ");
+            let shape: Vec<String> = row.shape.iter().map(|(side, size)| format!("{}{size}", side.to_uppercase())).collect();
+            print!("| {op} | {} | {} | {} | ", shape.join(" "), row.variant, l.direction);
+            match &row.outcome {
+                Ok(f) => println!(
+                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % |",
+                    f.gpu_ms,
+                    f.gpu_median_ms,
+                    f.wall_ms,
+                    f.bytes / 1e6,
+                    f.floor_ms,
+                    100.0 * f.floor_ms / f.gpu_ms
+                ),
+                Err(reason) => println!("{reason} | | | | | |"),
+            }
+        }
+        println!();
+        self.first_use.iter().for_each(|first| println!("{}", first.line()));
+    }
+
+    /// The file that docs/bench/ keeps.
+    pub fn to_json(&self, date: &str, commit: &str) -> Value {
+        json!({
+            "kind": "weft",
+            "adapter": self.caps.adapter,
+            "driver": self.caps.driver,
+            "backend": self.caps.backend,
+            "subgroup": self.caps.subgroups,
+            "date": date,
+            "commit": commit,
+            "performance": !self.caps.is_software(),
+            "copy_gb_per_s": self.limits.bytes_per_second / 1e9,
+            "dispatch_us": self.limits.dispatch.as_secs_f64() * 1e6,
+            "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+            "first_use": self.first_use.iter().map(FirstUse::to_json).collect::<Vec<_>>(),
+        })
     }
 }
 
-/// The file that docs/bench/ keeps.
-pub fn to_json(caps: &Caps, date: &str, commit: &str, limits: &super::probe::Limits, rows: &[Row]) -> Value {
-    json!({
-        "adapter": caps.adapter,
-        "driver": caps.driver,
-        "backend": caps.backend,
-        "subgroup": caps.subgroups.unwrap_or([0, 0]),
-        "date": date,
-        "commit": commit,
-        "performance": !caps.is_software(),
-        "copy_gb_per_s": limits.bytes_per_second / 1e9,
-        "dispatch_us": limits.dispatch.as_secs_f64() * 1e6,
-        "rows": rows.iter().map(|r| json!({
-            "op": r.op,
-            "input": r.input,
-            "shape": r.shape,
-            "dtype": "f32",
-            "variant": r.variant,
-            "direction": r.direction,
-            "gpu_ms": r.gpu_ms,
-            "gpu_median_ms": r.gpu_median_ms,
-            "wall_ms": r.wall_ms,
-            "bytes": r.bytes,
-            "floor_ms": r.floor_ms,
-        })).collect::<Vec<_>>(),
-    })
+impl Row {
+    fn to_json(&self) -> Value {
+        let l = &self.labels;
+        let shape: Map<String, Value> = self.shape.iter().map(|&(side, size)| (side.to_owned(), size.into())).collect();
+        let mut row = json!({
+            "op": l.op,
+            "input": l.input,
+            "dtype": l.dtype,
+            "layout": l.layout,
+            "lengths": l.lengths,
+            "data": l.data,
+            "shape": shape,
+            "variant": self.variant,
+            "direction": l.direction,
+        });
+        let figures = match &self.outcome {
+            Err(reason) => json!({ "error": reason }),
+            Ok(f) => json!({
+                "gpu_ms": f.gpu_ms,
+                "gpu_median_ms": f.gpu_median_ms,
+                "wall_ms": f.wall_ms,
+                "dispatches": f.dispatches,
+                "bytes": f.bytes,
+                "workspace_bytes": f.workspace_bytes,
+                "result_bytes": f.result_bytes,
+                "floor_ms": f.floor_ms,
+                "compiled": f.compiled,
+                "compile_ms": f.compile_ms,
+                "slower": f.slower,
+            }),
+        };
+        if let (Value::Object(row), Value::Object(mut figures)) = (&mut row, figures) {
+            row.append(&mut figures);
+        }
+        row
+    }
 }

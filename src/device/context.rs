@@ -129,6 +129,16 @@ pub(crate) enum Storage {
     Cpu(HostBuffer),
 }
 
+impl Storage {
+    /// The buffer, if it is on a GPU.
+    pub(crate) fn buffer(&self) -> Option<&wgpu::Buffer> {
+        match self {
+            Self::Gpu(buffer) => Some(&buffer.buffer),
+            Self::Cpu(_) => None,
+        }
+    }
+}
+
 impl Context {
     /// Opens the adapter that the options name, with the adapter's own limits.
     ///

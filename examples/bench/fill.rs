@@ -1,0 +1,148 @@
+//! Logits made on the device: the largest batches are tens of gigabytes, which the host would take
+//! longer to make and to upload than everything else here together.
+
+use weft::wgpu::{self, util::DeviceExt as _};
+use weft::{Context, DType, Error, Tensor};
+
+const SHADER: &str = "
+struct Params {
+    // First word of the utterance within the bound window, and its words.
+    first: u32,
+    words: u32,
+    positions: u32,
+    vocab: u32,
+    frames: u32,
+    labels: u32,
+    utterance: u32,
+    // Bit 0: two f16 a word. Bit 1: a band.
+    flags: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> words: array<u32>;
+
+// A hash of 32 bits (the finaliser of MurmurHash3) as a number in [-1, 1).
+fn noise(i: u32) -> f32 {
+    var h = i + params.utterance * 0x9e3779b9u;
+    h = (h ^ (h >> 16u)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
+    h = h ^ (h >> 16u);
+    return f32(h >> 8u) / 8388608.0 - 1.0;
+}
+
+// Symbol that the alignment of a trained model wants in this cell: label u from its frame on, else the blank 0.
+fn wanted(t: u32, u: u32) -> u32 {
+    let from_frame = (2u * u + 1u) * params.frames / max(2u * params.labels, 1u);
+    if (u < params.labels && t >= from_frame) {
+        return label(u);
+    }
+    return 0u;
+}
+
+// As `label` in fill.rs.
+fn label(u: u32) -> u32 {
+    return 1u + (params.utterance * 5u + u * 7u) % (params.vocab - 1u);
+}
+
+fn value(i: u32) -> f32 {
+    let cell = i / params.vocab;
+    let v = i % params.vocab;
+    let band = (params.flags & 2u) != 0u;
+    return noise(i) + select(0.0, 10.0, band && v == wanted(cell / params.positions, cell % params.positions));
+}
+
+@compute @workgroup_size(256)
+fn fill(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    for (var i = id.x; i < params.words; i += groups.x * 256u) {
+        if ((params.flags & 1u) != 0u) {
+            words[params.first + i] = pack2x16float(vec2f(value(2u * i), value(2u * i + 1u)));
+        } else {
+            words[params.first + i] = bitcast<u32>(value(i));
+        }
+    }
+}
+";
+
+/// What the values look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// Noise in [-1, 1): every path is about as likely as any other.
+    Flat,
+    /// The same, with 10 added to the symbol that a fixed alignment wants: nearly all paths run within
+    /// a few labels of it, as under a trained model.
+    Band,
+}
+
+/// One utterance's block of elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// First element in the tensor.
+    pub first: u64,
+    /// Sides of the block: frames (with padding), labels + 1 (with padding), symbols.
+    pub sides: [usize; 3],
+    /// Frames and labels of the utterance.
+    pub frames: u32,
+    pub labels: u32,
+}
+
+/// Label u of utterance n, for V symbols of which 0 is the blank.
+pub fn label(n: usize, u: usize, vocab: usize) -> u32 {
+    (1 + (n * 5 + u * 7) % (vocab - 1)) as u32
+}
+
+/// Fills the blocks of a tensor, the i-th as utterance i.
+///
+/// # Errors
+/// [`Error::Gpu`] if the tensor is not on a GPU or the device refuses. That its memory could not be had
+/// shows in the next call on it.
+pub fn fill(gpu: &Context, tensor: &Tensor, blocks: &[Block], data: Data) -> weft::Result<()> {
+    let (Some(device), Some(queue), Some(buffer)) = (gpu.device(), gpu.queue(), tensor.buffer()) else {
+        return Err(Error::Gpu { message: "the bench needs a GPU".to_owned() });
+    };
+    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(SHADER.into()) });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some("fill"),
+        layout: None,
+        module: &module,
+        entry_point: Some("fill"),
+        compilation_options: Default::default(),
+        cache: None,
+    });
+    let half = tensor.dtype() == DType::F16;
+    let element = tensor.dtype().bytes();
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    pass.set_pipeline(&pipeline);
+    for (utterance, block) in blocks.iter().enumerate() {
+        let [frames, positions, vocab] = block.sides;
+        let words = ((frames * positions * vocab) as u64 * element).div_ceil(4);
+        let start = block.first * element;
+        let offset = start - start % 256;
+        let flags = u32::from(half) | if data == Data::Band { 2 } else { 0 };
+        let first = (start - offset) / 4;
+        let params = [first as u32, words as u32, positions as u32, vocab as u32, block.frames, block.labels, utterance as u32, flags];
+        let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: None,
+            contents: bytemuck::cast_slice(&params),
+            usage: wgpu::BufferUsages::UNIFORM,
+        });
+        let window = wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new((first + words) * 4) };
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Buffer(window) },
+            ],
+        });
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups((words as u32).div_ceil(256).min(8192), 1, 1);
+    }
+    drop(pass);
+    queue.submit([encoder.finish()]);
+    match pollster::block_on(scope.pop()) {
+        Some(error) => Err(Error::Gpu { message: error.to_string() }),
+        None => Ok(()),
+    }
+}
