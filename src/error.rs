@@ -116,9 +116,9 @@ pub enum Error {
         message: String,
     },
     /// The device has no memory for this call; the context stays usable.
-    #[error("the device is out of memory ({bytes} B asked for by this call): use smaller batches or free tensors")]
+    #[error("the device is out of memory ({bytes} B asked for): use smaller batches or free tensors")]
     OutOfMemory {
-        /// Bytes that the call asked for.
+        /// Bytes that the call asked for, or, in browsers, a tensor that was made since the last one.
         bytes: u64,
     },
     /// The device is gone (driver reset, unplugged, destroyed). A new context works.
@@ -140,3 +140,8 @@ pub enum Error {
 
 /// `Result` with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Fails where more is needed than the device grants.
+pub(crate) fn within(what: &'static str, need: u64, have: u64, help: &'static str) -> Result<()> {
+    if need > have { Err(Error::LimitExceeded { what, need, have, help }) } else { Ok(()) }
+}

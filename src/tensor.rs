@@ -60,7 +60,7 @@ impl Tensor {
     /// As [`empty`](Self::empty).
     pub fn zeros(context: &Context, shape: &[usize], dtype: DType) -> Result<Self> {
         let tensor = Self::empty(context, shape, dtype)?;
-        context.write(&tensor.storage, &vec![0; (tensor.window_bytes() / 4) as usize])?;
+        context.clear(&tensor.storage, tensor.window_bytes())?;
         Ok(tensor)
     }
 
@@ -218,11 +218,14 @@ fn whole_words(bytes: u64) -> u64 {
 impl Context {
     /// Runs a plan on tensors of this context, given in the order in which the plan declared them.
     pub(crate) async fn run(&self, recording: &Recording, bound: &[&Tensor]) -> Result<RunReport> {
-        let mut declared = recording.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Bound(_)));
-        for tensor in bound {
-            let argument = declared.next().map_or("tensor", |buffer| buffer.label);
+        let declared = recording.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Bound(_)));
+        for (tensor, info) in bound.iter().zip(declared) {
             if !tensor.context.same_as(self) {
-                return Err(Error::OtherContext { argument });
+                return Err(Error::OtherContext { argument: info.label });
+            }
+            if tensor.window_bytes() < info.bytes {
+                let (expected, got) = (format!("{} B", info.bytes), format!("{} B", tensor.window_bytes()));
+                return Err(Error::Shape { argument: info.label, expected, got });
             }
         }
         let storages: Vec<&Storage> = bound.iter().map(|tensor| &tensor.storage).collect();

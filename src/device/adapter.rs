@@ -53,7 +53,7 @@ fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
 
 /// Opens a device with everything the adapter has that this crate can use.
 pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let useful = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+    let useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("weft"),
         required_features: adapter.features() & useful,
@@ -94,15 +94,32 @@ pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &Co
             wgpu::Backend::Noop => "noop",
         },
         kind,
-        subgroups: native.or(options.web_subgroups).filter(|_| options.variant != super::Variant::Plain),
-        f16: features.contains(wgpu::Features::SHADER_F16),
+        subgroups: native.or(options.web_subgroups).filter(|sizes| options.variant != super::Variant::Plain && fit_kernels(sizes)),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_buffer_bytes: limits.max_buffer_size,
-        max_binding_bytes: limits.max_storage_buffer_binding_size.min(options.max_binding_bytes.unwrap_or(u64::MAX)) & !3,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
-        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
-        max_workgroups: limits.max_compute_workgroups_per_dimension.min(options.max_workgroups.unwrap_or(u32::MAX)),
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
         storage_alignment: u64::from(limits.min_storage_buffer_offset_alignment).max(4),
+    }
+    .limited(options.max_binding_bytes, options.max_workgroups)
+}
+
+/// Whether the subgroup kernels work at every size between these: their workgroup memory is made for
+/// subgroups of 4 and more, and WebGPU knows none above 128.
+fn fit_kernels(&[min, max]: &[u32; 2]) -> bool {
+    4 <= min && min <= max && max <= 128
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit_kernels;
+
+    #[test]
+    fn subgroups_that_the_kernels_cannot_use_are_told() {
+        assert!([[4, 4], [8, 32], [32, 128]].iter().all(fit_kernels));
+        assert!(![[0, 0], [1, 1], [2, 64], [64, 256], [32, 8]].iter().any(fit_kernels));
     }
 }

@@ -1,6 +1,7 @@
 //! Plain facts about a device, read once. No wgpu type appears here: plans are made from these alone.
 
 use super::shader::{Kernel, SHADERS, Shader};
+use crate::error::{Result, within};
 use std::fmt;
 
 /// Which kind of hardware it is.
@@ -33,8 +34,6 @@ pub struct Caps {
     pub kind: DeviceKind,
     /// Smallest and largest subgroup size, where subgroup kernels may be used.
     pub subgroups: Option<[u32; 2]>,
-    /// Whether shaders may use f16.
-    pub f16: bool,
     /// Whether GPU time can be measured.
     pub timestamps: bool,
     /// Largest buffer, bytes.
@@ -62,7 +61,6 @@ impl Caps {
             backend: "cpu",
             kind: DeviceKind::Cpu,
             subgroups: None,
-            f16: false,
             timestamps: false,
             max_buffer_bytes: isize::MAX as u64,
             max_binding_bytes: isize::MAX as u64,
@@ -87,6 +85,23 @@ impl Caps {
         }
     }
 
+    /// With lower limits, where some are given.
+    pub(crate) fn limited(self, max_binding_bytes: Option<u64>, max_workgroups: Option<u32>) -> Self {
+        Self {
+            max_binding_bytes: self.max_binding_bytes.min(max_binding_bytes.unwrap_or(u64::MAX)) & !3,
+            max_workgroups: self.max_workgroups.min(max_workgroups.unwrap_or(u32::MAX)),
+            ..self
+        }
+    }
+
+    /// Fails on a device that is too small for the kernels, as none is whose limits were left alone.
+    pub(super) fn check(&self) -> Result<()> {
+        let help = "open the device with at least wgpu::Limits::default()";
+        within("a kernel, storage buffers", 7, self.max_storage_buffers.into(), help)?;
+        within("a workgroup, invocations", 256, self.max_invocations.into(), help)?;
+        within("a workgroup, bytes", 16_384, self.max_workgroup_bytes.into(), help)
+    }
+
     /// The best variant of a kernel that this device can run.
     pub fn shader(&self, kernel: Kernel) -> &'static Shader {
         let fits = |s: &&Shader| s.kernel == kernel && s.subgroups && self.subgroups.is_some();
@@ -104,6 +119,16 @@ impl Caps {
         self.max_window_bytes().saturating_sub(self.storage_alignment)
     }
 
+    /// Elementary operations that a submit may take, and a single launch at most: about a quarter of a
+    /// second of slow hardware of that kind.
+    pub(crate) fn submit_work(&self) -> u64 {
+        match self.kind {
+            DeviceKind::Discrete => 200_000_000_000,
+            DeviceKind::Integrated | DeviceKind::Virtual | DeviceKind::Unknown => 20_000_000_000,
+            DeviceKind::Software | DeviceKind::Cpu => 500_000_000,
+        }
+    }
+
     /// True if a time taken here says nothing about GPUs.
     pub fn is_software(&self) -> bool {
         matches!(self.kind, DeviceKind::Software | DeviceKind::Cpu)
@@ -119,7 +144,6 @@ impl fmt::Display for Caps {
             Some([min, max]) => writeln!(f, "subgroups           {min}..{max}")?,
             None => writeln!(f, "subgroups           not used")?,
         }
-        writeln!(f, "f16                 {}", self.f16)?;
         writeln!(f, "timestamps          {}", self.timestamps)?;
         writeln!(f, "buffer              {} B", self.max_buffer_bytes)?;
         writeln!(f, "storage binding     {} B", self.max_binding_bytes)?;

@@ -3,10 +3,10 @@
 use super::caps::Caps;
 use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
-use super::recording::Recording;
+use super::recording::{Recording, Role};
 use super::{adapter, shader};
 use crate::cpu::{self, HostBuffer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ pub enum Variant {
 }
 
 /// How a context is made. `Default` takes the fastest adapter of this machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ContextOptions {
     /// Graphics APIs to look at; `None` means those of `WGPU_BACKEND`, or all that are compiled in.
@@ -48,25 +48,62 @@ pub struct ContextOptions {
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
     pub web_subgroups: Option<[u32; 2]>,
+    /// An environment variable whose value means nothing: its name, the value, what it may be.
+    refused: Option<(&'static str, String, &'static str)>,
+}
+
+impl Default for ContextOptions {
+    fn default() -> Self {
+        Self {
+            backends: None,
+            adapter_name: None,
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            variant: Variant::Auto,
+            timing: false,
+            shader_checks: false,
+            max_binding_bytes: None,
+            max_workgroups: None,
+            web_subgroups: None,
+            refused: None,
+        }
+    }
 }
 
 impl ContextOptions {
-    /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`),
-    /// `WEFT_VARIANT` (`plain` or `subgroups`) and `WEFT_SHADER_CHECKS` (1: with checks).
+    /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`), `WEFT_VARIANT`
+    /// (`auto`, `plain` or `subgroups`) and `WEFT_SHADER_CHECKS` (1: with checks, 0: without). With another
+    /// value no context can be made.
     pub fn from_env() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-        let high = wgpu::PowerPreference::HighPerformance;
-        Self {
-            adapter_name: variable("WGPU_ADAPTER_NAME"),
-            power_preference: wgpu::PowerPreference::from_env().unwrap_or(high),
-            variant: match variable("WEFT_VARIANT").as_deref() {
-                Some("plain") => Variant::Plain,
-                Some("subgroups") => Variant::Subgroups,
-                _ => Variant::Auto,
-            },
-            shader_checks: variable("WEFT_SHADER_CHECKS").is_some_and(|v| v == "1"),
-            ..Self::default()
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name| variable(name).filter(|v| !v.is_empty());
+        let mut options = Self { adapter_name: variable("WGPU_ADAPTER_NAME"), ..Self::default() };
+        if let Some(value) = variable("WGPU_POWER_PREF") {
+            match value.to_ascii_lowercase().as_str() {
+                "low" => options.power_preference = wgpu::PowerPreference::LowPower,
+                "high" => options.power_preference = wgpu::PowerPreference::HighPerformance,
+                "none" => options.power_preference = wgpu::PowerPreference::None,
+                _ => options.refused = Some(("WGPU_POWER_PREF", value, "it may be low, high or none")),
+            }
         }
+        if let Some(value) = variable("WEFT_VARIANT") {
+            match value.as_str() {
+                "auto" => options.variant = Variant::Auto,
+                "plain" => options.variant = Variant::Plain,
+                "subgroups" => options.variant = Variant::Subgroups,
+                _ => options.refused = Some(("WEFT_VARIANT", value, "it may be auto, plain or subgroups")),
+            }
+        }
+        if let Some(value) = variable("WEFT_SHADER_CHECKS") {
+            match value.as_str() {
+                "0" => options.shader_checks = false,
+                "1" => options.shader_checks = true,
+                _ => options.refused = Some(("WEFT_SHADER_CHECKS", value, "it may be 0 or 1")),
+            }
+        }
+        options
     }
 
     /// Sets [`timing`](Self::timing).
@@ -144,8 +181,12 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::NoAdapter`], [`Error::NoDevice`]; [`Error::MissingFeature`] if subgroup kernels are
-    /// demanded of a device without them.
+    /// demanded of a device without them, [`Error::LimitExceeded`] if it is too small for any kernel;
+    /// [`Error::Value`] if the options came from an environment variable that means nothing.
     pub async fn new(options: ContextOptions) -> Result<Self> {
+        if let Some((argument, value, help)) = options.refused {
+            return Err(Error::Value { argument, value, help });
+        }
         let adapter = adapter::choose(&options).await?;
         let (device, queue) = adapter::open(&adapter).await?;
         Self::with_options(&adapter, device, queue, &options)
@@ -160,12 +201,17 @@ impl Context {
     /// Shares a device that the caller owns. Its enabled features and limits are respected; subgroup
     /// kernels need `Features::SUBGROUP`, GPU timing `Features::TIMESTAMP_QUERY`. Sets the device's
     /// lost callback.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if the device was opened with lower limits than those that every WebGPU
+    /// device grants (`wgpu::Limits::default()`), where the kernels need them.
     pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::with_options(adapter, device, queue, &ContextOptions::default())
     }
 
     fn with_options(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue, options: &ContextOptions) -> Result<Self> {
         let caps = adapter::facts(adapter, &device, options);
+        caps.check()?;
         if options.variant == Variant::Subgroups && caps.subgroups.is_none() {
             return Err(Error::MissingFeature {
                 feature: "subgroup operations",
@@ -179,7 +225,15 @@ impl Context {
 
     /// The CPU twins of all kernels: no adapter needed, the same results.
     pub fn cpu() -> Self {
-        Self(Arc::new(Inner { caps: Caps::cpu(), backend: Backend::Cpu }))
+        Self::cpu_with(&ContextOptions::default())
+    }
+
+    /// [`cpu`](Self::cpu), with [`max_binding_bytes`](ContextOptions::max_binding_bytes) and
+    /// [`max_workgroups`](ContextOptions::max_workgroups) of these options, so that plans cut their work as
+    /// they would for a device with such limits; the other options mean nothing here.
+    pub fn cpu_with(options: &ContextOptions) -> Self {
+        let caps = Caps::cpu().limited(options.max_binding_bytes, options.max_workgroups);
+        Self(Arc::new(Inner { caps, backend: Backend::Cpu }))
     }
 
     /// What this device is and can do.
@@ -217,14 +271,7 @@ impl Context {
 
     pub(crate) fn allocate(&self, bytes: u64) -> Result<Storage> {
         let have = self.0.caps.max_buffer_bytes;
-        if bytes > have {
-            return Err(Error::LimitExceeded {
-                what: "one buffer, bytes",
-                need: bytes,
-                have,
-                help: "split the batch over several tensors",
-            });
-        }
+        within("one buffer, bytes", bytes, have, "split the batch over several tensors")?;
         Ok(match &self.0.backend {
             Backend::Gpu(engine) => Storage::Gpu(Arc::new(engine.allocate(bytes)?)),
             Backend::Cpu => Storage::Cpu(Arc::new(Mutex::new(cpu::allocate(bytes)?))),
@@ -242,6 +289,18 @@ impl Context {
         }
     }
 
+    /// Fills the first bytes (a multiple of four) of a buffer with zeros.
+    pub(crate) fn clear(&self, storage: &Storage, bytes: u64) -> Result<()> {
+        match (&self.0.backend, storage) {
+            (Backend::Gpu(engine), Storage::Gpu(buffer)) => engine.clear(buffer, bytes),
+            (_, Storage::Cpu(buffer)) => {
+                buffer.lock().unwrap_or_else(PoisonError::into_inner)[..(bytes / 4) as usize].fill(0);
+                Ok(())
+            }
+            (Backend::Cpu, Storage::Gpu(_)) => Err(Error::OtherContext { argument: "tensor" }),
+        }
+    }
+
     pub(crate) async fn read(&self, storage: &Storage, bytes: u64) -> Result<Vec<u32>> {
         match (&self.0.backend, storage) {
             (Backend::Gpu(engine), Storage::Gpu(buffer)) => engine.read(buffer, bytes).await,
@@ -251,26 +310,28 @@ impl Context {
     }
 
     /// Runs a plan on memory of this context, given in the order in which the plan declared it.
-    pub(crate) async fn run_on(&self, recording: &Recording, bound: &[&Storage]) -> Result<RunReport> {
+    pub(crate) async fn run_on<'s>(&self, recording: &Recording, bound: &[&'s Storage]) -> Result<RunReport> {
+        let elsewhere = || Error::OtherContext { argument: "tensor" };
+        let declared = recording.buffers.iter().filter(|info| matches!(info.role, Role::Bound(_))).count();
+        if bound.len() != declared {
+            let (expected, got) = (format!("{declared} tensors"), format!("{} tensors", bound.len()));
+            return Err(Error::Shape { argument: "bound", expected, got });
+        }
         match &self.0.backend {
             Backend::Gpu(engine) => {
-                let buffers: Vec<&GpuBuffer> = bound
-                    .iter()
-                    .filter_map(|storage| match storage {
-                        Storage::Gpu(buffer) => Some(&**buffer),
-                        Storage::Cpu(_) => None,
-                    })
-                    .collect();
+                let buffer = |storage: &&'s Storage| match storage {
+                    Storage::Gpu(buffer) => Ok(&**buffer),
+                    Storage::Cpu(_) => Err(elsewhere()),
+                };
+                let buffers: Vec<&GpuBuffer> = bound.iter().map(buffer).collect::<Result<_>>()?;
                 engine.run(recording, &buffers).await
             }
             Backend::Cpu => {
-                let buffers: Vec<HostBuffer> = bound
-                    .iter()
-                    .filter_map(|storage| match storage {
-                        Storage::Cpu(buffer) => Some(buffer.clone()),
-                        Storage::Gpu(_) => None,
-                    })
-                    .collect();
+                let buffer = |storage: &&Storage| match storage {
+                    Storage::Cpu(buffer) => Ok(buffer.clone()),
+                    Storage::Gpu(_) => Err(elsewhere()),
+                };
+                let buffers: Vec<HostBuffer> = bound.iter().map(buffer).collect::<Result<_>>()?;
                 cpu::run(recording, &buffers)?;
                 Ok(RunReport { dispatches: recording.dispatches() as u32, ..RunReport::default() })
             }
@@ -296,3 +357,27 @@ const _: () = {
     const fn send_and_sync<T: Send + Sync>() {}
     send_and_sync::<Context>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(name: &'static str, value: &'static str) -> ContextOptions {
+        ContextOptions::from_variables(|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn variables_are_understood_or_refused() {
+        assert_eq!(options("WEFT_VARIANT", "plain").variant, Variant::Plain);
+        assert_eq!(options("WEFT_VARIANT", "subgroups").variant, Variant::Subgroups);
+        assert_eq!(options("WGPU_POWER_PREF", "Low").power_preference, wgpu::PowerPreference::LowPower);
+        assert_eq!(options("WGPU_ADAPTER_NAME", "nvidia").adapter_name.as_deref(), Some("nvidia"));
+        assert!(options("WEFT_SHADER_CHECKS", "1").shader_checks);
+        assert!(!options("WEFT_SHADER_CHECKS", "").shader_checks);
+        assert_eq!(ContextOptions::default().power_preference, wgpu::PowerPreference::HighPerformance);
+        for (name, typo) in [("WEFT_VARIANT", "subgroup"), ("WEFT_SHADER_CHECKS", "yes"), ("WGPU_POWER_PREF", "hi")] {
+            let error = Context::new_blocking(options(name, typo));
+            assert!(matches!(error, Err(Error::Value { argument, value, .. }) if argument == name && value == typo), "{name}");
+        }
+    }
+}

@@ -5,15 +5,17 @@ use super::caps::Caps;
 use super::clock::Stopwatch;
 use super::context::ContextOptions;
 use super::lost::Lost;
+use super::pipelines::{Pipeline, Pipelines};
 use super::pool::{GpuBuffer, Pool, Purpose};
-use super::recording::{PipelineKey, Recording, Role, UNIFORM_ALIGNMENT};
-use super::schedule;
-use super::shader::Shader;
-use crate::error::{Error, Result};
+use super::recording::{Recording, Role, UNIFORM_ALIGNMENT};
+use super::schedule::{self, Pass};
+use super::scope::{Scope, guarded};
+use super::timing::Timing;
+use crate::error::{Error, Result, within};
 use futures::channel::oneshot;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Largest piece of one upload or readback: bounds the staging memory.
@@ -37,34 +39,17 @@ pub struct RunReport {
     pub compiled: u32,
 }
 
-type Scope = std::pin::Pin<Box<dyn ScopeFuture>>;
-
-#[cfg(not(target_family = "wasm"))]
-trait ScopeFuture: Future<Output = Option<wgpu::Error>> + Send {}
-#[cfg(not(target_family = "wasm"))]
-impl<F: Future<Output = Option<wgpu::Error>> + Send> ScopeFuture for F {}
-#[cfg(target_family = "wasm")]
-trait ScopeFuture: Future<Output = Option<wgpu::Error>> {}
-#[cfg(target_family = "wasm")]
-impl<F: Future<Output = Option<wgpu::Error>>> ScopeFuture for F {}
-
-struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
-}
-
 /// A device with everything that makes calls on it cheap.
 pub(super) struct Engine {
     device: wgpu::Device,
     queue: wgpu::Queue,
     budget: u64,
     timing: bool,
-    /// Whether kernels are compiled with wgpu's own bounds and loop checks.
-    checks: bool,
+    max_buffer_bytes: u64,
     pool: Arc<Pool>,
     lost: Lost,
-    pipelines: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
-    /// Error scopes of uploads, looked at by the next call that can wait.
+    pipelines: Pipelines,
+    /// Scopes around uploads whose outcome was not known at once, for the next call that can wait.
     pending: Mutex<Vec<Scope>>,
     #[cfg(not(target_family = "wasm"))]
     poller: super::poller::Poller,
@@ -76,11 +61,11 @@ impl Engine {
         let signal = lost.clone();
         device.set_device_lost_callback(move |reason, message| signal.fire(format!("{reason:?}: {message}")));
         Self {
-            budget: schedule::budget(caps),
+            budget: caps.submit_work(),
             timing: options.timing && caps.timestamps,
-            checks: options.shader_checks,
+            max_buffer_bytes: caps.max_buffer_bytes,
             pool: Pool::new(device.clone(), caps.max_buffer_bytes),
-            pipelines: Mutex::default(),
+            pipelines: Pipelines::new(options.shader_checks),
             pending: Mutex::default(),
             #[cfg(not(target_family = "wasm"))]
             poller: super::poller::Poller::new(device.clone(), lost.clone()),
@@ -102,57 +87,86 @@ impl Engine {
         self.pool.trim();
     }
 
-    /// A storage buffer with arbitrary content. A lack of memory shows at the next run or readback.
+    /// A storage buffer with arbitrary content, whose size the caller has compared with the limit. On
+    /// native a lack of memory shows here, in browsers at the next run or readback.
     pub(super) fn allocate(&self, bytes: u64) -> Result<GpuBuffer> {
-        self.lost.check()?;
-        let guard = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = self.pool.take(Purpose::Storage, bytes);
-        lock(&self.pending).push(Box::pin(guard.pop()));
-        Ok(buffer)
+        let allocate = || {
+            self.lost.check()?;
+            let ((buffer, _), scope) = guarded(&self.device, bytes, || self.pool.take(Purpose::Storage, bytes));
+            self.now_or_later(scope)?;
+            Ok(buffer)
+        };
+        // The first failure has given back what nobody used.
+        allocate().or_else(|error| if matches!(error, Error::OutOfMemory { .. }) { allocate() } else { Err(error) })
     }
 
     /// Copies host bytes (a multiple of four) into a buffer.
     pub(super) fn write(&self, buffer: &GpuBuffer, bytes: &[u8]) -> Result<()> {
         self.lost.check()?;
-        let guard = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        for (index, piece) in bytes.chunks(STAGING_BYTES as usize).enumerate() {
-            if index > 0 {
-                // Staging memory is freed by submits only.
-                self.queue.submit([]);
+        let ((), scope) = guarded(&self.device, bytes.len() as u64, || {
+            for (index, piece) in bytes.chunks(STAGING_BYTES as usize).enumerate() {
+                if index > 0 {
+                    // Staging memory is freed by submits only.
+                    self.queue.submit([]);
+                }
+                self.queue.write_buffer(&buffer.buffer, index as u64 * STAGING_BYTES, piece);
             }
-            self.queue.write_buffer(&buffer.buffer, index as u64 * STAGING_BYTES, piece);
-        }
-        lock(&self.pending).push(Box::pin(guard.pop()));
-        Ok(())
+        });
+        self.now_or_later(scope)
+    }
+
+    /// Fills the first bytes (a multiple of four) of a buffer with zeros.
+    pub(super) fn clear(&self, buffer: &GpuBuffer, bytes: u64) -> Result<()> {
+        self.lost.check()?;
+        let ((), scope) = guarded(&self.device, 0, || {
+            let mut encoder = self.encoder();
+            encoder.clear_buffer(&buffer.buffer, 0, Some(bytes));
+            self.queue.submit([encoder.finish()]);
+        });
+        self.now_or_later(scope)
     }
 
     /// Reads `bytes` (a multiple of four) from the start of a buffer.
     pub(super) async fn read(&self, buffer: &GpuBuffer, bytes: u64) -> Result<Vec<u32>> {
-        self.settle(bytes).await?;
-        let mut words = Vec::with_capacity((bytes / 4) as usize);
+        self.settle().await?;
+        let mut words = Vec::new();
+        words.try_reserve_exact((bytes / 4) as usize).map_err(|_| Error::OutOfMemory { bytes })?;
         let mut offset = 0;
         while offset < bytes {
             let piece = STAGING_BYTES.min(bytes - offset);
-            let staging = self.pool.take(Purpose::Staging, piece);
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("weft read") });
-            encoder.copy_buffer_to_buffer(&buffer.buffer, offset, &staging.buffer, 0, piece);
-            self.queue.submit([encoder.finish()]);
-            self.map(staging, piece, &mut words).await?;
+            let staging = self.lend(Purpose::Staging, piece).await?;
+            let (mapping, scope) = guarded(&self.device, piece, || {
+                let mut encoder = self.encoder();
+                encoder.copy_buffer_to_buffer(&buffer.buffer, offset, &staging.buffer, 0, piece);
+                let submission = self.queue.submit([encoder.finish()]);
+                self.map(staging, piece, submission)
+            });
+            self.outcome(scope).await?;
+            self.take_words(mapping, &mut words).await?;
             offset += piece;
         }
         Ok(words)
     }
 
-    /// Takes the words out of a staging buffer. Only a buffer that came through is recycled: one whose
-    /// mapping failed, or whose reader went away while it was pending, is left to the driver.
-    async fn map(&self, staging: GpuBuffer, bytes: u64, words: &mut Vec<u32>) -> Result<()> {
-        let (sender, receiver) = oneshot::channel();
+    /// Asks for a staging buffer to be mapped when the submission that fills it is done; to be called
+    /// within scopes.
+    fn map(&self, staging: GpuBuffer, bytes: u64, submission: wgpu::SubmissionIndex) -> Mapping {
+        let (sender, mapped) = oneshot::channel();
         staging.buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             let _ = sender.send(result);
         });
         #[cfg(not(target_family = "wasm"))]
-        self.poller.wake();
-        let mapped = self.lost.or(receiver).await?;
+        self.poller.wake(submission);
+        #[cfg(target_family = "wasm")]
+        let _ = submission;
+        Mapping { staging, bytes, mapped }
+    }
+
+    /// Takes the words out of a staging buffer. Only a buffer that came through is recycled: one whose
+    /// mapping failed, or whose reader went away while it was pending, is left to the driver.
+    async fn take_words(&self, mapping: Mapping, words: &mut Vec<u32>) -> Result<()> {
+        let Mapping { staging, bytes, mapped } = mapping;
+        let mapped = self.lost.or(mapped).await?;
         let failed = |message: String| self.cause().err().unwrap_or(Error::Gpu { message });
         mapped.map_err(|_| failed("readback was dropped".to_owned()))?.map_err(|e| failed(format!("readback: {e}")))?;
         let view = staging.buffer.get_mapped_range(..bytes).map_err(|e| failed(format!("readback: {e}")))?;
@@ -165,28 +179,85 @@ impl Engine {
 
     /// Runs a plan. `bound` are the caller's buffers in the order of their declaration.
     pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer]) -> Result<RunReport> {
-        let bytes = recording.workspace_bytes();
-        self.settle(bytes).await?;
+        self.settle().await?;
         let Prepared { pipelines, compile, compiled } = self.prepare(recording).await?;
-        let submitted = self.submit(recording, bound, &pipelines);
-        let errors = self.lost.or(join_all(submitted.scopes)).await?;
-        self.judge(errors.into_iter().flatten().next(), bytes)?;
-        let mut report = RunReport { compile, compiled, ..submitted.report };
-        if let Some(timestamps) = submitted.timestamps {
-            let ticks = self.read_ticks(timestamps, report.passes).await?;
-            let period = f64::from(self.queue.get_timestamp_period());
-            let sum: u64 = ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0])).sum();
-            report.gpu_time = Some(Duration::from_nanos((sum as f64 * period) as u64));
+        let owned = recording.buffers.iter().filter(|info| info.role == Role::Workspace);
+        let workspace = try_join_all(owned.map(|info| self.lend(Purpose::Storage, info.bytes))).await?;
+        let uniforms = self.lend(Purpose::Uniform, recording.uniforms.len() as u64).await?;
+        let passes = schedule::passes(recording, self.budget);
+        let tick_bytes = Timing::bytes(passes.len());
+        let ticks = if self.timing && !passes.is_empty() { Some(self.lend(Purpose::Staging, tick_bytes).await?) } else { None };
+
+        let mut own = workspace.iter();
+        let given = |role| match role {
+            Role::Bound(place) => bound.get(place).copied(),
+            Role::Workspace => own.next(),
+        };
+        let buffers: Option<Vec<&wgpu::Buffer>> =
+            recording.buffers.iter().map(|b| b.role).map(given).map(|b| b.map(|b| &b.buffer)).collect();
+        let buffers = buffers.ok_or_else(|| Error::Gpu { message: "a plan was given too few buffers".to_owned() })?;
+
+        let launch = Launch { recording, buffers, uniforms: &uniforms.buffer, pipelines: &pipelines };
+        let asked = recording.workspace_bytes();
+        let ((report, mapping), scope) = guarded(&self.device, asked, || {
+            let (report, submission) = self.submit(&launch, &passes, ticks.as_ref());
+            (report, ticks.map(|ticks| self.map(ticks, tick_bytes, submission)))
+        });
+        self.outcome(scope).await?;
+        let mut report = RunReport { compile, compiled, ..report };
+        if let Some(mapping) = mapping {
+            let mut words = Vec::new();
+            self.take_words(mapping, &mut words).await?;
+            report.gpu_time = Some(Timing::sum(&words, self.queue.get_timestamp_period()));
         }
         Ok(report)
     }
 
-    /// Waits for the error scopes of earlier uploads.
-    async fn settle(&self, bytes: u64) -> Result<()> {
+    /// A pooled buffer, or a new one: a run can wait for what the device says of it.
+    async fn lend(&self, purpose: Purpose, bytes: u64) -> Result<GpuBuffer> {
+        within("workspace, bytes", bytes, self.max_buffer_bytes, "use smaller batches")?;
+        match self.try_lend(purpose, bytes).await {
+            // This has given back what nobody used.
+            Err(Error::OutOfMemory { .. }) => self.try_lend(purpose, bytes).await,
+            other => other,
+        }
+    }
+
+    async fn try_lend(&self, purpose: Purpose, bytes: u64) -> Result<GpuBuffer> {
+        let ((buffer, fresh), scope) = guarded(&self.device, bytes, || self.pool.take(purpose, bytes));
+        if fresh {
+            self.outcome(scope).await?;
+        }
+        Ok(buffer)
+    }
+
+    /// Looks at what a scope caught, or leaves that to the next call that can wait.
+    fn now_or_later(&self, scope: Scope) -> Result<()> {
+        match scope.now() {
+            Ok(caught) => self.judge(caught),
+            Err(scope) => {
+                lock(&self.pending).push(scope);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for what a scope caught.
+    async fn outcome(&self, scope: Scope) -> Result<()> {
+        let caught = self.lost.or(scope.caught()).await?;
+        self.judge(caught)
+    }
+
+    /// Waits for the scopes of earlier uploads, and fails with the first error among them.
+    async fn settle(&self) -> Result<()> {
         self.lost.check()?;
         let pending = std::mem::take(&mut *lock(&self.pending));
-        let errors = self.lost.or(join_all(pending)).await?;
-        self.judge(errors.into_iter().flatten().next(), bytes)
+        let mut settled = Ok(());
+        for scope in pending {
+            let outcome = self.outcome(scope).await;
+            settled = settled.and(outcome);
+        }
+        settled
     }
 
     /// After a failure: `DeviceLost` if that is why. A lost device fails every call in its own way,
@@ -197,13 +268,15 @@ impl Engine {
         self.lost.check()
     }
 
-    /// What a scope caught, as this crate's error.
-    fn judge(&self, caught: Option<wgpu::Error>, bytes: u64) -> Result<()> {
+    /// The error of a call that this was caught in. Where memory has run out, what nobody uses is given
+    /// back, and the same call may be tried again.
+    fn judge(&self, caught: Option<Error>) -> Result<()> {
         let Some(error) = caught else { return Ok(()) };
         self.cause()?;
-        let error = typed(error, bytes);
         if matches!(error, Error::OutOfMemory { .. }) {
-            self.pool.trim();
+            self.pool.discard();
+            #[cfg(not(target_family = "wasm"))]
+            super::poller::reclaim(&self.device, &self.lost);
         }
         Err(error)
     }
@@ -212,180 +285,104 @@ impl Engine {
     async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
         let watch = Stopwatch::start();
         let mut fresh = Vec::new();
-        let mut ready = |key: &PipelineKey| {
-            let cached = lock(&self.pipelines).get(key).cloned();
-            cached.unwrap_or_else(|| {
-                let guard = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-                let pipeline = Arc::new(self.compile(key));
-                fresh.push((key.clone(), pipeline.clone(), Box::pin(guard.pop()) as Scope));
+        let mut pipelines = Vec::with_capacity(recording.pipelines.len());
+        for key in &recording.pipelines {
+            let pipeline = self.pipelines.get(key).unwrap_or_else(|| {
+                let text_bytes = key.shader.wgsl.len() as u64;
+                let (pipeline, scope) = guarded(&self.device, text_bytes, || self.pipelines.compile(&self.device, key));
+                fresh.push((key, pipeline.clone(), scope));
                 pipeline
-            })
-        };
-        let pipelines = recording.pipelines.iter().map(&mut ready).collect();
+            });
+            pipelines.push(pipeline);
+        }
         let compiled = fresh.len() as u32;
         for (key, pipeline, scope) in fresh {
-            if let Some(error) = self.lost.or(scope).await? {
-                self.cause()?;
-                return Err(Error::ShaderCompile { kernel: key.shader.name, message: error.to_string() });
-            }
-            lock(&self.pipelines).insert(key, pipeline);
+            self.outcome(scope).await.map_err(|error| match error {
+                Error::Gpu { message } => Error::ShaderCompile { kernel: key.shader.name, message },
+                other => other,
+            })?;
+            self.pipelines.insert(key.clone(), pipeline);
         }
         let compile = if compiled > 0 { watch.elapsed() } else { Duration::ZERO };
         Ok(Prepared { pipelines, compile, compiled })
     }
 
-    fn compile(&self, key: &PipelineKey) -> Pipeline {
-        let shader = key.shader;
-        let module = self.module(shader);
-        let constants: Vec<(&str, f64)> = key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
-        let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
-            count: None,
-        };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
-        for (index, &writable) in shader.writable.iter().enumerate() {
-            entries.push(entry(index as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !writable }, false));
-        }
-        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(shader.name),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(shader.name),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                // Every kernel writes workgroup memory before it reads it, or drops what it read.
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        Pipeline { pipeline, layout }
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("weft") })
     }
 
-    #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
-    fn module(&self, shader: &'static Shader) -> wgpu::ShaderModule {
-        // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
-        let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl).into()),
-        };
-        if self.checks {
-            return self.device.create_shader_module(descriptor);
-        }
-        // SAFETY: the text is one of this crate's own, which the build has validated, and no caller can
-        // change it. Its plans keep every index within the bound windows and every divisor above zero,
-        // its loops are bounded by the params, and the tests run all kernels with the checks as well.
-        unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
-    }
-
-    /// Encodes and submits. Everything that can go wrong is caught by the scopes that come back.
-    fn submit(&self, recording: &Recording, bound: &[&GpuBuffer], pipelines: &[Arc<Pipeline>]) -> Submitted {
-        let scopes = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
-        let guards = scopes.map(|filter| self.device.push_error_scope(filter));
-
-        let owned = recording.buffers.iter().filter(|info| info.role == Role::Workspace);
-        let workspace: Vec<GpuBuffer> = owned.map(|info| self.pool.take(Purpose::Storage, info.bytes)).collect();
-        let mut own = workspace.iter();
-        let given = |role| match role {
-            Role::Bound(place) => bound.get(place).copied(),
-            Role::Workspace => own.next(),
-        };
-        let buffers: Vec<&GpuBuffer> = recording.buffers.iter().map(|info| info.role).filter_map(given).collect();
-        debug_assert_eq!(buffers.len(), recording.buffers.len(), "a caller gives every bound buffer");
-        let buffer_of = |index: usize| &buffers[index].buffer;
-        let uniforms = self.pool.take(Purpose::Uniform, recording.uniforms.len() as u64);
-        self.queue.write_buffer(&uniforms.buffer, 0, &recording.uniforms);
-
-        let passes = schedule::passes(recording, self.budget);
+    /// Encodes and submits, within scopes. `ticks` receives the timestamps, if they are to be taken.
+    fn submit(&self, launch: &Launch<'_>, passes: &[Pass<'_>], ticks: Option<&GpuBuffer>) -> (RunReport, wgpu::SubmissionIndex) {
+        self.queue.write_buffer(launch.uniforms, 0, &launch.recording.uniforms);
+        let timing = ticks.map(|_| Timing::new(&self.device, passes.len()));
         let mut report = RunReport { passes: passes.len() as u32, ..Default::default() };
-        let timestamps = (self.timing && !passes.is_empty() && passes.len() <= 2048).then(|| {
-            self.device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("weft timing"),
-                ty: wgpu::QueryType::Timestamp,
-                count: 2 * report.passes,
-            })
-        });
-
-        let mut groups: HashMap<(usize, &'static str), wgpu::BindGroup> = HashMap::new();
-        let new_encoder = || self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("weft") });
-        let mut encoder = new_encoder();
+        let mut groups = Groups::new();
+        let mut encoder = self.encoder();
         for (index, pass) in passes.iter().enumerate() {
             for &clear in &pass.clears {
-                encoder.clear_buffer(buffer_of(clear), 0, None);
+                encoder.clear_buffer(launch.buffers[clear], 0, Some(launch.recording.buffers[clear].bytes.next_multiple_of(4)));
             }
-            let timestamp_writes = timestamps.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
-                query_set,
-                beginning_of_pass_write_index: Some(2 * index as u32),
-                end_of_pass_write_index: Some(2 * index as u32 + 1),
-            });
+            let timestamp_writes = timing.as_ref().and_then(|timing| timing.writes(index));
             let mut encoded = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("weft"), timestamp_writes });
-            let mut current: Option<&wgpu::ComputePipeline> = None;
-            for dispatch in &pass.dispatches {
-                let Some(pipeline) = pipelines.get(dispatch.pipeline) else { continue };
-                if current != Some(&pipeline.pipeline) {
-                    encoded.set_pipeline(&pipeline.pipeline);
-                    current = Some(&pipeline.pipeline);
-                }
-                let group = groups.entry((dispatch.set.0, dispatch.shader.name)).or_insert_with(|| {
-                    let window = |buffer, offset, bytes: u64| {
-                        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
-                    };
-                    let params_bytes = u64::from(dispatch.shader.params_bytes).next_multiple_of(16);
-                    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: window(&uniforms.buffer, 0, params_bytes) }];
-                    for (i, b) in recording.sets[dispatch.set.0].iter().enumerate() {
-                        let resource = window(buffer_of(b.buffer.0), b.offset, b.bytes);
-                        entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
-                    }
-                    self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                        label: Some(dispatch.shader.name),
-                        layout: &pipeline.layout,
-                        entries: &entries,
-                    })
-                });
-                encoded.set_bind_group(0, &*group, &[dispatch.params]);
-                let [x, y, z] = dispatch.workgroups;
-                encoded.dispatch_workgroups(x, y, z);
-                report.dispatches += 1;
-            }
+            report.dispatches += self.encode(launch, pass, &mut encoded, &mut groups);
             drop(encoded);
             if pass.submit && index + 1 < passes.len() {
-                self.queue.submit([std::mem::replace(&mut encoder, new_encoder()).finish()]);
+                self.queue.submit([std::mem::replace(&mut encoder, self.encoder()).finish()]);
                 report.submits += 1;
             }
         }
-        let timestamps = timestamps.map(|query_set| {
-            let resolved = self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("weft timing"),
-                size: 16 * u64::from(report.passes),
-                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            encoder.resolve_query_set(&query_set, 0..2 * report.passes, &resolved, 0);
-            let staging = self.pool.take(Purpose::Staging, 16 * u64::from(report.passes));
-            encoder.copy_buffer_to_buffer(&resolved, 0, &staging.buffer, 0, 16 * u64::from(report.passes));
-            staging
-        });
-        self.queue.submit([encoder.finish()]);
+        if let (Some(timing), Some(ticks)) = (timing, ticks) {
+            timing.resolve(&self.device, &mut encoder, &ticks.buffer);
+        }
+        let submission = self.queue.submit([encoder.finish()]);
         report.submits += 1;
-
-        // Scopes are a stack: the last pushed pops first.
-        let scopes = guards.into_iter().rev().map(|guard| Box::pin(guard.pop()) as Scope).collect();
-        Submitted { scopes, timestamps, report }
+        (report, submission)
     }
 
-    async fn read_ticks(&self, staging: GpuBuffer, passes: u32) -> Result<Vec<u64>> {
-        let mut words = Vec::new();
-        self.map(staging, 16 * u64::from(passes), &mut words).await?;
-        Ok(words.chunks_exact(2).map(|w| u64::from(w[0]) | u64::from(w[1]) << 32).collect())
+    /// Encodes the launches of one pass, and counts them.
+    fn encode(&self, launch: &Launch<'_>, pass: &Pass<'_>, encoded: &mut wgpu::ComputePass<'_>, groups: &mut Groups) -> u32 {
+        let mut current = None;
+        for dispatch in &pass.dispatches {
+            let pipeline = &launch.pipelines[dispatch.pipeline];
+            if current != Some(dispatch.pipeline) {
+                encoded.set_pipeline(&pipeline.pipeline);
+                current = Some(dispatch.pipeline);
+            }
+            let group = groups.entry((dispatch.set.0, dispatch.shader.name)).or_insert_with(|| {
+                let window = |buffer, offset, bytes: u64| {
+                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
+                };
+                let params_bytes = u64::from(dispatch.shader.params_bytes).next_multiple_of(16);
+                let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: window(launch.uniforms, 0, params_bytes) }];
+                for (i, b) in launch.recording.sets[dispatch.set.0].iter().enumerate() {
+                    let resource = window(launch.buffers[b.buffer.0], b.offset, b.bytes);
+                    entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
+                }
+                self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(dispatch.shader.name),
+                    layout: &pipeline.layout,
+                    entries: &entries,
+                })
+            });
+            encoded.set_bind_group(0, &*group, &[dispatch.params]);
+            let [x, y, z] = dispatch.workgroups;
+            encoded.dispatch_workgroups(x, y, z);
+        }
+        pass.dispatches.len() as u32
     }
+}
+
+/// Bind groups of one run, by bind set and kernel.
+type Groups = HashMap<(usize, &'static str), wgpu::BindGroup>;
+
+/// A recording with everything that it runs on.
+struct Launch<'a> {
+    recording: &'a Recording,
+    /// One for each of the recording's.
+    buffers: Vec<&'a wgpu::Buffer>,
+    uniforms: &'a wgpu::Buffer,
+    /// One for each of the recording's.
+    pipelines: &'a [Arc<Pipeline>],
 }
 
 /// What `prepare` gives: the pipelines of a recording, in its order.
@@ -395,37 +392,15 @@ struct Prepared {
     compiled: u32,
 }
 
-/// What `submit` leaves to be waited for.
-struct Submitted {
-    scopes: Vec<Scope>,
-    timestamps: Option<GpuBuffer>,
-    report: RunReport,
+/// A staging buffer whose bytes are on their way.
+struct Mapping {
+    staging: GpuBuffer,
+    bytes: u64,
+    mapped: oneshot::Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
-/// An error of wgpu as this crate's, for a call that asked for so many bytes.
-fn typed(error: wgpu::Error, bytes: u64) -> Error {
-    match error {
-        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { bytes },
-        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => Error::Gpu { message: description },
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const _: () = assert!(UNIFORM_ALIGNMENT == 256, "WebGPU lets a device demand 256");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_wgpu_are_told_apart() {
-        let source = || Box::new(std::io::Error::other("driver"));
-        let memory = typed(wgpu::Error::OutOfMemory { source: source() }, 1234);
-        assert!(matches!(memory, Error::OutOfMemory { bytes: 1234 }));
-        let invalid = typed(wgpu::Error::Validation { source: source(), description: "binding 3".to_owned() }, 1234);
-        assert!(matches!(invalid, Error::Gpu { message } if message == "binding 3"));
-    }
-}

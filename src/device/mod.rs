@@ -6,12 +6,15 @@ mod clock;
 mod context;
 mod engine;
 mod lost;
+mod pipelines;
 #[cfg(not(target_family = "wasm"))]
 mod poller;
 mod pool;
 pub(crate) mod recording;
 mod schedule;
+mod scope;
 pub(crate) mod shader;
+mod timing;
 
 pub use caps::{Caps, DeviceKind};
 pub(crate) use context::Storage;

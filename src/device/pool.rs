@@ -22,9 +22,15 @@ impl Purpose {
     }
 }
 
-type Free = HashMap<(Purpose, u64), Vec<wgpu::Buffer>>;
-
 /// Buffers that nobody holds, by purpose and size class.
+#[derive(Default)]
+struct Free {
+    buffers: HashMap<(Purpose, u64), Vec<wgpu::Buffer>>,
+    /// Counts the times that memory ran out. Buffers from before may be invalid, and are not taken back.
+    epoch: u64,
+}
+
+/// Recycles the buffers of one device.
 pub(super) struct Pool {
     device: wgpu::Device,
     max_bytes: u64,
@@ -33,14 +39,18 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(device: wgpu::Device, max_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { device, max_bytes, free: Mutex::new(HashMap::new()) })
+        Arc::new(Self { device, max_bytes, free: Mutex::default() })
     }
 
-    /// A buffer of at least `bytes`, with arbitrary content. The caller has checked `bytes` against
-    /// the limit and catches out-of-memory by an error scope.
-    pub(super) fn take(self: &Arc<Self>, purpose: Purpose, bytes: u64) -> GpuBuffer {
+    /// A buffer of at least `bytes`, with arbitrary content, and whether it was made for this call. The
+    /// caller has checked `bytes` against the limit and catches out-of-memory by an error scope.
+    pub(super) fn take(self: &Arc<Self>, purpose: Purpose, bytes: u64) -> (GpuBuffer, bool) {
         let class = size_class(bytes).min(self.max_bytes & !3).max(bytes.next_multiple_of(4));
-        let pooled = self.lock().get_mut(&(purpose, class)).and_then(Vec::pop);
+        let (pooled, epoch) = {
+            let mut free = self.lock();
+            (free.buffers.get_mut(&(purpose, class)).and_then(Vec::pop), free.epoch)
+        };
+        let fresh = pooled.is_none();
         let buffer = pooled.unwrap_or_else(|| {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("weft"),
@@ -49,12 +59,20 @@ impl Pool {
                 mapped_at_creation: false,
             })
         });
-        GpuBuffer { buffer, purpose, class, pool: Arc::downgrade(self) }
+        (GpuBuffer { buffer, purpose, class, epoch, pool: Arc::downgrade(self) }, fresh)
     }
 
-    /// Gives every unused buffer back to the driver.
+    /// Gives every unused buffer back to the driver: work already submitted still has it. Browsers would
+    /// wait for their garbage collector otherwise.
     pub(super) fn trim(&self) {
-        self.lock().clear();
+        let unused = std::mem::take(&mut self.lock().buffers);
+        unused.into_values().flatten().for_each(|buffer| buffer.destroy());
+    }
+
+    /// Memory ran out: gives back what is unused, and takes back no buffer that was made so far.
+    pub(super) fn discard(&self) {
+        self.lock().epoch += 1;
+        self.trim();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
@@ -69,6 +87,7 @@ pub(crate) struct GpuBuffer {
     pub(super) buffer: wgpu::Buffer,
     purpose: Purpose,
     class: u64,
+    epoch: u64,
     pool: Weak<Pool>,
 }
 
@@ -79,8 +98,13 @@ impl GpuBuffer {
     }
 
     fn give_back(&self) {
-        if let Some(pool) = self.pool.upgrade() {
-            pool.lock().entry((self.purpose, self.class)).or_default().push(self.buffer.clone());
+        let Some(pool) = self.pool.upgrade() else { return };
+        let mut free = pool.lock();
+        if free.epoch == self.epoch {
+            free.buffers.entry((self.purpose, self.class)).or_default().push(self.buffer.clone());
+        } else {
+            drop(free);
+            self.buffer.destroy();
         }
     }
 }

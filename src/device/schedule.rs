@@ -1,10 +1,10 @@
 //! How a recording becomes passes and submits: as few as possible, none so long that a watchdog
 //! (about two seconds on Windows, and in browsers) kills it.
 
-use super::caps::{Caps, DeviceKind};
 use super::recording::{Command, Dispatch, Recording};
 
 /// Consecutive commands that go into one compute pass.
+#[derive(Default)]
 pub(super) struct Pass<'a> {
     /// Buffers to clear before the pass.
     pub clears: Vec<usize>,
@@ -14,77 +14,81 @@ pub(super) struct Pass<'a> {
     pub submit: bool,
 }
 
-/// Elementary operations a submit: about a quarter of a second of slow hardware of that kind.
-pub(super) fn budget(caps: &Caps) -> u64 {
-    match caps.kind {
-        DeviceKind::Discrete => 200_000_000_000,
-        DeviceKind::Integrated | DeviceKind::Virtual | DeviceKind::Unknown => 20_000_000_000,
-        DeviceKind::Software | DeviceKind::Cpu => 500_000_000,
-    }
-}
-
-/// Cuts a recording. A single dispatch is never cut: plans keep each within a window of a buffer.
+/// Cuts a recording into submits of at most `budget` elementary operations, but never a single command:
+/// plans keep each launch small by themselves.
 pub(super) fn passes(recording: &Recording, budget: u64) -> Vec<Pass<'_>> {
-    let empty = || Pass { clears: Vec::new(), dispatches: Vec::new(), submit: false };
-    let mut passes = vec![empty()];
+    let mut passes: Vec<Pass<'_>> = Vec::new();
     let mut spent = 0u64;
     for command in &recording.commands {
-        let Some(last) = passes.last_mut() else { break };
-        match command {
-            Command::Clear(buffer) if last.dispatches.is_empty() => last.clears.push(buffer.0),
-            Command::Clear(buffer) => passes.push(Pass { clears: vec![buffer.0], ..empty() }),
-            Command::Dispatch(dispatch) => {
-                spent = spent.saturating_add(dispatch.work);
-                if spent > budget && !last.dispatches.is_empty() {
-                    last.submit = true;
-                    spent = dispatch.work;
-                    passes.push(Pass { dispatches: vec![dispatch], ..empty() });
-                } else {
-                    last.dispatches.push(dispatch);
-                }
-            }
+        let (work, is_clear) = match command {
+            Command::Clear(buffer) => (recording.buffers[buffer.0].bytes / 4, true),
+            Command::Dispatch(dispatch) => (dispatch.work, false),
+        };
+        spent = spent.saturating_add(work);
+        if spent > budget {
+            spent = work;
+            passes.last_mut().into_iter().for_each(|last| last.submit = true);
         }
+        // Clears come before the launches of a pass.
+        let open = passes.pop_if(|last| !last.submit && (!is_clear || last.dispatches.is_empty()));
+        let mut pass = open.unwrap_or_default();
+        match command {
+            Command::Clear(buffer) => pass.clears.push(buffer.0),
+            Command::Dispatch(dispatch) => pass.dispatches.push(dispatch),
+        }
+        passes.push(pass);
     }
-    passes.retain(|p| !p.clears.is_empty() || !p.dispatches.is_empty());
-    if let Some(last) = passes.last_mut() {
-        last.submit = true;
-    }
+    passes.last_mut().into_iter().for_each(|last| last.submit = true);
     passes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dense::{Activation, record_linear};
+    use crate::device::shader::Kernel;
 
-    fn three_layers() -> Recording {
+    /// Launches of 100 operations each, after a clear of 64 where `clears` says so.
+    fn recording(clears: &[bool]) -> Recording {
+        let shader = Kernel::AudioMagnitude.plain();
         let mut recording = Recording::new();
-        let x = recording.bound("x", 64 * 64 * 4);
-        let w = recording.bound("w", 64 * 64 * 4);
-        let y = recording.workspace("y", 64 * 64 * 4);
-        let caps = Caps::portable();
-        for _ in 0..3 {
-            let windows = [recording.whole(x), recording.whole(w), recording.whole(y)];
-            record_linear(&mut recording, &caps, windows, None, [64; 3], [Activation::Identity; 2]).unwrap();
+        let x = recording.bound("x", 256);
+        let y = recording.workspace("y", 256);
+        let windows = [recording.whole(x), recording.whole(y)];
+        let set = recording.bind(&windows);
+        for &clear in clears {
+            if clear {
+                recording.clear(y);
+            }
+            recording.dispatch(shader, set, &[1u32, 4], [1, 1, 1], 100);
         }
-        recording.clear(y);
         recording
+    }
+
+    /// Clears and launches of each pass, and whether it ends a submit.
+    fn shape(recording: &Recording, budget: u64) -> Vec<(usize, usize, bool)> {
+        passes(recording, budget).iter().map(|p| (p.clears.len(), p.dispatches.len(), p.submit)).collect()
     }
 
     #[test]
     fn everything_in_one_submit_when_it_fits() {
-        let recording = three_layers();
-        let passes = passes(&recording, u64::MAX);
-        assert_eq!(passes.iter().map(|p| p.dispatches.len()).collect::<Vec<_>>(), [3, 0]);
-        assert_eq!(passes.iter().map(|p| p.submit).collect::<Vec<_>>(), [false, true]);
-        assert_eq!(passes[1].clears.len(), 1);
+        let mut recording = recording(&[false; 3]);
+        assert_eq!(shape(&recording, u64::MAX), [(0, 3, true)]);
+        let y = crate::device::recording::BufferId(1);
+        recording.clear(y);
+        recording.clear(y);
+        assert_eq!(shape(&recording, u64::MAX), [(0, 3, false), (2, 0, true)]);
+        assert!(shape(&Recording::new(), 1).is_empty());
     }
 
     #[test]
     fn long_work_is_cut_but_nothing_is_lost() {
-        let recording = three_layers();
-        let passes = passes(&recording, 1);
-        assert_eq!(passes.iter().map(|p| p.dispatches.len()).sum::<usize>(), 3);
-        assert_eq!(passes.iter().filter(|p| p.submit).count(), 3);
+        assert_eq!(shape(&recording(&[false; 5]), 250), [(0, 2, true), (0, 2, true), (0, 1, true)]);
+        assert_eq!(shape(&recording(&[false; 3]), 1), [(0, 1, true); 3]);
+    }
+
+    #[test]
+    fn clears_between_the_launches_do_not_keep_work_together() {
+        assert_eq!(shape(&recording(&[true; 4]), 350), [(1, 1, false), (1, 1, true), (1, 1, false), (1, 1, true)]);
+        assert_eq!(shape(&recording(&[true; 3]), u64::MAX), [(1, 1, false), (1, 1, false), (1, 1, true)]);
     }
 }

@@ -1,0 +1,90 @@
+//! Kernels, compiled once a device.
+
+use super::recording::PipelineKey;
+use super::shader::Shader;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A compiled kernel.
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// Those that were compiled so far.
+pub(super) struct Pipelines {
+    /// Whether kernels are compiled with wgpu's own checks of every access and loop.
+    checks: bool,
+    known: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+}
+
+impl Pipelines {
+    pub(super) fn new(checks: bool) -> Self {
+        Self { checks, known: Mutex::default() }
+    }
+
+    pub(super) fn get(&self, key: &PipelineKey) -> Option<Arc<Pipeline>> {
+        self.lock().get(key).cloned()
+    }
+
+    pub(super) fn insert(&self, key: PipelineKey, pipeline: Arc<Pipeline>) {
+        self.lock().insert(key, pipeline);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compiles; to be called within error scopes.
+    pub(super) fn compile(&self, device: &wgpu::Device, key: &PipelineKey) -> Arc<Pipeline> {
+        let shader = key.shader;
+        let module = self.module(device, shader);
+        let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
+            count: None,
+        };
+        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
+        for (index, &writable) in shader.writable.iter().enumerate() {
+            entries.push(entry(index as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !writable }, false));
+        }
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let constants: Vec<(&str, f64)> = key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Every kernel writes workgroup memory before it reads it, or drops what it read.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Arc::new(Pipeline { pipeline, layout })
+    }
+
+    #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
+    fn module(&self, device: &wgpu::Device, shader: &'static Shader) -> wgpu::ShaderModule {
+        // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
+        let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(shader.name),
+            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl).into()),
+        };
+        if self.checks {
+            return device.create_shader_module(descriptor);
+        }
+        // SAFETY: the text is one of this crate's own, which the build has validated, and no caller can
+        // change it. Its plans keep every index within the bound windows and every divisor above zero,
+        // its loops are bounded by the params, and the tests run all kernels with the checks as well.
+        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+}
