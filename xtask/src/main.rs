@@ -23,7 +23,9 @@ use failure::{Failure, Result};
 const USAGE: &str = "\
 cargo xtask setup [PART…]        install what the chores need; parts: vulkan browser wasm node (default: all)
 cargo xtask test [STEP…]         every check, in order; `--list` names the steps, `--keep-going` runs them all
-cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE
+cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE, --only WORDS, --list
+cargo xtask bench --page         write docs/bench/README.md and its plots from the JSON files there
+cargo xtask bench --plot D [F…]  write the plots alone, of those files or of these, into a folder
 cargo xtask demo                 build the page and serve it on this machine
 cargo xtask demo --screenshot F  build the page, drive it in headless Chromium, write F
 cargo xtask npm                  build the npm package, check its size, pack it into target/npm";
