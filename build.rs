@@ -61,12 +61,21 @@ fn build(root: &Path) -> Result<Vec<Shader>, Vec<Fault>> {
             Err(found) => faults.extend(found),
         }
     }
+    for (index, shader) in shaders.iter().enumerate() {
+        let plain = shaders[..index].iter().find(|plain: &&Shader| plain.variant.kernel == shader.variant.kernel);
+        if plain.is_some_and(|plain| {
+            plain.reflection.params != shader.reflection.params || plain.reflection.writable != shader.reflection.writable
+        }) {
+            let message = "its params and bindings must be those of the plain variant".to_owned();
+            faults.push(Fault { origin: shader.composed.origin_of(0), variant: shader.variant.name.clone(), message });
+        }
+    }
     // By name, so that the table is the same on every machine.
     shaders.sort_by(|a, b| a.variant.name.cmp(&b.variant.name));
     if faults.is_empty() { Ok(shaders) } else { Err(faults) }
 }
 
-/// The generated Rust: `enum Kernel` and `static SHADERS`.
+/// The generated Rust: `enum Kernel`, `static SHADERS`, and the params of each kernel.
 fn table(shaders: &[Shader]) -> String {
     let kernels: BTreeMap<&str, &str> = shaders.iter().map(|s| (s.variant.kernel.as_str(), s.variant.file.as_str())).collect();
     let mut out = String::from("/// A kernel, whatever its variant: one file of `shaders/`.\n");
@@ -83,19 +92,36 @@ fn table(shaders: &[Shader]) -> String {
     for Shader { variant, composed, reflection } in shaders {
         let _ = writeln!(
             out,
-            "    Shader {{ name: {:?}, kernel: Kernel::{}, subgroups: {}, writable: &{:?}, params_bytes: {}, workgroup_size: {:?}, workgroup_bytes: {}, constants: &{:?}, wgsl: {:?} }},",
+            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, wgsl: {:?} }},",
             variant.name,
-            variant.kernel,
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
             reflection.writable,
-            reflection.params_bytes,
-            reflection.workgroup_size,
-            reflection.workgroup_bytes,
-            reflection.constants,
             squeeze(&composed.text),
+            kernel = variant.kernel,
         );
     }
-    out + "];\n"
+    out + "];\n" + &params(shaders)
+}
+
+/// The params of each kernel, as Rust structs; kernels that share their params share the struct.
+fn params(shaders: &[Shader]) -> String {
+    let mut out = String::new();
+    let mut known: Vec<(&[(String, String)], &str)> = Vec::new();
+    for Shader { variant: Variant { file, kernel, .. }, reflection, .. } in shaders.iter().filter(|s| s.variant.flags.is_empty()) {
+        let members = reflection.params.as_slice();
+        let _ = writeln!(out, "\n/// `Params` of `shaders/{file}.wgsl`.");
+        if let Some((_, same)) = known.iter().find(|(other, _)| *other == members) {
+            let _ = writeln!(out, "pub type {kernel}Params = {same}Params;");
+            continue;
+        }
+        known.push((members, kernel));
+        let _ = writeln!(out, "#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]\n#[repr(C)]\npub struct {kernel}Params {{");
+        for (name, ty) in members {
+            let _ = writeln!(out, "    pub {name}: {ty},");
+        }
+        out += "}\n";
+    }
+    out
 }
 
 /// Drops comments and indentation: the text travels in every binary and every web page.

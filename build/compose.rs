@@ -36,8 +36,6 @@ pub struct Composed {
     pub text: String,
     /// `origins[i]` is where line `i` (0-based) of `text` came from.
     pub origins: Vec<Origin>,
-    /// Every file that was read: the build reruns when one changes.
-    pub files: BTreeSet<PathBuf>,
 }
 
 impl Composed {
@@ -83,15 +81,13 @@ impl Composer<'_> {
     }
 
     fn include(&mut self, relative: &Path, from: Option<Origin>) {
-        let path = self.root.join(relative);
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read_to_string(self.root.join(relative)) {
             Ok(text) => text,
             Err(error) => {
                 let origin = from.unwrap_or(Origin { file: relative.to_owned(), line: 0 });
                 return self.fault(origin, format!("cannot read {}: {error}", relative.display()));
             }
         };
-        self.out.files.insert(path);
         let mut conditions: Vec<Condition> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let origin = Origin { file: relative.to_owned(), line: index + 1 };

@@ -4,21 +4,19 @@ use super::compose::{Composed, Fault};
 use super::variants::Variant;
 use naga::back::{PipelineConstants, pipeline_constants::process_overrides};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, ShaderStage, StorageAccess};
+use naga::{AddressSpace, Scalar, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 use std::collections::BTreeMap;
 
 /// The facts of one variant that the engine and the lints need.
 pub struct Reflection {
     /// Access of bindings 1, 2, … (0 is always the uniform `params`): true = read_write.
     pub writable: Vec<bool>,
-    /// Bytes of the uniform `params`.
-    pub params_bytes: u32,
+    /// Members of the uniform `params`: names, and their types in Rust.
+    pub params: Vec<(String, String)>,
     /// Workgroup size with default constants.
     pub workgroup_size: [u32; 3],
     /// Workgroup memory in bytes, with default constants.
     pub workgroup_bytes: u32,
-    /// Names of the pipeline constants (`override`).
-    pub constants: Vec<String>,
     /// The module with its constants resolved, for the lints.
     pub module: naga::Module,
 }
@@ -40,19 +38,17 @@ pub fn reflect(variant: &Variant, composed: &Composed) -> Result<Reflection, Vec
         }
         at(byte, message)
     })?;
-    let mut constants: Vec<String> = module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect();
-    constants.sort();
     let (resolved, _) = process_overrides(&module, &info, Some((ShaderStage::Compute, "main")), &PipelineConstants::default())
         .map_err(|error| at(None, format!("pipeline constants need defaults: {error}")))?;
     let module = resolved.into_owned();
 
     let mut bindings: BTreeMap<u32, Option<bool>> = BTreeMap::new();
-    let (mut params_bytes, mut workgroup_bytes) = (0, 0);
+    let (mut params, mut workgroup_bytes) = (Vec::new(), 0);
     for (_, global) in module.global_variables.iter() {
         let bytes = module.types[global.ty].inner.size(module.to_ctx());
         match global.space {
             AddressSpace::WorkGroup => workgroup_bytes += bytes.next_multiple_of(16),
-            AddressSpace::Uniform => params_bytes = bytes,
+            AddressSpace::Uniform => params = members(&module, global.ty).map_err(|message| at(None, message))?,
             _ => {}
         }
         if let Some(binding) = &global.binding {
@@ -72,12 +68,50 @@ pub fn reflect(variant: &Variant, composed: &Composed) -> Result<Reflection, Vec
     let entry = module.entry_points.iter().find(|e| e.name == "main").ok_or_else(|| at(None, "no entry point `main`".to_owned()))?;
     Ok(Reflection {
         writable: bindings.values().flatten().copied().collect(),
-        params_bytes,
+        params,
         workgroup_size: entry.workgroup_size,
         workgroup_bytes,
-        constants,
         module: module.clone(),
     })
+}
+
+/// Members of the struct `params`, with types of Rust that lie as WGSL lays them.
+fn members(module: &naga::Module, params: naga::Handle<naga::Type>) -> Result<Vec<(String, String)>, String> {
+    let TypeInner::Struct { members, span } = &module.types[params].inner else {
+        return Err("the uniform `params` must be a struct".to_owned());
+    };
+    let mut found = Vec::new();
+    let mut end = 0;
+    for member in members {
+        let name = member.name.clone().unwrap_or_default();
+        let inner = &module.types[member.ty].inner;
+        let ty = match *inner {
+            TypeInner::Scalar(scalar) => scalar_name(scalar)?.to_owned(),
+            TypeInner::Vector { size, scalar } => format!("[{}; {}]", scalar_name(scalar)?, size as u32),
+            _ => return Err(format!("params.{name}: only scalars and vectors have a type in Rust")),
+        };
+        if member.offset != end {
+            return Err(format!(
+                "params.{name} begins at byte {} and not at {end}: order the members so that nothing lies between",
+                member.offset
+            ));
+        }
+        end += inner.size(module.to_ctx());
+        found.push((name, ty));
+    }
+    if end != *span {
+        return Err(format!("params take {span} B and their members {end}: fill them up with members"));
+    }
+    Ok(found)
+}
+
+fn scalar_name(scalar: Scalar) -> Result<&'static str, String> {
+    match (scalar.kind, scalar.width) {
+        (ScalarKind::Uint, 4) => Ok("u32"),
+        (ScalarKind::Sint, 4) => Ok("i32"),
+        (ScalarKind::Float, 4) => Ok("f32"),
+        other => Err(format!("params: {other:?} has no type in Rust")),
+    }
 }
 
 /// What naga may accept in this variant.

@@ -78,10 +78,29 @@ var<workgroup> wg_a: array<f32, WIDTH>;
     );
     let reflection = check("good", &text, &[]).unwrap_or_else(|f| panic!("{}", f[0]));
     assert_eq!(reflection.writable, [false, true]);
-    assert_eq!(reflection.params_bytes, 4);
+    assert_eq!(reflection.params, [("n".to_owned(), "u32".to_owned())]);
     assert_eq!(reflection.workgroup_size, [64, 1, 1]);
     assert_eq!(reflection.workgroup_bytes, 256);
-    assert_eq!(reflection.constants, ["WIDTH"]);
+}
+
+#[test]
+fn params_have_twins_in_rust_or_are_refused() {
+    let entry = "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { b[i] = a[i] + f32(params.n); }";
+    let with = |members: &str| kernel(entry).replace("{ n: u32 }", members);
+    let reflection =
+        check("params", &with("{ n: i32, scale: f32, sides: vec2u, shift: vec4f }"), &[]).unwrap_or_else(|f| panic!("{}", f[0]));
+    let members: Vec<(&str, &str)> = reflection.params.iter().map(|(name, ty)| (&**name, &**ty)).collect();
+    assert_eq!(members, [("n", "i32"), ("scale", "f32"), ("sides", "[u32; 2]"), ("shift", "[f32; 4]")]);
+    assert_refused("params-gap", &with("{ n: u32, sides: vec2u }"), &[], 0, "params.sides begins at byte 8");
+    assert_refused("params-end", &with("{ sides: vec2u, n: u32 }"), &[], 0, "fill them up");
+    assert_refused("params-type", &with("{ n: u32, m: mat2x2f }"), &[], 0, "params.m");
+    assert_refused(
+        "params-bare",
+        &kernel(entry).replace("params: Params", "params: u32").replace("params.n", "params"),
+        &[],
+        0,
+        "must be a struct",
+    );
 }
 
 #[track_caller]

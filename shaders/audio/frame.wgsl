@@ -1,6 +1,6 @@
 // y[f, j] = x[f * hop + j] for j < window, then the signal mirrored at the window's last sample
 // (which is not repeated) up to `width`: a reflection pad on the right, as PyTorch's ReflectionPad1d.
-// Twin: src/cpu/audio.rs::frame. Params twin: src/speech/plan.rs::FrameParams.
+// Twin: src/cpu/audio.rs::frame.
 
 struct Params {
     frames: u32,

@@ -1,6 +1,6 @@
 // y[b, c, t] = |x[b, c, t] + i x[b, bins + c, t]|: x holds `bins` rows of real parts, then as many of
 // imaginary parts.
-// Twin: src/cpu/audio.rs::magnitude. Params twin: src/speech/plan.rs::MagnitudeParams.
+// Twin: src/cpu/audio.rs::magnitude.
 
 struct Params {
     batch: u32,

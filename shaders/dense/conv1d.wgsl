@@ -1,7 +1,7 @@
 // y[b, n, t] = act(bias[n] + sum_{c, k} weight[n, c, k] * x[b, c, t * stride + k - padding]), zero
 // outside x: a PyTorch Conv1d. Computed as the product of the unrolled windows (rows b, t) with the
 // weights (columns n), whose common side is (c, k).
-// Twin: src/cpu/conv.rs::conv1d. Params twin: src/dense/conv1d.rs::Conv1dParams.
+// Twin: src/cpu/conv.rs::conv1d.
 #import activation
 
 struct Params {

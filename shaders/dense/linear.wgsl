@@ -1,5 +1,5 @@
 // y[m, n] = act_out(bias[n] + sum_k act_in(x[m, k]) * weight[n, k]): a PyTorch Linear.
-// Twin: src/cpu/dense.rs::linear. Params twin: src/dense/linear.rs::LinearParams.
+// Twin: src/cpu/dense.rs::linear.
 #import activation
 
 struct Params {

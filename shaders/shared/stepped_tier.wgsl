@@ -1,7 +1,6 @@
 // The stepped tier: one dispatch is one step of every sequence. A workgroup owns UNITS hidden units
 // with all their gates, and BATCH sequences: each weight is read once for all of them, along k, so
 // neighbouring invocations read neighbouring words. The importing kernel imports its cell first.
-// Params twin: src/recurrent/step_plan.rs::StepParams.
 #import lane_sum
 
 struct Params {

@@ -2,11 +2,11 @@
 
 use super::Call;
 use super::parallel::for_each_chunk;
-use crate::speech::plan::{FrameParams, MagnitudeParams};
+use crate::device::shader::{AudioFrameParams, AudioMagnitudeParams};
 
 /// Twin of `shaders/audio/frame.wgsl`.
 pub(super) fn frame(call: &mut Call<'_>) {
-    let p: FrameParams = call.params();
+    let p: AudioFrameParams = call.params();
     let (hop, window, width) = (p.hop as usize, p.window as usize, p.width as usize);
     let x: &[f32] = call.read(1);
     let y: &mut [f32] = call.write(2);
@@ -22,7 +22,7 @@ pub(super) fn frame(call: &mut Call<'_>) {
 
 /// Twin of `shaders/audio/magnitude.wgsl`.
 pub(super) fn magnitude(call: &mut Call<'_>) {
-    let p: MagnitudeParams = call.params();
+    let p: AudioMagnitudeParams = call.params();
     let plane = p.plane as usize;
     let x: &[f32] = call.read(1);
     let y: &mut [f32] = call.write(2);

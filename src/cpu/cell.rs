@@ -4,7 +4,7 @@ use super::Call;
 use super::dense::dot;
 use super::math::sigmoid;
 use super::parallel::for_each_chunk;
-use crate::recurrent::StepParams;
+use crate::device::shader::CellLstmStepParams;
 
 /// Multiplications a piece of work should have before other cores are asked to help.
 const PIECE: usize = 1 << 15;
@@ -34,7 +34,7 @@ fn step<const GATES: usize, const STATES: usize>(
     call: &mut Call<'_>,
     update: impl Fn([f32; GATES], [f32; GATES], [f32; STATES]) -> [f32; STATES] + Sync + Send,
 ) {
-    let p: StepParams = call.params();
+    let p: CellLstmStepParams = call.params();
     let (batch, hidden) = (p.batch as usize, p.hidden as usize);
     let gx: &[f32] = call.read(1);
     let weight: &[f32] = call.read(2);

@@ -4,12 +4,12 @@ use super::Call;
 use super::dense::dot;
 use super::math::activate;
 use super::parallel::for_each_chunk;
-use crate::dense::Conv1dParams;
+use crate::device::shader::DenseConv1dParams;
 
 /// Twin of `shaders/dense/conv1d.wgsl`. The windows of one batch item are unrolled once and stay in
 /// the cache while every weight row passes over them.
 pub(super) fn conv1d(call: &mut Call<'_>) {
-    let p: Conv1dParams = call.params();
+    let p: DenseConv1dParams = call.params();
     let (kernel, length_in, length_out) = (p.kernel as usize, p.length_in as usize, p.length_out as usize);
     let (channels_in, channels_out) = (p.channels_in as usize, p.channels_out as usize);
     let depth = channels_in * kernel;

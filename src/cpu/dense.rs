@@ -3,11 +3,11 @@
 use super::Call;
 use super::math::activate;
 use super::parallel::for_each_chunk;
-use crate::dense::LinearParams;
+use crate::device::shader::DenseLinearParams;
 
 /// Twin of `shaders/dense/linear.wgsl`.
 pub(super) fn linear(call: &mut Call<'_>) {
-    let p: LinearParams = call.params();
+    let p: DenseLinearParams = call.params();
     let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
     let x: &[f32] = call.read(1);
     let weight: &[f32] = call.read(2);

@@ -2,30 +2,13 @@
 
 use super::Activation;
 use crate::device::recording::{Binding, Recording, fold};
-use crate::device::shader::Kernel;
+use crate::device::shader::{DenseConv1dParams, Kernel};
 use crate::device::{Caps, Context};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
-use bytemuck::{Pod, Zeroable};
 
 /// Side of the output tile of `shaders/dense/conv1d.wgsl`.
 const TILE: u32 = 32;
-
-/// Twin of `Params` in `shaders/dense/conv1d.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Conv1dParams {
-    pub batch: u32,
-    pub channels_in: u32,
-    pub length_in: u32,
-    pub channels_out: u32,
-    pub length_out: u32,
-    pub kernel: u32,
-    pub stride: u32,
-    pub padding: u32,
-    pub activation: u32,
-    pub has_bias: u32,
-}
 
 /// How [`conv1d`] slides and what it applies at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +168,7 @@ impl Layer {
         let length_out = self.length_out(length_in);
         // A layer without bias binds its weights twice: a binding cannot be left out.
         let set = recording.bind(&[x, weight, bias.unwrap_or(weight), y]);
-        let params = Conv1dParams {
+        let params = DenseConv1dParams {
             batch,
             channels_in: self.channels_in,
             length_in,

@@ -3,9 +3,8 @@
 use super::Activation;
 use crate::device::Caps;
 use crate::device::recording::{Binding, Recording, fold};
-use crate::device::shader::Kernel;
+use crate::device::shader::{DenseLinearParams, Kernel};
 use crate::error::{Error, Result};
-use bytemuck::{Pod, Zeroable};
 
 /// Rows and columns of the invocations of `shaders/dense/linear.wgsl`.
 const SIDE: u32 = 16;
@@ -13,20 +12,6 @@ const SIDE: u32 = 16;
 const COLUMNS: u32 = 4 * SIDE;
 /// From this many rows on, an invocation owns four of them.
 const MANY_ROWS: u32 = 64;
-
-/// Twin of `Params` in `shaders/dense/linear.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct LinearParams {
-    pub rows: u32,
-    pub inputs: u32,
-    pub outputs: u32,
-    pub x_first: u32,
-    pub y_first: u32,
-    pub activation_in: u32,
-    pub activation_out: u32,
-    pub has_bias: u32,
-}
 
 /// Records `y = act_out(act_in(x) · weightᵀ + bias)`: x [rows, inputs], weight [outputs, inputs],
 /// bias [outputs] or none, y [rows, outputs]. x and y may begin at any element.
@@ -54,7 +39,7 @@ pub(crate) fn record_linear(
     let (y, y_first) = y.aligned(caps);
     // A layer without bias binds its weights twice: a binding cannot be left out.
     let set = recording.bind(&[x, weight, bias.unwrap_or(weight), y]);
-    let params = LinearParams {
+    let params = DenseLinearParams {
         rows,
         inputs,
         outputs,

@@ -6,9 +6,9 @@ mod layer;
 mod linear;
 
 pub use activation::Activation;
+pub(crate) use conv1d::Layer as ConvLayer;
 #[cfg(not(target_family = "wasm"))]
 pub use conv1d::conv1d_blocking;
 pub use conv1d::{Conv1dOptions, conv1d};
-pub(crate) use conv1d::{Conv1dParams, Layer as ConvLayer};
 pub use layer::Linear;
-pub(crate) use linear::{LinearParams, record_linear};
+pub(crate) use linear::record_linear;

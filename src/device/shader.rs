@@ -17,12 +17,6 @@ pub struct Shader {
     pub writable: &'static [bool],
     /// Bytes of the uniform `params`.
     pub params_bytes: u32,
-    /// Workgroup size with default constants.
-    pub workgroup_size: [u32; 3],
-    /// Workgroup memory with default constants, bytes.
-    pub workgroup_bytes: u32,
-    /// Names of the pipeline constants that a plan may set.
-    pub constants: &'static [&'static str],
     /// The WGSL text, without `enable` lines.
     pub wgsl: &'static str,
 }

@@ -18,5 +18,4 @@ pub use gru::{Gru, GruCell, GruState};
 pub use layer::Layer;
 pub use lstm::{Lstm, LstmCell, LstmState};
 pub use state::State;
-pub(crate) use step_plan::StepParams;
 pub use weights::CellWeights;

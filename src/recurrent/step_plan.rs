@@ -6,26 +6,14 @@ use super::cell::CellKind;
 use crate::dense::{Activation, record_linear};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
+/// Those of every cell on this tier.
+use crate::device::shader::CellLstmStepParams as StepParams;
 use crate::error::{Error, Result};
-use bytemuck::{Pod, Zeroable};
 
 /// Workspace for the input projection of one stretch of time, unless a single frame needs more.
 const PROJECTION_BYTES: u64 = 256 << 20;
 /// Hidden units a workgroup of `shaders/shared/stepped_tier.wgsl`.
 const UNITS: u64 = 8;
-
-/// Twin of `Params` in `shaders/shared/stepped_tier.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct StepParams {
-    pub batch: u32,
-    pub hidden: u32,
-    pub frame: u32,
-    pub gx_first: u32,
-    pub y_first: u32,
-    pub has_bias: u32,
-    pub has_lengths: u32,
-}
 
 /// Shapes of one call.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! Speech: what the kernels are for. Voice activity detection with Silero VAD v6.
 
-pub(crate) mod plan;
+mod plan;
 mod segments;
 mod vad;
 

@@ -5,8 +5,7 @@ use super::FRAME;
 use crate::dense::{Activation, ConvLayer};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
-use crate::device::shader::Kernel;
-use bytemuck::{Pod, Zeroable};
+use crate::device::shader::{AudioFrameParams, AudioMagnitudeParams, Kernel};
 
 /// Samples of the frame before that a frame sees.
 pub(super) const CONTEXT: usize = 64;
@@ -32,24 +31,6 @@ const fn relu(channels_in: u32, channels_out: u32, stride: u32) -> ConvLayer {
     ConvLayer { channels_in, channels_out, kernel: 3, stride, padding: 1, activation: Activation::Relu }
 }
 
-/// Twin of `Params` in `shaders/audio/frame.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct FrameParams {
-    pub frames: u32,
-    pub hop: u32,
-    pub window: u32,
-    pub width: u32,
-}
-
-/// Twin of `Params` in `shaders/audio/magnitude.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct MagnitudeParams {
-    pub batch: u32,
-    pub plane: u32,
-}
-
 /// Weights of the part before the LSTM.
 pub(super) struct EncoderWeights {
     pub stft: Binding,
@@ -62,7 +43,7 @@ pub(super) fn record_encoder(recording: &mut Recording, caps: &Caps, audio: Bind
     let mut length = WIDTH as u32;
     let framed = workspace(recording, "framed", [frames, 1, length]);
     let set = recording.bind(&[audio, framed]);
-    let params = FrameParams { frames, hop: FRAME as u32, window: WINDOW as u32, width: length };
+    let params = AudioFrameParams { frames, hop: FRAME as u32, window: WINDOW as u32, width: length };
     let values = u64::from(frames) * u64::from(length);
     recording.dispatch(caps.shader(Kernel::AudioFrame), set, &params, fold(values.div_ceil(GROUP), caps.max_workgroups), values);
 
@@ -72,7 +53,7 @@ pub(super) fn record_encoder(recording: &mut Recording, caps: &Caps, audio: Bind
 
     let mut features = workspace(recording, "magnitude", [frames, BINS, length]);
     let set = recording.bind(&[spectrum, features]);
-    let params = MagnitudeParams { batch: frames, plane: BINS * length };
+    let params = AudioMagnitudeParams { batch: frames, plane: BINS * length };
     let values = u64::from(frames) * u64::from(params.plane);
     recording.dispatch(caps.shader(Kernel::AudioMagnitude), set, &params, fold(values.div_ceil(GROUP), caps.max_workgroups), values);
 
