@@ -5,7 +5,8 @@
 
 Needs PyTorch. torchaudio, warp_rnnt and NeMo are timed where they can be imported; where one cannot,
 its rows say why. `--nemo DIR` takes NeMo's numba losses from an unpacked wheel or a checkout whose
-other dependencies are not installed.
+other dependencies are not installed. `--warp-rnnt DIR` compiles warp_rnnt from its unpacked source
+distribution (needs nvcc and ninja).
 
 What is timed: one public call on data that lies on the device, costs left there; `loss+grad` is the
 call and its backward to the gradient of the input. Two figures each, by CUDA events, median:
@@ -47,6 +48,9 @@ QUICK_CTC = [((60, 20, 100), (2,))]
 BIG_BLANKS = [2, 4, 8]
 DURATIONS = [0, 1, 2, 3, 4]
 
+# Seconds that the timed calls of a case may take in each of its two runs, once there are three.
+PATIENCE = 1.5
+
 # Largest difference between the gradients of two equal utterances that is rounding, not a fault.
 SAME_GRADIENT = 2e-2
 
@@ -81,25 +85,22 @@ def torchaudio_rnnt(p):
 
 def warp_full(gather):
     def call(p):
-        warp = importlib.import_module("warp_rnnt")
         log_probs = p.torch.nn.functional.log_softmax(p.x, dim=-1)
-        return warp.rnnt_loss(log_probs, p.targets, p.frames, p.labels, blank=0, reduction="sum", gather=gather)
+        return warp().rnnt_loss(log_probs, p.targets, p.frames, p.labels, blank=0, reduction="sum", gather=gather)
 
     return call
 
 
 def warp_log_probs(gather):
     def call(p):
-        warp = importlib.import_module("warp_rnnt")
-        return warp.rnnt_loss(p.x, p.targets, p.frames, p.labels, blank=0, reduction="sum", gather=gather)
+        return warp().rnnt_loss(p.x, p.targets, p.frames, p.labels, blank=0, reduction="sum", gather=gather)
 
     return call
 
 
 def warp_gathered(p):
     # Two planes, blank and label: the function takes that for blank=-1.
-    warp = importlib.import_module("warp_rnnt")
-    return warp.rnnt_loss(p.x, p.targets, p.frames, p.labels, blank=-1, reduction="sum")
+    return warp().rnnt_loss(p.x, p.targets, p.frames, p.labels, blank=-1, reduction="sum")
 
 
 def nemo_rnnt(p):
@@ -160,6 +161,37 @@ PEERS = {
 
 class Unfit(Exception):
     """The peer does not do this case."""
+
+
+# Why a package could not be made ready, by its name.
+PROBLEMS = {}
+
+
+def warp():
+    if "warp_rnnt" in PROBLEMS:
+        raise Unfit(PROBLEMS["warp_rnnt"])
+    return importlib.import_module("warp_rnnt")
+
+
+def prepare_warp(folder):
+    """Compiles warp_rnnt's own sources where its setup.py would, and imports the package from there."""
+    sys.path.insert(0, folder)
+    sources = [os.path.join(folder, name) for name in ("core.cu", "core_gather.cu", "core_compact.cu", "binding.cpp")]
+    resources = types.ModuleType("pkg_resources")
+    # The package asks for its version through a module that setuptools no longer has.
+    resources.get_distribution = lambda name: types.SimpleNamespace(version=importlib.metadata.version(name))
+    before = sys.modules.get("pkg_resources")
+    try:
+        extension = importlib.import_module("torch.utils.cpp_extension")
+        sys.modules["warp_rnnt._C"] = extension.load(name="warp_rnnt_core", sources=sources)
+        sys.modules["pkg_resources"] = resources
+        importlib.import_module("warp_rnnt")
+    except Exception as error:  # a missing compiler, a compile error, a driver that does not fit: its rows say it
+        PROBLEMS["warp_rnnt"] = f"not built: {type(error).__name__}: {first_line(error)}"
+    finally:
+        sys.modules.pop("pkg_resources", None)
+        if before:
+            sys.modules["pkg_resources"] = before
 
 
 def nemo(name):
@@ -253,7 +285,7 @@ class Clock:
         call()
         self.wait()
         warm = max(time.perf_counter() - start, 1e-6)
-        repeats = max(3, min(self.repeats, int(3.0 / warm)))
+        repeats = max(3, min(self.repeats, int(PATIENCE / warm)))
         for _ in range(min(repeats, 3)):
             call()
         self.wait()
@@ -324,10 +356,16 @@ def child(args):
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     # What packages print must not get between the answers.
     os.dup2(2, 1)
-    torch = importlib.import_module("torch")
+    try:
+        torch = importlib.import_module("torch")
+        clock = Clock(torch, args.device, args.repeats)
+    except (ImportError, RuntimeError, AssertionError) as error:
+        print(json.dumps({"error": first_line(error)}), file=answers)
+        return 1
     if args.nemo:
         prepare_nemo(args.nemo)
-    clock = Clock(torch, args.device, args.repeats)
+    if args.warp_rnnt:
+        prepare_warp(args.warp_rnnt)
     print(json.dumps(facts(torch, args.device)), file=answers)
     for line in sys.stdin:
         case = Case(**json.loads(line))
@@ -374,6 +412,10 @@ def facts(torch, device):
 # The parent: hands cases to the child, replaces it when it breaks, writes the tables.
 
 
+# Longest that the child may take to start, seconds: it may have a CUDA extension to compile.
+START_TIMEOUT = 400
+
+
 class Worker:
     """The child process and a thread that reads its answers."""
 
@@ -381,10 +423,12 @@ class Worker:
         command = [sys.executable, os.path.abspath(__file__), "--child", "--device", args.device, "--repeats", str(args.repeats)]
         if args.nemo:
             command += ["--nemo", args.nemo]
+        if args.warp_rnnt:
+            command += ["--warp-rnnt", args.warp_rnnt]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answers = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
-        self.facts = self.answer(args.timeout)
+        self.facts = self.answer(START_TIMEOUT)
 
     def read(self):
         for line in self.process.stdout:
@@ -422,7 +466,8 @@ def cases(quick):
         for (t, u, v), batches in shapes[op == "ctc", quick]:
             for dtype in dtypes:
                 for n in batches:
-                    for direction in ("loss", "loss+grad"):
+                    # Given log-probs, warp_rnnt computes the gradient always.
+                    for direction in ("loss", "loss+grad") if input_ == "logits" else ("loss+grad",):
                         all_cases.append(Case(peer, op, input_, dtype, direction, n, t, u, v))
     return all_cases
 
@@ -461,12 +506,15 @@ def main():
     parser.add_argument("--repeats", type=int, default=20, help="timed calls of a case (default 20; fewer where one takes long)")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="longest that one case may take (default 120)")
     parser.add_argument("--nemo", metavar="DIR", help="folder that holds NeMo's package `nemo`")
+    parser.add_argument("--warp-rnnt", metavar="DIR", help="folder of warp_rnnt's unpacked source distribution")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.repeats < 1:
         parser.error("--repeats must be at least 1")
     if args.nemo and not os.path.isdir(os.path.join(args.nemo, "nemo")):
         parser.error(f"--nemo: {args.nemo} holds no folder `nemo`")
+    if args.warp_rnnt and not os.path.isfile(os.path.join(args.warp_rnnt, "core.cu")):
+        parser.error(f"--warp-rnnt: {args.warp_rnnt} holds no file `core.cu`")
     if args.quick:
         args.repeats = min(args.repeats, 3)
     if args.child:
@@ -484,7 +532,8 @@ def main():
         if worker is None:
             worker = Worker(args)
             if worker.facts is None or "error" in worker.facts:
-                print("the child process did not start: is PyTorch installed, and is there a CUDA device?", file=sys.stderr)
+                reason = "it died" if worker.facts is None else worker.facts["error"]
+                print(f"the process that makes the calls did not start: {reason}", file=sys.stderr)
                 return 1
             about = about or worker.facts
         figures = worker.ask(case, args.timeout)
