@@ -44,6 +44,19 @@ fn forward_backward_agrees_with_all_strings() {
 }
 
 #[test]
+fn planes_agree_with_edges() {
+    let mut numbers = Lcg(4);
+    let shapes = [(0, vec![]), (0, vec![1]), (1, vec![]), (1, vec![2]), (2, vec![1, 1]), (3, vec![1, 1]), (40, vec![1, 2, 2, 1, 1, 2])];
+    for (frames, target) in shapes {
+        let ctc = sample(0, frames, 3, &target, &mut numbers);
+        let (expected, got) = (ctc.solve(), ctc.solve_large());
+        assert_near("cost", &[got.cost], &[expected.cost], 1e-12);
+        assert_near("gradient", &got.gradient, &expected.gradient, 1e-12);
+        assert_near("by log-probs", &got.by_log_probs, &expected.by_log_probs, 1e-12);
+    }
+}
+
+#[test]
 fn infeasible_targets() {
     let mut numbers = Lcg(2);
     for (frames, target) in [(2, &[1, 2, 1][..]), (2, &[1, 1]), (4, &[1, 1, 1]), (0, &[1])] {

@@ -8,8 +8,10 @@ mod truth;
 
 mod ctc;
 mod degenerate;
+mod graphs;
 mod known;
 mod options;
+mod planes;
 mod proofs;
 mod samples;
 

@@ -3,7 +3,7 @@
 use crate::assert_near;
 use crate::common::Lcg;
 use crate::samples::{BLANK, VOCAB, WILD, lattice};
-use crate::truth::{Exit, Kind, Lattice, Padded, Paths, Reshape, Sweep, alignment_bands, end_windows};
+use crate::truth::{Eos, Exit, Kind, Lattice, Padded, Paths, Reshape, Sweep, Token, alignment_bands, end_windows, gather, gathered};
 
 /// Lattices of a shape in which they differ from plain RNN-T only if something is amiss.
 #[test]
@@ -115,6 +115,21 @@ fn delay_penalty_tilts_paths() {
     assert!(late.latency().0 < plain.latency().0);
 }
 
+/// The EOS penalty tilts paths by the frame of that label where it is emitted, not where it is skipped.
+#[test]
+fn eos_penalty_tilts_emissions_of_one_label() {
+    let plain = lattice(&Kind::bypass(BLANK, -0.5), 5, &[1, 2], &mut Lcg(3));
+    let graph = plain.graph();
+    let late = Lattice { eos: Some(Eos { symbol: 2, penalty: 0.3 }), ..plain.clone() };
+    let label = plain.kind.arcs.iter().position(|arc| arc.token == Token::Label).unwrap();
+    let tilt = |path: &crate::truth::Path| {
+        let eos = path.edges.iter().map(|&e| &graph.edges[e]).find(|edge| edge.emits == Some(1) && edge.arc == label);
+        eos.map_or(0.0, |edge| 0.3 * (2.0 - edge.frame as f64))
+    };
+    let total: f64 = Paths::of(&graph).all.iter().map(|path| (path.score + tilt(path)).exp()).sum();
+    assert_near("cost", &[late.solve().cost], &[-total.ln()], 1e-12);
+}
+
 /// A padded batch with begins, against each of its utterances alone.
 #[test]
 fn padded_batches_hold_their_utterances() {
@@ -138,6 +153,15 @@ fn padded_batches_hold_their_utterances() {
     let total: f64 = gradients.iter().flatten().map(|g| g.abs()).sum();
     assert_near("all there", &[padded.iter().map(|g| g.abs()).sum()], &[total], 1e-12);
     assert_eq!(padded[((5 + 2) * 4 + 3) * 6 + 1], gradients[1][(3 + 2) * 6 + 1]);
+}
+
+/// Gathered log-probabilities carry all that the loss reads.
+#[test]
+fn gathered_is_the_same_lattice() {
+    let plain = lattice(&Kind::rnnt(BLANK), 4, &[1, 2, 0], &mut Lcg(3));
+    let (expected, got) = (plain.solve(), gathered(&plain, BLANK).solve());
+    assert_near("cost", &[got.cost], &[expected.cost], 1e-13);
+    assert_near("gradient", &got.gradient, &gather(&plain, BLANK, &expected.by_log_probs, 0.0), 1e-13);
 }
 
 /// Occupancies of the arcs that leave a cell sum to how often it is passed, which is once a diagonal.

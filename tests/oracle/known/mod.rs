@@ -3,7 +3,9 @@
 
 mod additive;
 mod big;
+mod ctc;
 mod generator;
+mod graph_losses;
 mod k2;
 mod monotonic;
 mod multi_blank;

@@ -27,12 +27,12 @@ impl Ctc {
         Self { blank, head: Head::Softmax, frames, vocab, target, input }
     }
 
-    fn states(&self) -> usize {
+    pub fn states(&self) -> usize {
         2 * self.target.len() + 1
     }
 
     /// Blanks stand at even states, labels at odd ones.
-    fn symbol(&self, state: usize) -> u32 {
+    pub fn symbol(&self, state: usize) -> u32 {
         if state.is_multiple_of(2) { self.blank } else { self.target[state / 2] }
     }
 

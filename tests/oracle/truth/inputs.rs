@@ -1,6 +1,6 @@
 //! Inputs: the generator of burn's tests, and padded batches.
 
-use super::{Kind, Lattice};
+use super::{Head, Kind, Lattice};
 
 /// sin((11 b + 7 t + 13 u + 3 v) / 10)
 pub fn sine(b: usize, t: usize, u: usize, v: usize) -> f64 {
@@ -55,4 +55,18 @@ impl Padded {
         }
         padded
     }
+}
+
+/// Of [T, U1, V] only the blank and the next label, [T, U1, 2]; `none` where there is no next label.
+pub fn gather(lattice: &Lattice, blank: u32, values: &[f64], none: f64) -> Vec<f64> {
+    let positions = lattice.target.len() + 1;
+    let rows = values.chunks(lattice.vocab).enumerate();
+    rows.flat_map(|(i, row)| [row[blank as usize], lattice.target.get(i % positions).map_or(none, |&v| row[v as usize])]).collect()
+}
+
+/// The same RNN-T lattice over gathered log-probabilities: blank 0, all labels 1.
+pub fn gathered(lattice: &Lattice, blank: u32) -> Lattice {
+    let kind = Kind { head: Head::LogProbs, ..Kind::rnnt(0) };
+    let input = gather(lattice, blank, &lattice.rows().log_probs, f64::NEG_INFINITY);
+    Lattice::new(kind, [lattice.frames, 2], vec![1; lattice.target.len()], input)
 }
