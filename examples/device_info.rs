@@ -3,7 +3,7 @@
 //!
 //! `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` and `WEFT_VARIANT` choose.
 
-use weft::{Context, ContextOptions, device, wgpu};
+use weft::{Context, ContextOptions, wgpu};
 
 fn main() {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
@@ -19,6 +19,6 @@ fn main() {
         }
     };
     println!("{}", context.caps());
-    println!("kernels             {}", device::chosen_variants(context.caps()).join("\n                    "));
+    println!("kernels             {}", context.caps().variants().join("\n                    "));
     println!("GPU time of a call  {}", if context.caps().timestamps { "by timestamp queries" } else { "cannot be measured" });
 }

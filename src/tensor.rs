@@ -1,6 +1,6 @@
 //! Tensors: memory of a context, with a shape and a type.
 
-use crate::device::recording::{Recording, Role};
+use crate::device::recording::{BufferId, Recording, Role};
 use crate::device::{Context, RunReport, Storage};
 use crate::error::{Error, Result};
 use half::f16;
@@ -142,6 +142,14 @@ impl Tensor {
         whole_words(self.bytes())
     }
 
+    /// Fails unless it holds f32.
+    pub(crate) fn expect_f32(&self, argument: &'static str) -> Result<()> {
+        match self.dtype {
+            DType::F32 => Ok(()),
+            other => Err(Error::Value { argument, value: format!("{other:?}"), help: "give a tensor of f32" }),
+        }
+    }
+
     /// The context it lives in.
     pub fn context(&self) -> &Context {
         &self.context
@@ -208,6 +216,12 @@ impl Tensor {
         }
         self.context.read(&self.storage, self.window_bytes()).await
     }
+}
+
+/// Declares a tensor as the next buffer that a run is given.
+pub(crate) fn declare<'a>(recording: &mut Recording, bound: &mut Vec<&'a Tensor>, label: &'static str, tensor: &'a Tensor) -> BufferId {
+    bound.push(tensor);
+    recording.bound(label, tensor.window_bytes())
 }
 
 /// Bytes in whole words, at least one: WebGPU has no empty bindings.

@@ -73,6 +73,9 @@ fn agrees_with_the_definition() {
         case(31, 5, 9, 31, 3, 3, 2, true, Activation::Sigmoid),
         // Padding wider than the kernel: windows that touch nothing; a stride beyond the input.
         case(2, 3, 2, 4, 2, 5, 7, true, Activation::Identity),
+        // Padding alone, and more outputs than the twin unrolls at a time.
+        case(2, 3, 0, 5, 2, 1, 3, true, Activation::Sigmoid),
+        case(2, 3, 150, 7, 4, 1, 2, true, Activation::Identity),
     ];
     let mut random = Lcg(7);
     for (name, gpu) in common::contexts() {

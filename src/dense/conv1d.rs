@@ -4,8 +4,8 @@ use super::Activation;
 use crate::device::recording::{Binding, Recording, fold};
 use crate::device::shader::{DenseConv1dParams, Kernel};
 use crate::device::{Caps, Context};
-use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
+use crate::error::{Error, Result, within};
+use crate::tensor::{DType, Tensor, declare};
 
 /// Side of the output tile of `shaders/dense/conv1d.wgsl`.
 const TILE: u32 = 32;
@@ -36,7 +36,8 @@ impl Default for Conv1dOptions {
 /// 2^30.
 ///
 /// # Errors
-/// [`Error::Shape`], [`Error::Value`] for a stride of 0 or a kernel longer than the padded input,
+/// [`Error::Shape`], [`Error::Value`] for tensors that do not hold f32, a stride of 0 or a kernel longer
+/// than the padded input,
 /// [`Error::OtherContext`], [`Error::LimitExceeded`] for a tensor that no kernel can see at once.
 pub async fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv1dOptions) -> Result<Tensor> {
     let context = x.context();
@@ -48,6 +49,7 @@ pub async fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options:
             got: format!("{:?}", weight.shape()),
         });
     }
+    bias.map_or(Ok(()), |bias| bias.expect_f32("bias"))?;
     if let Some(bias) = bias.filter(|bias| bias.shape() != [channels_out]) {
         return Err(Error::Shape { argument: "bias", expected: format!("[{channels_out}]"), got: format!("{:?}", bias.shape()) });
     }
@@ -80,18 +82,15 @@ pub async fn conv1d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options:
         return Ok(y);
     }
 
-    let mut recording = Recording::new();
-    let tensors: Vec<&Tensor> = [Some(x), Some(weight), Some(&y), bias].into_iter().flatten().collect();
-    let bindings: Vec<Binding> = tensors
-        .iter()
-        .zip(["x", "weight", "y", "bias"])
-        .map(|(tensor, label)| {
-            let buffer = recording.bound(label, tensor.bytes().max(4));
-            recording.whole(buffer)
-        })
-        .collect();
-    layer.record(&mut recording, context.caps(), [bindings[0], bindings[1], bindings[2]], bindings.get(3).copied(), batch, length);
-    context.run(&recording, &tensors).await?;
+    let (mut recording, mut bound) = (Recording::new(), Vec::new());
+    let mut whole = |label, tensor| {
+        let buffer = declare(&mut recording, &mut bound, label, tensor);
+        recording.whole(buffer)
+    };
+    let windows = [whole("x", x), whole("weight", weight), whole("y", &y)];
+    let bias = bias.map(|bias| whole("bias", bias));
+    layer.record(&mut recording, context.caps(), windows, bias, batch, length);
+    context.run(&recording, &bound).await?;
     Ok(y)
 }
 
@@ -103,11 +102,11 @@ pub fn conv1d_blocking(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, optio
 
 /// Three sides of an f32 tensor.
 fn sides<'a>(tensor: &'a Tensor, argument: &'static str) -> Result<&'a [usize; 3]> {
-    let shape = <&[usize; 3]>::try_from(tensor.shape()).ok().filter(|_| tensor.dtype() == DType::F32);
-    shape.ok_or_else(|| Error::Shape {
+    tensor.expect_f32(argument)?;
+    tensor.shape().try_into().map_err(|_| Error::Shape {
         argument,
-        expected: "three sides of F32".to_owned(),
-        got: format!("{:?} of {:?}", tensor.shape(), tensor.dtype()),
+        expected: "three sides".to_owned(),
+        got: format!("{:?}", tensor.shape()),
     })
 }
 
@@ -122,11 +121,7 @@ fn narrow(argument: &'static str, value: usize) -> Result<u32> {
 }
 
 fn seen_at_once(context: &Context, need: u64) -> Result<()> {
-    let have = context.caps().max_window_bytes();
-    if need > have {
-        return Err(Error::LimitExceeded { what: "conv1d: bytes of one tensor", need, have, help: "split the batch" });
-    }
-    Ok(())
+    within("conv1d: bytes of one tensor", need, context.caps().max_window_bytes(), "split the batch")
 }
 
 /// What a convolution is, without its weights.

@@ -3,8 +3,8 @@
 use super::{Activation, record_linear};
 use crate::device::Context;
 use crate::device::recording::{Binding, Recording};
-use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
+use crate::error::{Error, Result, within};
+use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 
 /// `y = activation_out(activation_in(x) · weightᵀ + bias)`, as PyTorch's `Linear` with a pointwise
@@ -39,10 +39,7 @@ impl Linear {
         if let Some(bias) = bias.filter(|bias| bias.len() != outputs) {
             return Err(Error::Shape { argument: "bias", expected: format!("[{outputs}]"), got: format!("{} elements", bias.len()) });
         }
-        let (need, have) = (4 * weight.len() as u64, context.caps().max_window_bytes());
-        if need > have {
-            return Err(Error::LimitExceeded { what: "weight, bytes", need, have, help: "split the layer" });
-        }
+        within("weight, bytes", 4 * weight.len() as u64, context.caps().max_window_bytes(), "split the layer")?;
         Ok(Self {
             context: context.clone(),
             weight: Tensor::from_slice(context, &[outputs, inputs], weight)?,
@@ -92,9 +89,7 @@ impl Linear {
     /// [`Error::OtherContext`], [`Error::LimitExceeded`], [`Error::OutOfMemory`],
     /// [`Error::DeviceLost`].
     pub async fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if x.dtype() != DType::F32 {
-            return Err(Error::Value { argument: "x", value: format!("{:?}", x.dtype()), help: "give a tensor of f32" });
-        }
+        x.expect_f32("x")?;
         let mut shape = match x.shape() {
             [rest @ .., inputs] if *inputs == self.inputs() => rest.to_vec(),
             other => {
@@ -105,9 +100,8 @@ impl Linear {
         shape.push(self.outputs());
         let y = Tensor::empty(&self.context, &shape, DType::F32)?;
         if rows > 0 {
-            let recording = self.plan(rows as u64)?;
-            let bound = [Some(x), Some(&self.weight), self.bias.as_ref(), Some(&y)];
-            self.context.run(&recording, &bound.into_iter().flatten().collect::<Vec<_>>()).await?;
+            let (recording, bound) = self.plan(rows as u64, x, &y)?;
+            self.context.run(&recording, &bound).await?;
         }
         Ok(y)
     }
@@ -119,19 +113,16 @@ impl Linear {
     }
 
     /// The plan for so many rows, cut where a window of x or y would exceed the device's limit.
-    fn plan(&self, rows: u64) -> Result<Recording> {
+    fn plan<'a>(&'a self, rows: u64, x: &'a Tensor, y: &'a Tensor) -> Result<(Recording, Vec<&'a Tensor>)> {
         let caps = self.context.caps();
         let (inputs, outputs) = (self.inputs() as u64, self.outputs() as u64);
-        let mut recording = Recording::new();
-        let x = recording.bound("x", rows * inputs * 4);
-        let weight = recording.bound("weight", self.weight.bytes());
-        let bias = self.bias.as_ref().map(|bias| recording.bound("bias", bias.bytes()));
-        let y = recording.bound("y", rows * outputs * 4);
+        let (mut recording, mut bound) = (Recording::new(), Vec::new());
+        let mut declare = |label, tensor| declare(&mut recording, &mut bound, label, tensor);
+        let [x, weight, y] = [declare("x", x), declare("weight", &self.weight), declare("y", y)];
+        let bias = self.bias.as_ref().map(|bias| declare("bias", bias));
         let (weight, bias) = (recording.whole(weight), bias.map(|bias| recording.whole(bias)));
         let (need, have) = (inputs.max(outputs) * 4, caps.max_shifted_window_bytes());
-        if need > have {
-            return Err(Error::LimitExceeded { what: "one row, bytes", need, have, help: "split the layer" });
-        }
+        within("one row, bytes", need, have, "split the layer")?;
         let most = have / need;
         let mut first = 0;
         while first < rows {
@@ -141,6 +132,6 @@ impl Linear {
             record_linear(&mut recording, caps, [window(x, inputs), weight, window(y, outputs)], bias, shape, self.activations)?;
             first += count;
         }
-        Ok(recording)
+        Ok((recording, bound))
     }
 }

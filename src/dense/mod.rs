@@ -11,4 +11,4 @@ pub(crate) use conv1d::Layer as ConvLayer;
 pub use conv1d::conv1d_blocking;
 pub use conv1d::{Conv1dOptions, conv1d};
 pub use layer::Linear;
-pub(crate) use linear::record_linear;
+pub(crate) use linear::{linear_launches, record_linear};

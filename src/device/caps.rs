@@ -1,5 +1,6 @@
 //! Plain facts about a device, read once. No wgpu type appears here: plans are made from these alone.
 
+use super::recording::UNIFORM_ALIGNMENT;
 use super::shader::{Kernel, SHADERS, Shader};
 use crate::error::{Result, within};
 use std::fmt;
@@ -108,6 +109,13 @@ impl Caps {
         SHADERS.iter().find(fits).unwrap_or(kernel.plain())
     }
 
+    /// Names of the shader variants that this device runs, one a kernel.
+    pub fn variants(&self) -> Vec<&'static str> {
+        let mut kernels: Vec<Kernel> = SHADERS.iter().map(|shader| shader.kernel).collect();
+        kernels.dedup();
+        kernels.into_iter().map(|kernel| self.shader(kernel).name).collect()
+    }
+
     /// Largest window of a buffer whose elements a kernel can number by u32, bytes.
     pub fn max_window_bytes(&self) -> u64 {
         self.max_binding_bytes.min(self.max_buffer_bytes).min(1 << 32) & !3
@@ -117,6 +125,11 @@ impl Caps {
     /// earlier only, at a multiple of [`storage_alignment`](Self::storage_alignment).
     pub fn max_shifted_window_bytes(&self) -> u64 {
         self.max_window_bytes().saturating_sub(self.storage_alignment)
+    }
+
+    /// Launches of one recording: their params lie in one buffer, whose offsets are u32.
+    pub(crate) fn max_launches(&self) -> u64 {
+        self.max_buffer_bytes.min(1 << 32) / UNIFORM_ALIGNMENT as u64
     }
 
     /// Elementary operations that a submit may take, and a single launch at most: about a quarter of a

@@ -1,10 +1,10 @@
 //! A context: one device (or the CPU twins) that tensors live in and calls run on.
 
+use super::adapter;
 use super::caps::Caps;
 use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
 use super::recording::{Recording, Role};
-use super::{adapter, shader};
 use crate::cpu::{self, HostBuffer};
 use crate::error::{Error, Result, within};
 use std::fmt;
@@ -317,6 +317,7 @@ impl Context {
             let (expected, got) = (format!("{declared} tensors"), format!("{} tensors", bound.len()));
             return Err(Error::Shape { argument: "bound", expected, got });
         }
+        within("one call, launches", recording.dispatches() as u64, self.0.caps.max_launches(), "split the call")?;
         match &self.0.backend {
             Backend::Gpu(engine) => {
                 let buffer = |storage: &&'s Storage| match storage {
@@ -343,13 +344,6 @@ impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").field("caps", &self.0.caps).finish_non_exhaustive()
     }
-}
-
-/// Names of every shader variant that this device would run, by kernel.
-pub(super) fn chosen_variants(caps: &Caps) -> Vec<&'static str> {
-    let mut kernels: Vec<_> = shader::SHADERS.iter().map(|s| s.kernel).collect();
-    kernels.dedup();
-    kernels.into_iter().map(|k| caps.shader(k).name).collect()
 }
 
 #[cfg(not(target_family = "wasm"))]

@@ -20,8 +20,3 @@ pub use caps::{Caps, DeviceKind};
 pub(crate) use context::Storage;
 pub use context::{Context, ContextOptions, Variant};
 pub use engine::RunReport;
-
-/// Names of the shader variants that a device with these facts runs, one a kernel.
-pub fn chosen_variants(caps: &Caps) -> Vec<&'static str> {
-    context::chosen_variants(caps)
-}

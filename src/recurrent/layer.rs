@@ -7,7 +7,7 @@ use super::weights::{CellWeights, LoadedWeights};
 use crate::device::recording::{BufferId, Recording};
 use crate::device::{Context, RunReport};
 use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 use std::fmt;
 use std::marker::PhantomData;
@@ -189,10 +189,7 @@ impl<C: Cell> Layer<C> {
         [frames, batch]: [usize; 2],
         [x, state, new_state, y]: [BufferId; 4],
     ) -> Result<()> {
-        let mut declare = |label, tensor: &'a Tensor| {
-            bound.push(tensor);
-            recording.bound(label, tensor.bytes())
-        };
+        let mut declare = |label, tensor| declare(recording, bound, label, tensor);
         let buffers = StepBuffers {
             x,
             weight_ih: declare("weight_ih", &self.weight_ih),
@@ -220,9 +217,7 @@ impl<C: Cell> Layer<C> {
 
     /// T and N of x.
     fn check_input(&self, x: &Tensor) -> Result<[usize; 2]> {
-        if x.dtype() != DType::F32 {
-            return Err(Error::Value { argument: "x", value: format!("{:?}", x.dtype()), help: "give a tensor of f32" });
-        }
+        x.expect_f32("x")?;
         match *x.shape() {
             [frames, batch, inputs] if inputs == self.input_size => Ok([frames, batch]),
             ref other => {

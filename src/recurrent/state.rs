@@ -42,9 +42,7 @@ impl<C: Cell> State<C> {
                 });
             }
         }
-        if tensor.dtype() != DType::F32 {
-            return Err(Error::Value { argument: "state", value: format!("{:?}", tensor.dtype()), help: "give a tensor of f32" });
-        }
+        tensor.expect_f32("state")?;
         Ok(Self { tensor, cell: PhantomData })
     }
 

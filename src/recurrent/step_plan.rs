@@ -3,12 +3,12 @@
 //! device's limit and the workspace stays small; the state goes on from stretch to stretch.
 
 use super::cell::CellKind;
-use crate::dense::{Activation, record_linear};
+use crate::dense::{Activation, linear_launches, record_linear};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 /// Those of every cell on this tier.
 use crate::device::shader::CellLstmStepParams as StepParams;
-use crate::error::{Error, Result};
+use crate::error::{Result, within};
 
 /// Workspace for the input projection of one stretch of time, unless a single frame needs more.
 const PROJECTION_BYTES: u64 = 256 << 20;
@@ -38,14 +38,10 @@ impl StepProblem {
 
 /// Fails where the weights exceed what a kernel can see at once.
 pub(super) fn check_weights(caps: &Caps, kind: CellKind, inputs: usize, hidden: usize) -> Result<()> {
-    let bytes = |columns: usize| kind.gates as u64 * hidden as u64 * columns as u64 * 4;
-    for (what, need) in [("weight_ih, bytes", bytes(inputs)), ("weight_hh, bytes", bytes(hidden))] {
-        let have = caps.max_window_bytes();
-        if need > have {
-            return Err(Error::LimitExceeded { what, need, have, help: "use a smaller hidden_size or input_size" });
-        }
-    }
-    Ok(())
+    let row_bytes = 4 * (kind.gates as u64).saturating_mul(hidden as u64);
+    let help = "use a smaller hidden_size or input_size";
+    within("weight_ih, bytes", row_bytes.saturating_mul(inputs as u64), caps.max_window_bytes(), help)?;
+    within("weight_hh, bytes", row_bytes.saturating_mul(hidden as u64), caps.max_window_bytes(), help)
 }
 
 /// Frames of one stretch of time: at least one, or an error.
@@ -59,9 +55,7 @@ fn stretch(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result<u64> {
         ("the input projection of one frame, bytes", projection, limit),
         ("one frame of y, bytes", y, shifted),
     ] {
-        if need > have {
-            return Err(Error::LimitExceeded { what, need, have, help: "use smaller batches" });
-        }
+        within(what, need, have, "use smaller batches")?;
         frames = frames.min(have / need.max(1));
     }
     Ok(frames)
@@ -106,20 +100,24 @@ pub(super) struct StepBuffers {
 /// for the results the new state [S, N, H] and y [T, N, H]. T and N are at least 1.
 pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result<Recording> {
     let &StepProblem { frames, batch, inputs, hidden, .. } = problem;
-    let [x_bytes, _, y_bytes] = problem.frame_bytes(kind);
     let rows = kind.gates as u64 * hidden;
-    let state_bytes = kind.states as u64 * batch * hidden * 4;
+    let [x_bytes, _, y_bytes] = problem.frame_bytes(kind);
+    let state_bytes = y_bytes.saturating_mul(kind.states as u64);
+    let [x_bytes, y_bytes] = [x_bytes, y_bytes].map(|bytes| bytes.saturating_mul(frames));
+    for (what, need) in [("x, bytes", x_bytes), ("y, bytes", y_bytes), ("state, bytes", state_bytes)] {
+        within(what, need, caps.max_buffer_bytes, "carry the state over several calls, or use smaller batches")?;
+    }
 
     let mut recording = Recording::new();
     let buffers = StepBuffers {
-        x: recording.bound("x", frames * x_bytes),
+        x: recording.bound("x", x_bytes),
         weight_ih: recording.bound("weight_ih", rows * inputs * 4),
         weight_hh: recording.bound("weight_hh", rows * hidden * 4),
         bias: problem.bias.then(|| [recording.bound("bias_ih", rows * 4), recording.bound("bias_hh", rows * 4)]),
         lengths: problem.lengths.then(|| recording.bound("lengths", batch * 4)),
         state: problem.state.then(|| recording.bound("state", state_bytes)),
         new_state: recording.bound("new_state", state_bytes),
-        y: recording.bound("y", frames * y_bytes),
+        y: recording.bound("y", y_bytes),
     };
     record(&mut recording, caps, kind, problem, &buffers)?;
     Ok(recording)
@@ -130,18 +128,13 @@ pub(super) fn plan(caps: &Caps, kind: CellKind, problem: &StepProblem) -> Result
 pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, problem: &StepProblem, buffers: &StepBuffers) -> Result<()> {
     let &StepProblem { frames, batch, inputs, hidden, .. } = problem;
     let &StepBuffers { x, weight_ih, weight_hh, bias, lengths, state: given_state, new_state, y } = buffers;
-    if frames > u64::from(u32::MAX) {
-        return Err(Error::LimitExceeded {
-            what: "frames",
-            need: frames,
-            have: u64::from(u32::MAX),
-            help: "carry the state over several calls",
-        });
-    }
     let stretch_frames = stretch(caps, kind, problem)?;
+    let products = linear_launches(caps, [(stretch_frames * batch) as u32, inputs as u32, (kind.gates as u64 * hidden) as u32]);
+    let launches = frames.saturating_add(frames.div_ceil(stretch_frames).saturating_mul(products));
+    within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
     let [x_bytes, projection_bytes, y_bytes] = problem.frame_bytes(kind);
     let rows = kind.gates as u64 * hidden;
-    let state_bytes = kind.states as u64 * batch * hidden * 4;
+    let state_bytes = y_bytes * kind.states as u64;
     let projection = recording.workspace("projection", stretch_frames * projection_bytes);
 
     // The state goes from one of these to the other: a step reads all of h while it is replaced. Short
@@ -210,6 +203,7 @@ mod tests {
     use super::*;
     use crate::device::recording::{Command, Dispatch};
     use crate::device::shader::Kernel;
+    use crate::error::Error;
     use crate::recurrent::cell::Sealed;
     use crate::recurrent::{GruCell, LstmCell};
 
@@ -269,11 +263,12 @@ mod tests {
     #[test]
     fn windows_stay_within_the_limits_and_cover_every_frame_once() {
         let tight = Caps { max_binding_bytes: 100_000, ..Caps::portable() };
+        let large = Caps { max_buffer_bytes: 1 << 33, ..Caps::portable() };
         for (caps, problem) in [
             (&tight, problem(1_000, 3, 5, 7)),
             (&tight, problem(333, 17, 13, 31)),
             (&tight, problem(97, 1, 91, 61)),
-            (&Caps::portable(), problem(3_000, 255, 1_023, 1_021)),
+            (&large, problem(3_000, 255, 1_023, 1_021)),
             (&Caps::portable(), problem(70_000, 1, 80, 256)),
         ] {
             let recording = plan(caps, LstmCell::KIND, &problem).unwrap();
@@ -305,16 +300,23 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error_with_both_numbers() {
         let caps = Caps::portable();
-        let refused = |problem| match plan(&caps, GruCell::KIND, &problem) {
+        let large = Caps { max_buffer_bytes: 1 << 33, ..Caps::portable() };
+        let refused_by = |caps: &Caps, problem| match plan(caps, GruCell::KIND, &problem) {
             Err(Error::LimitExceeded { what, need, have, .. }) => (what, need, have),
             other => panic!("{:?}", other.map(|r| r.to_string())),
         };
-        let (what, need, have) = refused(problem(2, 1 << 16, 8, 1_024));
+        let refused = |problem| refused_by(&caps, problem);
+        let (what, need, have) = refused_by(&large, problem(2, 1 << 16, 8, 1_024));
         assert_eq!((what, need, have), ("the input projection of one frame, bytes", (1 << 16) * 3 * 1_024 * 4, 128 << 20));
-        let (what, need, _) = refused(problem(1, 1 << 16, 1_024, 8));
+        let (what, need, _) = refused_by(&large, problem(1, 1 << 16, 1_024, 8));
         assert_eq!((what, need), ("one frame of x, bytes", 1 << 28));
-        let (what, ..) = refused(problem(1 << 33, 1, 1, 1));
-        assert_eq!(what, "frames");
+        let (what, need, have) = refused(problem(1 << 20, 1, 1, 1));
+        // Each frame has a launch, and each launch 256 B of params in one buffer; one product comes first.
+        assert_eq!((what, need, have), ("one call, launches", (1 << 20) + 1, 1 << 20));
+        assert!(plan(&caps, GruCell::KIND, &problem((1 << 12) - 1, 1, 1, 1)).is_ok());
+        assert_eq!(refused(problem(1 << 33, 1, 1, 1)).0, "x, bytes");
+        // Products beyond 64 bits.
+        assert_eq!(refused(problem(u64::MAX, u64::MAX, 1, 1)), ("x, bytes", u64::MAX, 256 << 20));
         assert!(check_weights(&caps, GruCell::KIND, 80, 3_000).is_ok());
         assert!(matches!(check_weights(&caps, GruCell::KIND, 80, 4_000), Err(Error::LimitExceeded { what: "weight_hh, bytes", .. })));
         assert!(matches!(check_weights(&caps, GruCell::KIND, 1 << 20, 80), Err(Error::LimitExceeded { what: "weight_ih, bytes", .. })));

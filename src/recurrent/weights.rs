@@ -76,7 +76,7 @@ impl LoadedWeights {
             }
         };
         let ([rows, hidden_size], weight_hh) = matrix("weight_hh")?;
-        if hidden_size == 0 || rows != kind.gates * hidden_size {
+        if hidden_size == 0 || rows != kind.gates.saturating_mul(hidden_size) {
             let problem =
                 format!("has shape [{rows}, {hidden_size}], expected [{} H, H] for a {} of H units, H at least 1", kind.gates, kind.name);
             return Err(weights.fault(&name("weight_hh"), problem));

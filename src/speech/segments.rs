@@ -34,7 +34,7 @@ impl Default for SegmentOptions {
 }
 
 /// Stretches of speech in a recording of `samples` samples at 16 kHz, from one probability per 512
-/// samples; in order, without overlap.
+/// samples; in order, without overlap. Probabilities of what lies beyond the recording are left out.
 pub fn segments(probabilities: &[f32], samples: usize, options: &SegmentOptions) -> Vec<Segment> {
     let mut found = spans(probabilities, samples, options);
     pad(&mut found, samples, in_samples(options.pad_s));
@@ -59,7 +59,7 @@ fn spans(probabilities: &[f32], samples: usize, options: &SegmentOptions) -> Vec
     };
     // Begin of the speech that goes on, and of the pause within it that may prove to be its end.
     let (mut start, mut pause) = (None, None);
-    for (frame, &p) in probabilities.iter().enumerate() {
+    for (frame, &p) in probabilities.iter().enumerate().take(samples.div_ceil(FRAME)) {
         let now = frame * FRAME;
         match start {
             None if p >= options.threshold => (start, pause) = (Some(now), None),
@@ -161,6 +161,17 @@ mod tests {
         let found = segments(&p, samples, &SegmentOptions::default());
         assert_eq!(found.len(), 1);
         assert!((found[0].end_s - samples as f64 / 16_000.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn probabilities_beyond_the_recording_are_left_out() {
+        let p = curve(&[(0.9, 20), (0.1, 10), (0.9, 20), (0.1, 10)]);
+        for samples in (0..p.len() * FRAME).step_by(301) {
+            let found = segments(&p, samples, &SegmentOptions::default());
+            let end = samples as f64 / f64::from(SAMPLE_RATE);
+            assert!(found.iter().all(|s| s.start_s < s.end_s && s.end_s <= end), "{samples} samples: {found:?}");
+            assert_eq!(found.len(), usize::from(samples > 8 * FRAME) + usize::from(samples > 38 * FRAME), "{samples} samples: {found:?}");
+        }
     }
 
     #[test]

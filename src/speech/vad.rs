@@ -4,10 +4,10 @@ use super::plan::{CONTEXT, ENCODER, EncoderWeights, STFT, UNITS, record_encoder}
 use super::{FRAME, SAMPLE_RATE};
 use crate::dense::{Activation, record_linear};
 use crate::device::Context;
-use crate::device::recording::{BufferId, Recording};
+use crate::device::recording::Recording;
 use crate::error::{Error, Result};
 use crate::recurrent::{CellWeights, Lstm, LstmState};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -146,9 +146,9 @@ impl Network {
         let caps = self.context.caps();
         let mut recording = Recording::new();
         let mut bound = Vec::new();
-        let audio = bind(&mut recording, &mut bound, "audio", &audio);
-        let stft = bind(&mut recording, &mut bound, "stft", &self.stft);
-        let layers = self.encoder.iter().map(|layer| layer.each_ref().map(|tensor| bind(&mut recording, &mut bound, "conv", tensor)));
+        let audio = declare(&mut recording, &mut bound, "audio", &audio);
+        let stft = declare(&mut recording, &mut bound, "stft", &self.stft);
+        let layers = self.encoder.iter().map(|layer| layer.each_ref().map(|tensor| declare(&mut recording, &mut bound, "conv", tensor)));
         let layers: Vec<_> = layers.collect();
         let weights = EncoderWeights {
             stft: recording.whole(stft),
@@ -157,13 +157,13 @@ impl Network {
         let audio = recording.whole(audio);
         let features = record_encoder(&mut recording, caps, audio, &weights, frames as u32);
 
-        let before = bind(&mut recording, &mut bound, "state", state.tensor());
-        let new_state = bind(&mut recording, &mut bound, "new_state", &after);
+        let before = declare(&mut recording, &mut bound, "state", state.tensor());
+        let new_state = declare(&mut recording, &mut bound, "new_state", &after);
         let hidden = recording.workspace("hidden", 4 * frames as u64 * u64::from(UNITS));
         self.lstm.record(&mut recording, &mut bound, [frames, 1], [features, before, new_state, hidden])?;
 
-        let [weight, bias] = self.output.each_ref().map(|t| bind(&mut recording, &mut bound, "output", t));
-        let y = bind(&mut recording, &mut bound, "probabilities", &probabilities);
+        let [weight, bias] = self.output.each_ref().map(|t| declare(&mut recording, &mut bound, "output", t));
+        let y = declare(&mut recording, &mut bound, "probabilities", &probabilities);
         let [hidden, weight, bias, y] = [hidden, weight, bias, y].map(|b| recording.whole(b));
         let activations = [Activation::Relu, Activation::Sigmoid];
         record_linear(&mut recording, caps, [hidden, weight, y], Some(bias), [frames as u32, UNITS, 1], activations)?;
@@ -180,12 +180,6 @@ fn non_finite(value: f32) -> &'static str {
         f32::NEG_INFINITY => "-inf",
         _ => "NaN",
     }
-}
-
-/// Declares a tensor of the caller.
-fn bind<'a>(recording: &mut Recording, bound: &mut Vec<&'a Tensor>, label: &'static str, tensor: &'a Tensor) -> BufferId {
-    bound.push(tensor);
-    recording.bound(label, tensor.bytes())
 }
 
 impl fmt::Debug for Vad {
