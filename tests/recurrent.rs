@@ -301,11 +301,11 @@ mod generic {
                 assert_eq!(bits(&y), bits(&cut_y), "{name}: y");
                 assert_eq!(bits(&state), bits(&cut_state), "{name}: state");
             }
-            if cut.caps().max_binding_bytes == SMALL_WINDOW {
-                let printed = Case::random::<C>(20, 9, 1, 17).layer::<C>(cut).plan(20, 9).unwrap().to_string();
-                let stretches = printed.lines().filter(|line| line.contains("dense_linear")).count();
-                assert!(stretches > 2, "{name}: {printed}");
-            }
+            let stretches = |context| {
+                let printed = Case::random::<C>(20, 9, 1, 17).layer::<C>(context).plan(20, 9).unwrap().to_string();
+                printed.lines().filter(|line| line.contains("dense_linear")).count()
+            };
+            assert_eq!((stretches(whole), stretches(cut) > 2), (1, true), "{name}: {} stretches", stretches(cut));
         }
     }
 
@@ -357,7 +357,6 @@ mod generic {
                 // Absolute: a closed gate leaves 1e-15 in f64 and nothing in f32. |c| is at most T.
                 assert_close(&format!("{name} {value}: y"), &y, &expected_y, TOLERANCE, 0.0);
                 assert_close(&format!("{name} {value}: state"), &state, &expected_state, 5.0 * TOLERANCE, 0.0);
-                assert!(y.iter().chain(&state).all(|v| v.is_finite()), "{name} {value}");
             }
         }
     }
@@ -432,7 +431,7 @@ mod generic {
             let error = State::<C>::of(Tensor::zeros(&context, &[C::STATES, 2, 5], DType::U32).unwrap()).unwrap_err();
             assert!(matches!(error, Error::Value { argument: "state", .. }), "{name}: {error}");
         }
-        for (name, context) in small_windows().into_iter().skip(1) {
+        for (name, context) in small_windows() {
             // 60 sequences: one frame of their projections is 60 * G * 17 * 4 B.
             let layer = Case::random::<C>(1, 1, 5, 17).layer::<C>(&context);
             let x = Tensor::zeros(&context, &[2, 60, 5], DType::F32).unwrap();

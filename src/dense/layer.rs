@@ -135,3 +135,33 @@ impl Linear {
         Ok((recording, bound))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::device::ContextOptions;
+
+    #[test]
+    fn long_input_is_cut_into_windows_that_fit_and_cover_it() {
+        let limit = 6_000;
+        let context = Context::cpu_with(&ContextOptions::default().with_max_binding_bytes(limit));
+        for [rows, inputs, outputs] in [[300, 7, 33], [150, 45, 9], [7, 1_400, 1]] {
+            let layer = Linear::new(&context, [outputs, inputs], &vec![0.0; inputs * outputs], None).unwrap();
+            let tensor = |side| Tensor::zeros(&context, &[rows, side], DType::F32).unwrap();
+            let (x, y) = (tensor(inputs), tensor(outputs));
+            let (recording, bound) = layer.plan(rows as u64, &x, &y).unwrap();
+            assert_eq!(bound.len(), 3);
+            assert!(recording.sets.len() > 1, "{rows} x {inputs} -> {outputs}");
+            for (place, bytes) in [(0, x.bytes()), (3, y.bytes())] {
+                let mut end = 0;
+                for set in &recording.sets {
+                    let window = set[place];
+                    assert!(window.bytes <= limit && window.offset % 256 == 0 && window.offset <= end);
+                    end = window.offset + window.bytes;
+                }
+                assert_eq!(end, bytes);
+            }
+        }
+    }
+}

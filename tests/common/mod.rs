@@ -18,10 +18,10 @@ pub fn shared_contexts() -> Vec<(String, Context)> {
     SHARED.get_or_init(contexts).clone()
 }
 
-/// [`contexts`], with changed options for those on an adapter. Kernels are compiled with wgpu's checks, so
+/// [`contexts`], with changed options. Kernels are compiled with wgpu's checks, so
 /// that an index beyond its buffer spoils nothing else; `WEFT_SHADER_CHECKS=0` leaves them out.
 pub fn contexts_with(change: impl Fn(ContextOptions) -> ContextOptions) -> Vec<(String, Context)> {
-    let mut contexts = vec![("cpu".to_owned(), Context::cpu())];
+    let mut contexts = vec![("cpu".to_owned(), Context::cpu_with(&change(ContextOptions::default())))];
     if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") {
         return contexts;
     }
