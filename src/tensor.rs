@@ -142,6 +142,11 @@ impl Tensor {
         whole_words(self.bytes())
     }
 
+    #[cfg(test)]
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
     /// Fails unless it holds f32.
     pub(crate) fn expect_f32(&self, argument: &'static str) -> Result<()> {
         match self.dtype {

@@ -101,8 +101,8 @@ fn channels_are_averaged() {
 
 #[test]
 fn any_rate_keeps_time_and_length() {
-    // The resampler's filter delays by half a sample of one of the two rates, and what is cut off at the
-    // begin is whole samples: so much is left where the rates are not each other's multiples, seconds.
+    // The resampler's filter delays by half a sample of one of the two rates at some ratios, and what is cut
+    // off at the begin is whole samples: so much is left, seconds.
     let half = |rate: u32| 0.5 / f64::from(rate);
     let rates = [
         (8_000, 0.0),

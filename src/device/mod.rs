@@ -14,6 +14,8 @@ pub(crate) mod recording;
 mod schedule;
 mod scope;
 pub(crate) mod shader;
+#[cfg(test)]
+mod tests;
 mod timing;
 
 pub use caps::{Caps, DeviceKind};
