@@ -13,7 +13,6 @@ use super::scope::{Scope, guarded};
 use super::timing::Timing;
 use crate::error::{Error, Result, within};
 use futures::channel::oneshot;
-use futures::future::try_join_all;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -134,7 +133,7 @@ impl Engine {
         let mut offset = 0;
         while offset < bytes {
             let piece = STAGING_BYTES.min(bytes - offset);
-            let staging = self.lend(Purpose::Staging, piece).await?;
+            let staging = self.lend(&[(Purpose::Staging, piece)]).await?.swap_remove(0);
             let (mapping, scope) = guarded(&self.device, piece, || {
                 let mut encoder = self.encoder();
                 encoder.copy_buffer_to_buffer(&buffer.buffer, offset, &staging.buffer, 0, piece);
@@ -181,23 +180,26 @@ impl Engine {
     pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer]) -> Result<RunReport> {
         self.settle().await?;
         let Prepared { pipelines, compile, compiled } = self.prepare(recording).await?;
-        let owned = recording.buffers.iter().filter(|info| info.role == Role::Workspace);
-        let workspace = try_join_all(owned.map(|info| self.lend(Purpose::Storage, info.bytes))).await?;
-        let uniforms = self.lend(Purpose::Uniform, recording.uniforms.len() as u64).await?;
         let passes = schedule::passes(recording, self.budget);
+        let timed = self.timing && !passes.is_empty();
         let tick_bytes = Timing::bytes(passes.len());
-        let ticks = if self.timing && !passes.is_empty() { Some(self.lend(Purpose::Staging, tick_bytes).await?) } else { None };
+        // The uniforms, the workspace, then the timestamps.
+        let mut wanted = vec![(Purpose::Uniform, recording.uniforms.len() as u64)];
+        wanted.extend(recording.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| (Purpose::Storage, b.bytes)));
+        wanted.extend(timed.then_some((Purpose::Staging, tick_bytes)));
+        let mut own = self.lend(&wanted).await?;
+        let ticks = if timed { own.pop() } else { None };
 
-        let mut own = workspace.iter();
+        let mut workspace = own.iter().skip(1);
         let given = |role| match role {
             Role::Bound(place) => bound.get(place).copied(),
-            Role::Workspace => own.next(),
+            Role::Workspace => workspace.next(),
         };
         let buffers: Option<Vec<&wgpu::Buffer>> =
             recording.buffers.iter().map(|b| b.role).map(given).map(|b| b.map(|b| &b.buffer)).collect();
         let buffers = buffers.ok_or_else(|| Error::Gpu { message: "a plan was given too few buffers".to_owned() })?;
 
-        let launch = Launch { recording, buffers, uniforms: &uniforms.buffer, pipelines: &pipelines };
+        let launch = Launch { recording, buffers, uniforms: &own[0].buffer, pipelines: &pipelines };
         let asked = recording.workspace_bytes();
         let ((report, mapping), scope) = guarded(&self.device, asked, || {
             let (report, submission) = self.submit(&launch, &passes, ticks.as_ref());
@@ -213,22 +215,30 @@ impl Engine {
         Ok(report)
     }
 
-    /// A pooled buffer, or a new one: a run can wait for what the device says of it.
-    async fn lend(&self, purpose: Purpose, bytes: u64) -> Result<GpuBuffer> {
-        within("workspace, bytes", bytes, self.max_buffer_bytes, "use smaller batches")?;
-        match self.try_lend(purpose, bytes).await {
+    /// Buffers of the pool, or new ones: a run can wait for what the device says of those.
+    async fn lend(&self, wanted: &[(Purpose, u64)]) -> Result<Vec<GpuBuffer>> {
+        for &(_, bytes) in wanted {
+            within("workspace, bytes", bytes, self.max_buffer_bytes, "use smaller batches")?;
+        }
+        match self.try_lend(wanted).await {
             // This has given back what nobody used.
-            Err(Error::OutOfMemory { .. }) => self.try_lend(purpose, bytes).await,
+            Err(Error::OutOfMemory { .. }) => self.try_lend(wanted).await,
             other => other,
         }
     }
 
-    async fn try_lend(&self, purpose: Purpose, bytes: u64) -> Result<GpuBuffer> {
-        let ((buffer, fresh), scope) = guarded(&self.device, bytes, || self.pool.take(purpose, bytes));
-        if fresh {
-            self.outcome(scope).await?;
+    async fn try_lend(&self, wanted: &[(Purpose, u64)]) -> Result<Vec<GpuBuffer>> {
+        let take = |&(purpose, bytes)| guarded(&self.device, bytes, || self.pool.take(purpose, bytes));
+        // All are asked for before the first answer is waited for.
+        let taken: Vec<_> = wanted.iter().map(take).collect();
+        let mut buffers = Vec::with_capacity(taken.len());
+        for ((buffer, fresh), scope) in taken {
+            if fresh {
+                self.outcome(scope).await?;
+            }
+            buffers.push(buffer);
         }
-        Ok(buffer)
+        Ok(buffers)
     }
 
     /// Looks at what a scope caught, or leaves that to the next call that can wait.
