@@ -46,6 +46,8 @@ pub struct Figures {
     pub wall_ms: f64,
     pub floor_ms: f64,
     pub bytes: f64,
+    /// Cells of the lattices without the padding; cells of a recurrent layer are no such thing.
+    pub cells: Option<f64>,
     /// What the plan needs beyond input and results; not every op's plan tells.
     pub workspace_bytes: Option<f64>,
 }
@@ -154,6 +156,7 @@ impl Row {
                 wall_ms: fields.number("wall_ms")?,
                 floor_ms: fields.number("floor_ms")?,
                 bytes: fields.number("bytes")?,
+                cells: fields.0.get("cells").and_then(Value::as_f64),
                 workspace_bytes: fields.0.get("workspace_bytes").and_then(Value::as_f64),
             }),
         };
@@ -355,8 +358,7 @@ pub mod samples {
         };
         let figures = |ms: f64| {
             format!(
-                r#""gpu_ms": {ms}, "gpu_median_ms": {ms}, "wall_ms": 1.0, "floor_ms": 0.02, "bytes": 100.0, "workspace_bytes": {}"#,
-                1200
+                r#""gpu_ms": {ms}, "gpu_median_ms": {ms}, "wall_ms": 1.0, "floor_ms": 0.02, "bytes": 100.0, "cells": 50, "workspace_bytes": 1200"#
             )
         };
         let rows = [

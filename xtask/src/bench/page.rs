@@ -91,8 +91,18 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
         "subgroups" => direction.clone(),
         other => format!("{direction}, {other}"),
     });
-    let more =
-        ["wall", "floor", "floor / GPU", "loss / loss+grad", "÷ RNN-T", "bytes ÷ RNN-T", "workspace, B a cell", "best peer", "peer / ours"];
+    let more = [
+        "wall",
+        "MB",
+        "floor",
+        "floor / GPU",
+        "loss / loss+grad",
+        "÷ f32 RNN-T",
+        "cells ÷ f32 RNN-T",
+        "workspace, B a cell",
+        "best peer",
+        "peer / ours",
+    ];
     let mut table = Table::new([sides, "N".to_owned()].into_iter().chain(heads).chain(more.map(str::to_owned)));
     for shape in shapes {
         let rows: Vec<&Row> = of_family.iter().copied().filter(|row| row.shape == shape).collect();
@@ -113,23 +123,23 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
 }
 
 /// What is said of the main row of a shape; empty where there is nothing to compare with.
-fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 9] {
+fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 10] {
     let Ok(figures) = &row.outcome else { return Default::default() };
     let loss = rows.iter().find(|r| r.direction == "loss" && r.variant == row.variant && row.direction != "loss");
     let loss = loss.and_then(|r| r.outcome.as_ref().ok()).map(|f| percent(f.gpu_ms / figures.gpu_ms));
     let like = |r: &&Row| r.shape == row.shape && r.direction == row.direction && r.variant == row.variant;
     let base = run.rows.iter().filter(|r| r.family == Family::base() && row.family != r.family).find(like);
     let base = base.and_then(|r| r.outcome.as_ref().ok());
-    let cells = (row.shape.side('n') * row.shape.side('t') * row.shape.side('u')) as f64;
     let best = best_peer(row, peers);
     [
         ms(figures.wall_ms),
+        digits(figures.bytes / 1e6, 1),
         ms(figures.floor_ms),
         percent(figures.floor_ms / figures.gpu_ms),
         loss.unwrap_or_default(),
         base.map_or(String::new(), |b| times(figures.gpu_ms / b.gpu_ms)),
-        base.map_or(String::new(), |b| times(figures.bytes / b.bytes)),
-        figures.workspace_bytes.map_or(String::new(), |bytes| digits(bytes / cells, 1)),
+        base.and_then(|b| Some(figures.cells? / b.cells?)).filter(|&share| share != 1.0).map_or(String::new(), times),
+        figures.workspace_bytes.zip(figures.cells).map_or(String::new(), |(bytes, cells)| digits(bytes / cells, 1)),
         best.as_ref().map_or(String::new(), |(name, time)| format!("{name} {}", ms(*time))),
         best.map_or(String::new(), |(_, time)| times(time / figures.gpu_ms)),
     ]
@@ -183,10 +193,10 @@ mod tests {
         let page = renewed(&format!("by hand\n{MARKER}\nold"), &samples::kept()).unwrap();
         assert!(page.starts_with(&format!("by hand\n{MARKER}\n\n## A card, D 1, vulkan, 2030-01-02, commit abc\n")), "{page}");
         for line in [
-            "| T,U,V | N | loss | loss+grad | loss+grad, plain | wall | floor | floor / GPU | loss / loss+grad | workspace, B a cell | best peer | peer / ours |",
-            "| 10,5,4 | 1 | 0.0500 | 0.100 | 0.150 | 1.000 | 0.0200 | 20 % | 50 % | 24.0 | fast 1.000 | 10 × |",
-            "| 10,5,4 | 16 |  | 0.200 |  | 1.000 | 0.0200 | 10 % |  | 1.5 | slow 5.000 | 25 × |",
-            "| 10,5,4 | 128 |  | – (1) |  |  |  |  |  |  |  |  |",
+            "| T,U,V | N | loss | loss+grad | loss+grad, plain | wall | MB | floor | floor / GPU | loss / loss+grad | workspace, B a cell | best peer | peer / ours |",
+            "| 10,5,4 | 1 | 0.0500 | 0.100 | 0.150 | 1.000 | 0.0 | 0.0200 | 20 % | 50 % | 24.0 | fast 1.000 | 10 × |",
+            "| 10,5,4 | 16 |  | 0.200 |  | 1.000 | 0.0 | 0.0200 | 10 % |  | 24.0 | slow 5.000 | 25 × |",
+            "| 10,5,4 | 128 |  | – (1) |  |  |  |  |  |  |  |  |  |",
             "(1) too | large  ",
             "| 10,5,4 | 16 | loss+grad | 5.000 | – (1) |",
             "Peers: torch 9, D 1, 2030-01-02. File: [peers.json](peers.json).",
