@@ -64,9 +64,9 @@ fn build(root: &Path) -> Result<Vec<Shader>, Vec<Fault>> {
     for (index, shader) in shaders.iter().enumerate() {
         let plain = shaders[..index].iter().find(|plain: &&Shader| plain.variant.kernel == shader.variant.kernel);
         if plain.is_some_and(|plain| {
-            plain.reflection.params != shader.reflection.params || plain.reflection.writable != shader.reflection.writable
+            plain.reflection.params != shader.reflection.params || !plain.reflection.writable.starts_with(&shader.reflection.writable)
         }) {
-            let message = "its params and bindings must be those of the plain variant".to_owned();
+            let message = "its params must be those of the plain variant, its bindings the first of them".to_owned();
             faults.push(Fault { origin: shader.composed.origin_of(0), variant: shader.variant.name.clone(), message });
         }
     }
@@ -92,9 +92,10 @@ fn table(shaders: &[Shader]) -> String {
     for Shader { variant, composed, reflection } in shaders {
         let _ = writeln!(
             out,
-            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, wgsl: {:?} }},",
+            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, wgsl: {:?} }},",
             variant.name,
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
+            variant.flags.iter().filter(|f| *f != "SUBGROUPS").map(|f| f.to_lowercase()).collect::<Vec<_>>(),
             reflection.writable,
             squeeze(&composed.text),
             kernel = variant.kernel,

@@ -3,7 +3,7 @@
 mod common;
 
 use criterion::{BenchmarkId, Criterion};
-use weft::lattice::{Blank, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
 use weft::{Result, Tensor};
 
 fn loss(criterion: &mut Criterion) -> Result<()> {
@@ -15,7 +15,7 @@ fn loss(criterion: &mut Criterion) -> Result<()> {
         let logits = Tensor::from_slice(&gpu, &[n, t, u, v], &values)?;
         let targets = vec![1; n * (u - 1)];
         let (frames, labels) = (vec![t as u32; n], vec![u as u32 - 1; n]);
-        let batch = LossBatch { logits: &logits, targets: &targets, frames: &frames, labels: &labels };
+        let batch = LossBatch::new(Logits::padded(&logits), &targets, &frames, &labels);
         let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu)?;
         let id = BenchmarkId::from_parameter(format!("N{n} T{t} U{u} V{v}"));
         common::measure(&mut group, id, || Ok(loss.run_blocking(&batch)?.report))?;

@@ -16,8 +16,9 @@ pub struct Variant {
     pub flags: Vec<String>,
 }
 
-/// Flags a variant may set. Each is a device feature that `Caps` knows.
-const FLAGS: [&str; 1] = ["subgroups"];
+/// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
+/// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `in_place`: output over input).
+const FLAGS: [&str; 5] = ["subgroups", "pack2", "pack4", "f16", "in_place"];
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
 /// every kernel has a variant that runs anywhere.

@@ -6,13 +6,13 @@
 //!
 //! ```
 //! # fn main() -> weft::Result<()> {
-//! use weft::lattice::{Blank, LossBatch, TransducerLoss};
+//! use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
 //! use weft::{Context, Tensor};
 //!
 //! let gpu = Context::cpu(); // or Context::new_blocking(ContextOptions::from_env())?
 //! let logits = Tensor::from_slice(&gpu, &[1, 2, 3, 5], &[0.1; 30])?;
 //! let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu)?;
-//! let out = loss.run_blocking(&LossBatch { logits: &logits, targets: &[1, 2], frames: &[2], labels: &[2] })?;
+//! let out = loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &[1, 2], &[2], &[2]))?;
 //! // Uniform logits: C(T - 1 + U, U) paths of T + U symbols, each of probability 1 / V.
 //! assert!((out.costs[0] - (4.0 * 5f32.ln() - 3f32.ln())).abs() < 1e-5);
 //! # Ok(())

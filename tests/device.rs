@@ -9,7 +9,7 @@ mod common;
 
 use common::contexts;
 use weft::dense::{Conv1dOptions, Linear, conv1d_blocking};
-use weft::lattice::{Blank, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
 use weft::recurrent::{CellWeights, Lstm, LstmState};
 use weft::{Context, ContextOptions, DType, Error, RunReport, Tensor, Variant, f16, wgpu};
 
@@ -77,13 +77,13 @@ fn some_work(gpu: &Context) -> (Vec<f32>, RunReport) {
     let mut lcg = common::Lcg(7);
     let logits = Tensor::from_slice(gpu, &[2, 5, 4, 6], &lcg.list(240, 2.0)).unwrap();
     let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(gpu).unwrap();
-    let loss = loss.run_blocking(&LossBatch { logits: &logits, targets: &[1, 2, 3, 4, 0, 0], frames: &[5, 4], labels: &[3, 1] }).unwrap();
+    let loss = loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &[1, 2, 3, 4, 0, 0], &[5, 4], &[3, 1])).unwrap();
     let (weight_ih, weight_hh) = (lcg.list(4 * 9 * 5, 0.3), lcg.list(4 * 9 * 9, 0.3));
     let weights = CellWeights { input_size: 5, hidden_size: 9, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: None };
     let x = Tensor::from_slice(gpu, &[6, 3, 5], &lcg.list(90, 1.0)).unwrap();
     let (y, _, report) = Lstm::new(gpu, &weights).unwrap().forward_reported_blocking(&x, None, None).unwrap();
     let mut values = loss.costs;
-    values.extend(loss.gradients.unwrap().to_vec_blocking().unwrap());
+    values.extend(loss.gradients[0].to_vec_blocking().unwrap());
     values.extend(y.to_vec_blocking().unwrap());
     (values, report)
 }
@@ -178,7 +178,7 @@ fn calls_on_a_lost_device_say_so() {
         let Some(device) = gpu.device().cloned() else { continue };
         let logits = Tensor::zeros(&gpu, &[1, 2, 2, 3], DType::F32).unwrap();
         let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu).unwrap();
-        let batch = LossBatch { logits: &logits, targets: &[1], frames: &[2], labels: &[1] };
+        let batch = LossBatch::new(Logits::padded(&logits), &[1], &[2], &[1]);
         let weights = CellWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None };
         let lstm = Lstm::new(&gpu, &weights).unwrap();
         let x = Tensor::zeros(&gpu, &[3, 1, 1], DType::F32).unwrap();

@@ -5,7 +5,7 @@ use super::case;
 use super::measure::milliseconds;
 use serde_json::{Value, json};
 use std::time::Instant;
-use weft::lattice::{Blank, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
 use weft::{Context, ContextOptions, Tensor};
 
 /// Name and whether the gradient is wanted.
@@ -56,7 +56,7 @@ pub fn measure(options: &ContextOptions, only: &[String]) -> weft::Result<Vec<Fi
         let gpu = Context::new_blocking(options.clone())?;
         let loss = TransducerLoss::rnnt(Blank(0)).gradients(gradients).build(&gpu)?;
         let logits = Tensor::from_slice(&gpu, &[1, 4, 3, 28], &[0.0; 4 * 3 * 28])?;
-        let batch = LossBatch { logits: &logits, targets: &[1, 2], frames: &[4], labels: &[2] };
+        let batch = LossBatch::new(Logits::padded(&logits), &[1, 2], &[4], &[2]);
         let timed = || {
             let before = Instant::now();
             let report = loss.run_blocking(&batch)?.report;

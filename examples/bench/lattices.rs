@@ -3,7 +3,7 @@
 
 use super::case::{Case, Labels, Ready};
 use super::fill::{self, Block, Data};
-use weft::lattice::{Blank, LossBatch, LossShape, Status, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, LossShape, Status, TransducerLoss};
 use weft::{Context, DType, Error, Tensor};
 
 /// T, U = labels + 1, V.
@@ -115,7 +115,7 @@ impl Batch {
         let results = if gradients { logits.bytes() } else { 0 };
         let bytes = if gradients { 2.0 * read + results as f64 } else { read };
         let call = move || {
-            let batch = LossBatch { logits: &logits, targets: &self.targets, frames: &self.frames, labels: &self.labels };
+            let batch = LossBatch::new(Logits::padded(&logits), &self.targets, &self.frames, &self.labels);
             let out = loss.run_blocking(&batch)?;
             // A time of the way out for bad utterances would be no time of the loss.
             match out.status.iter().position(|&status| status != Status::Ok) {

@@ -1,25 +1,80 @@
-// Row pass: one read of the logits gives the three planes of the lattice: log-probability of the
-// blank, log-probability of the next label, log-normaliser of the row.
-// Twin: src/cpu/lattice.rs::row. Params twin: src/lattice/plan.rs::RowParams.
-#import log_sum
+// Row pass: one read of the scores gives what a lattice of two arcs needs of each cell: the weights of
+// the blank and of the next label, and the normaliser of the row for the gradient pass.
+// Twin: src/cpu/lattice/row.rs.
 #import lattice_rows
 #import lattice_status
+#import row_sum
 
-// A window of [N, T, U1, V] as bits.
+// A window of the scores.
 @group(0) @binding(1)
-var<storage, read> logits: array<u32>;
-// Frames [N], labels [N], targets [N, U1 - 1].
+var<storage, read> scores: array<Packed>;
 @group(0) @binding(2)
 var<storage, read> batch: array<u32>;
-// [chunk, 3, D, U1]: blank, label, normaliser.
+// Weights: pairs of blank and label; then log2 normalisers.
 @group(0) @binding(3)
-var<storage, read_write> arcs: array<f32>;
-// Status words [N], cost bits [N].
+var<storage, read_write> arcs: array<u32>;
+// Status words [N], then words that this pass leaves alone.
 @group(0) @binding(4)
 var<storage, read_write> results: array<atomic<u32>>;
 
+struct Weights {
+    blank: f32,
+    label: f32,
+    normaliser: f32,
+    unusable: bool,
+}
+
+// Score of symbol v, as a base-2 logarithm.
+fn score_at(first: u32, v: u32, unusable: ptr<function, bool>) -> f32 {
+    let packed = scores[first + v / PACK];
+    let wanted = symbols_of(v / PACK) == Bits(v);
+    *unusable = *unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));
+    return max(sum_of(select(Scores(0.0), clean_scores(packed), wanted)) * LOG2_E, LOG_ZERO);
+}
+
+// log2 of the logistic function, for base-2 logits.
+fn log2_sigmoid(x: f32) -> f32 {
+    return min(x, 0.0) - log2(1.0 + exp2(-abs(x)));
+}
+
+fn weights_of(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> Weights {
+    var w = Weights(LOG_ZERO, LOG_ZERO, 0.0, false);
+    let label = label_at(utterance, row.u);
+    var unusable = false;
+    let x_blank = score_at(first, params.blank, &unusable);
+    let x_label = score_at(first, symbol_of(label), &unusable);
+    w.unusable = unusable;
+    // A row without any symbol has no arcs.
+    let usable = SCORES == LOG_PROBS || SCORES == GATHERED || !is_log_zero(sum.peak);
+    if (usable && !(SCORES == LOG_PROBS || SCORES == GATHERED)) {
+        w.normaliser = sum.peak + log2(sum.sum);
+    }
+    if (SCORES == HAT) {
+        w.blank = select(log2_sigmoid(x_blank), LOG_ZERO, is_log_zero(x_blank));
+        w.label = select(LOG_ZERO, x_label - w.normaliser + log2_sigmoid(-x_blank), usable);
+    } else if (usable) {
+        w.blank = x_blank - w.normaliser;
+        w.label = x_label - w.normaliser;
+    }
+    w.blank -= params.sigma;
+    w.label -= params.sigma;
+    let lead = 0.5 * f32(utterance.frames - 1u) - f32(row.t);
+    if (label == WILDCARD) {
+        w.label = 0.0;
+    } else if (label == params.eos) {
+        w.label += params.eos_delay * lead;
+    }
+    w.label += params.delay * lead;
+    if (after_wildcard(utterance, row.u)) {
+        w.blank = params.wildcard;
+    }
+    // Nothing lies beyond the last position; a plain weight keeps the sweep on its fast path.
+    w.label = select(w.label, 0.0, row.u >= utterance.labels);
+    return w;
+}
+
 // LANES invocations a row, in a stride, so that neighbours read neighbours.
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
@@ -29,54 +84,45 @@ fn main(
     @builtin(subgroup_size) subgroup_size: u32,
 #endif
 ) {
-    let number = (group.x + group.y * groups.x) * (256u / LANES) + local / LANES;
-    let row = locate(number);
-    let labels = batch[params.utterances + row.utterance];
-    let exists = row.exists && row.t < batch[row.utterance] && row.u <= labels;
-    let start = params.shift + min(number, params.rows - 1u) * params.vocab;
+    let n = params.first_utterance + group.z;
+    let utterance = utterance(n);
+    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
+    let row = locate(utterance, number);
+    let first = row.start / PACK;
     let lane = local % LANES;
-
-    var sum = log_sum_empty();
-    var unusable = false;
-    let end = select(0u, params.vocab, exists);
-    for (var v0 = lane; v0 < end; v0 += 4u * LANES) {
-        var x = vec4f(LOG_ZERO);
-        for (var i = 0u; i < 4u; i++) {
-            let v = v0 + i * LANES;
-            if (v < end) {
-                let bits = logits[start + v];
-                unusable = unusable || is_unusable(bits);
-                x[i] = finite_logit(bits);
-            }
-        }
-        sum = log_sum_add(sum, x);
-    }
-    if (unusable) {
-        atomicOr(&results[row.utterance], STATUS_NON_FINITE);
-    }
+    let reads = row.is_cell && (SCORES == LOGITS || SCORES == HAT);
+    // No symbol: V.
+    let without = select(params.vocab, params.blank, SCORES == HAT);
+    let own = row_sum(first, select(0u, params.vocab / PACK, reads), lane, without);
+    var status = select(0u, STATUS_NON_FINITE, own.unusable);
 
 #ifdef SUBGROUPS
-    sum = log_sum_reduce(sum, local, subgroup_lane, subgroup_size);
+    let sum = log_sum_reduce(own.sum, local, subgroup_lane, subgroup_size);
 #else
-    sum = log_sum_reduce(sum, local);
+    let sum = log_sum_reduce(own.sum, local);
 #endif
 
-    if (exists && lane == 0u) {
-        var blank = LOG_ZERO;
-        var label = LOG_ZERO;
-        var normaliser = 0.0;
-        // A row without any symbol has no arcs.
-        if (!is_log_zero(sum.peak)) {
-            normaliser = sum.peak + log(sum.sum);
-            blank = max(finite_logit(logits[start + params.blank]) - normaliser, LOG_ZERO);
-            if (row.u < labels) {
-                let target_at = 2u * params.utterances + row.utterance * (params.positions - 1u) + row.u;
-                label = max(finite_logit(logits[start + batch[target_at]]) - normaliser, LOG_ZERO);
-            }
+    let in_lattice = row.exists && row.t < utterance.frames && row.u <= utterance.labels;
+    if (in_lattice && lane == 0u) {
+        var weights = Weights(LOG_ZERO, LOG_ZERO, 0.0, false);
+        if (row.is_cell) {
+            weights = weights_of(utterance, row, first, sum);
         }
-        let at = 3u * row.slot * row.plane + row.cell;
-        arcs[at] = blank;
-        arcs[at + row.plane] = label;
-        arcs[at + 2u * row.plane] = normaliser;
+        let pair = pair_at(utterance, row.t / 2u, row.u);
+        let blank = weight_word(weights.blank);
+        let label = weight_word(weights.label);
+        arcs[4u * pair + 2u * (row.t % 2u)] = blank;
+        arcs[4u * pair + 2u * (row.t % 2u) + 1u] = label;
+        if (row.t + 1u == utterance.frames && row.t % 2u == 0u) {
+            // The other half of the last pair: any sane weights.
+            arcs[4u * pair + 2u] = weight_word(0.0);
+            arcs[4u * pair + 3u] = weight_word(0.0);
+        }
+        arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
+        status |= select(0u, STATUS_NON_FINITE, weights.unusable);
+        status |= select(STATUS_WIDE, 0u, is_plain_weight(blank) && is_plain_weight(label));
+    }
+    if (status != 0u) {
+        atomicOr(&results[n], status);
     }
 }

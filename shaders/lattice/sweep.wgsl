@@ -1,195 +1,462 @@
-// Sweep: forward and backward variables of every cell, diagonal by diagonal, and the cost.
-// Twin: src/cpu/lattice.rs::sweep. Params twin: src/lattice/plan.rs::SweepParams.
+// Sweep: forward and backward variables of every cell, and the cost, for lattices of two arcs: blank
+// (one frame on) and label (one position on, and LABEL_FRAMES frames).
+// Twin: src/cpu/lattice/sweep.rs.
 //
-// One workgroup walks one utterance in one direction. The backward walk is the forward walk in
-// mirrored coordinates: step k is diagonal k or last - k, column j is position j or labels - j.
-// With f = 1 forward, 0 backward, a step is
-//   x[k, j] = log_add(x[k-1, j] + blank[k-f, j], x[k-1, j-1] + label[k-f, j-f]).
+// One workgroup walks one utterance in one direction, an invocation a column, two frames of it a step:
+// at step k, column j takes the frames 2 (k - j) and 2 (k - j) + 1. The backward walk is the forward
+// walk in mirrored coordinates. Steps before a column's first frame add zeros to zeros; what steps
+// after its last one compute reaches such steps of the next columns only.
 // Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
-// reads the last column of the block before it back from the lattice.
-#import log_math
+// reads the last column of the block before it back from memory.
+#import lattice_layout
 #import lattice_status
+#import scaled
 
 struct Params {
-    // T, of the tensor.
-    frames: u32,
-    // U1 = most labels + 1, of the tensor.
-    positions: u32,
+    // The first utterance of the launch, and their number.
+    first_utterance: u32,
+    count: u32,
     // N, of the whole batch.
     utterances: u32,
-    // The chunk: the planes hold only these utterances.
-    first_utterance: u32,
-    chunk: u32,
     // 1: forward only. 2: both.
     directions: u32,
+    // Pairs and anchors of one direction; one more of each takes what no cell wants.
+    pairs: u32,
+    anchors: u32,
 }
 
 @group(0) @binding(0)
 var<uniform> params: Params;
-// Frames [N], labels [N], targets [N, U1 - 1].
 @group(0) @binding(1)
 var<storage, read> batch: array<u32>;
-// [chunk, 3, D, U1]: blank, label, normaliser.
+// Weights of the arcs of two frames: blank, label, blank, label.
 @group(0) @binding(2)
-var<storage, read> arcs: array<f32>;
-// [chunk, directions, D, U1]: forward, backward variables.
+var<storage, read> arcs: array<vec4u>;
+// Pairs of the forward, then of the backward variables: log2, relative to an anchor.
 @group(0) @binding(3)
-var<storage, read_write> lattice: array<f32>;
-// Status words [N], cost bits [N].
+var<storage, read_write> lattice: array<vec2f>;
+// Exponents that the variables are relative to: forward, backward.
 @group(0) @binding(4)
+var<storage, read_write> anchors: array<i32>;
+// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
+@group(0) @binding(5)
 var<storage, read_write> results: array<u32>;
 
-// Columns of a block = invocations of the workgroup: 32, 64, 128 or 256.
-override WIDTH: u32 = 256u;
+// Columns of a block = invocations of the workgroup, a multiple of 32.
+override WIDTH: u32 = 128u;
+// Frames that a label takes: 0 (RNN-T), or 1 (monotonic).
+override LABEL_FRAMES: u32 = 0u;
 
 // What one workgroup walks.
 struct Walk {
+    utterance: Utterance,
     backward: bool,
-    // Of this utterance. No frames: nothing to walk.
-    frames: u32,
-    labels: u32,
-    // First elements of its planes.
-    arcs: u32,
+    // Whether some weight needs more than the plain decoding.
+    wide: bool,
+    // First elements of its direction in `lattice` and `anchors`.
     lattice: u32,
-    // Cells of a plane.
-    plane: u32,
+    anchors: u32,
+    // Places of a line, and of all lines.
+    columns: u32,
+    places: u32,
 }
 
-fn cell(walk: Walk, k: u32, j: u32) -> u32 {
-    let diagonal = select(k, walk.frames + walk.labels - 1u - k, walk.backward);
-    return diagonal * params.positions + select(j, walk.labels - j, walk.backward);
+struct Pair {
+    // Of the earlier and of the later frame.
+    early: Scaled,
+    late: Scaled,
 }
 
-// Whether step k of column j is a cell. Steps before the first one wrap to huge numbers.
-fn is_cell(walk: Walk, k: u32, j: u32) -> bool {
-    return k - j < walk.frames && j <= walk.labels;
+// A column between two steps.
+struct Column {
+    // What its next frame is entered with from its last one.
+    carry: Scaled,
+    // What the next column is entered with, in the frames of the last step.
+    give: Pair,
+    // What the column before gave at the far end of the last step.
+    held: Scaled,
 }
 
-// Weight of the arc that stays in the column. Where no arc enters, x[k-1, j] is log 0 and any finite
-// weight will do; memory there may hold anything. The very first cell is entered with weight 1.
-fn blank_into(walk: Walk, k: u32, j: u32) -> f32 {
-    let back = select(1u, 0u, walk.backward);
-    let known = is_cell(walk, k, j) && (walk.backward || k > j);
-    return select(0.0, arcs[select(0u, walk.arcs + cell(walk, k - back, j), known)], known);
+var<workgroup> wg_wide: bool;
+
+fn pack_pair(pair: Pair) -> vec4u {
+    return vec4u(bitcast<u32>(pair.early.e), bitcast<u32>(pair.early.m), bitcast<u32>(pair.late.e), bitcast<u32>(pair.late.m));
 }
 
-// Weight of the arc that comes from the column before.
-fn label_into(walk: Walk, k: u32, j: u32) -> f32 {
-    let back = select(1u, 0u, walk.backward);
-    let known = is_cell(walk, k, j) && (walk.backward || j > 0u);
-    return select(0.0, arcs[select(0u, walk.arcs + walk.plane + cell(walk, k - back, j - back), known)], known);
+fn unpack_pair(bits: vec4u) -> Pair {
+    return Pair(Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y)), Scaled(bitcast<i32>(bits.z), bitcast<f32>(bits.w)));
 }
 
-// x[k-1, first-1]: what the block before left at the edge of the block that begins at column first.
-fn edge_into(walk: Walk, k: u32, first: u32) -> f32 {
-    let known = first > 0u && k - first < walk.frames;
-    return select(LOG_ZERO, lattice[select(0u, walk.lattice + cell(walk, k - 1u, first - 1u), known)], known);
-}
-
-// Four steps' weights at once: their loads overlap.
-fn blanks_into(walk: Walk, k: u32, j: u32) -> vec4f {
-    return vec4f(blank_into(walk, k, j), blank_into(walk, k + 1u, j), blank_into(walk, k + 2u, j), blank_into(walk, k + 3u, j));
-}
-
-fn labels_into(walk: Walk, k: u32, j: u32) -> vec4f {
-    return vec4f(label_into(walk, k, j), label_into(walk, k + 1u, j), label_into(walk, k + 2u, j), label_into(walk, k + 3u, j));
-}
-
-fn edges_into(walk: Walk, k: u32, first: u32) -> vec4f {
-    return vec4f(edge_into(walk, k, first), edge_into(walk, k + 1u, first), edge_into(walk, k + 2u, first), edge_into(walk, k + 3u, first));
-}
-
-// One cell: its value is stored and returned, log 0 where there is none.
-fn enter(walk: Walk, k: u32, j: u32, stay: f32, come: f32) -> f32 {
-    if (!is_cell(walk, k, j)) {
-        return LOG_ZERO;
+fn weight(walk: Walk, word: u32) -> Scaled {
+    if (walk.wide) {
+        return any_weight(word);
     }
-    let x = log_add(stay, come);
-    lattice[walk.lattice + cell(walk, k, j)] = x;
-    return x;
+    return plain_weight(word);
+}
+
+// The line of step k, as its first place. Steps outside of the lattice get some line.
+fn line_of(walk: Walk, k: i32) -> u32 {
+    let pairs = i32(walk.utterance.pairs);
+    let diagonal = select(k, pairs + i32(walk.utterance.labels) - 1 - k, walk.backward);
+    return u32((diagonal % pairs + pairs) % pairs) * walk.columns;
+}
+
+// The line of the next step.
+fn next_line(walk: Walk, line: u32) -> u32 {
+    if (walk.backward) {
+        return select(line, walk.places, line == 0u) - walk.columns;
+    }
+    let next = line + walk.columns;
+    return select(next, 0u, next == walk.places);
+}
+
+fn place_of(walk: Walk, line: u32, j: u32) -> u32 {
+    let column = min(j, walk.utterance.labels);
+    return walk.utterance.first_pair + line + select(column, walk.utterance.labels - column, walk.backward);
+}
+
+// Before its first step k - j wraps.
+fn is_pair(walk: Walk, k: u32, j: u32) -> bool {
+    return k - j < walk.utterance.pairs && j <= walk.utterance.labels;
+}
+
+fn empty_column(walk: Walk, j: u32) -> Column {
+    let zero = scaled_zero();
+    var column = Column(zero, Pair(zero, zero), zero);
+    if (j == 0u) {
+        column.carry = scaled_one();
+        if (walk.backward && LABEL_FRAMES == 1u) {
+            // The last label may end the lattice.
+            column.give.early = scaled_one();
+        }
+    }
+    return column;
+}
+
+fn tidy(c: Column) -> Column {
+    return Column(scaled_tidy(c.carry), Pair(scaled_tidy(c.give.early), scaled_tidy(c.give.late)), scaled_tidy(c.held));
+}
+
+// Forward: cells are weighted on leaving them. In the order of time.
+fn step_forward(walk: Walk, c: Column, come: Pair, w: vec4u) -> Column {
+    var early = come.early;
+    var late = come.late;
+    if (LABEL_FRAMES == 1u) {
+        early = c.held;
+        late = come.early;
+    }
+    let y0 = scaled_add(c.carry, early);
+    let y1 = scaled_add(scaled_mul(y0, weight(walk, w.x)), late);
+    return Column(scaled_mul(y1, weight(walk, w.z)), Pair(y0, y1), come.late);
+}
+
+// Backward: cells are weighted on entering them. The later frame first; `absent` if there is none.
+fn step_backward(walk: Walk, c: Column, come: Pair, w: vec4u, absent: bool) -> Column {
+    var early = come.early;
+    var late = come.late;
+    if (LABEL_FRAMES == 1u) {
+        early = come.late;
+        late = c.held;
+    }
+    var y1 = scaled_add(scaled_mul(c.carry, weight(walk, w.z)), scaled_mul(late, weight(walk, w.w)));
+    y1 = Scaled(select(y1.e, c.carry.e, absent), select(y1.m, c.carry.m, absent));
+    let y0 = scaled_add(scaled_mul(y1, weight(walk, w.x)), scaled_mul(early, weight(walk, w.y)));
+    return Column(y0, Pair(y0, y1), come.early);
+}
+
+// One step of one column: its two cells are entered and stored.
+fn step(walk: Walk, before: Column, k: u32, j: u32, line: u32, come: Pair, w: vec4u, anchor: i32) -> Column {
+    var column: Column;
+    if (walk.backward) {
+        column = step_backward(walk, before, come, w, k == j && walk.utterance.frames % 2u == 1u);
+    } else {
+        column = step_forward(walk, before, come, w);
+    }
+    let at = select(params.pairs, place_of(walk, line, j), is_pair(walk, k, j));
+    lattice[walk.lattice + at] = vec2f(scaled_log2(column.give.early, anchor), scaled_log2(column.give.late, anchor));
+    if (!walk.backward) {
+        column.give = Pair(scaled_mul(column.give.early, weight(walk, w.y)), scaled_mul(column.give.late, weight(walk, w.w)));
+    }
+    return column;
+}
+
+// The anchor of the steps k .. k + CHUNK of a column, stored.
+fn drop_anchor(walk: Walk, k: u32, j: u32, column: Column) -> i32 {
+    let anchor = select(0, column.carry.e, column.carry.m > 0.0);
+    let known = k / CHUNK < walk.utterance.chunks && j <= walk.utterance.labels;
+    anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, k, j), known)] = anchor;
+    return anchor;
+}
+
+// What column first - 1 gives to column first at step k, read back from memory.
+fn edge_into(walk: Walk, k: u32, first: u32) -> vec4u {
+    var edge = Pair(scaled_zero(), scaled_zero());
+    if (is_pair(walk, k - 1u, first - 1u)) {
+        let at = place_of(walk, line_of(walk, i32(k) - 1), first - 1u);
+        let anchor = anchors[walk.anchors + anchor_at(walk.utterance, k - 1u, first - 1u)];
+        let x = lattice[walk.lattice + at];
+        edge = Pair(scaled_exp2(x.x, anchor), scaled_exp2(x.y, anchor));
+        if (!walk.backward) {
+            let w = arcs[at];
+            edge = Pair(scaled_mul(edge.early, weight(walk, w.y)), scaled_mul(edge.late, weight(walk, w.w)));
+        }
+    }
+    return pack_pair(edge);
+}
+
+// Weights of CHUNK steps ahead.
+struct Ahead {
+    w0: vec4u,
+    w1: vec4u,
+    w2: vec4u,
+    w3: vec4u,
+    w4: vec4u,
+    w5: vec4u,
+    w6: vec4u,
+    w7: vec4u,
+    // The line after them.
+    line: u32,
+}
+
+fn look_ahead(walk: Walk, k: i32, j: u32) -> Ahead {
+    var a: Ahead;
+    a.line = line_of(walk, k);
+    a.w0 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w1 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w2 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w3 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w4 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w5 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w6 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    a.w7 = arcs[place_of(walk, a.line, j)];
+    a.line = next_line(walk, a.line);
+    return a;
 }
 
 #ifdef SUBGROUPS
-const MIN_SUBGROUP_SIZE = 4u;
-// Steps between two barriers, a multiple of 4.
-const CHUNK = 16u;
-// What the last column of each subgroup held before each step of a chunk, twice: one half is read
-// while the other is written.
-var<workgroup> wg_edges: array<vec4f, 2u * 256u / MIN_SUBGROUP_SIZE * (CHUNK / 4u)>;
+// Of the device: the fewer, the more workgroup memory.
+override SMALLEST_SUBGROUP: u32 = 4u;
+override SLOTS: u32 = WIDTH / SMALLEST_SUBGROUP + 1u;
+// What the last column of each subgroup gave before each step of a chunk; slot 0 is the block before.
+// Twice: one half is read while the other is written.
+var<workgroup> wg_edges: array<vec4u, 2u * SLOTS * CHUNK>;
 
-fn edges_at(half: u32, subgroup: u32, part: u32) -> u32 {
-    return (half * (256u / MIN_SUBGROUP_SIZE) + subgroup) * (CHUNK / 4u) + part;
+fn edges_at(half: u32, slot: u32) -> u32 {
+    return (half % 2u * SLOTS + slot) * CHUNK;
 }
 
-// Neighbours exchange by shuffles. Subgroup s lags s chunks behind subgroup 0, so that the edge which
-// it needs is complete: one barrier a chunk.
+// The column before, by a shuffle; across subgroups by `edge`.
+fn come_from(own: vec4u, edge: vec4u, lane: u32) -> Pair {
+    let left = vec4u(subgroupShuffleUp(own.x, 1u), subgroupShuffleUp(own.y, 1u), subgroupShuffleUp(own.z, 1u), subgroupShuffleUp(own.w, 1u));
+    return unpack_pair(select(left, edge, lane == 0u));
+}
+
+// Subgroup s lags s chunks behind subgroup 0, so that the edge which it needs is complete: one barrier
+// a chunk.
 fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     let j = first + local;
     let subgroup = local / size;
-    let columns = min(WIDTH, walk.labels + 1u - first);
-    let chunks = (walk.frames + columns - 1u + CHUNK - 1u) / CHUNK;
+    let columns = min(WIDTH, walk.columns - first);
+    let chunks = (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK;
     let rounds = chunks + (columns + size - 1u) / size - 1u;
-    var x = select(LOG_ZERO, 0.0, j == 0u);
+    // Nothing comes from a subgroup that has not begun.
+    for (var i = local; i < 2u * SLOTS * CHUNK; i += WIDTH) {
+        wg_edges[i] = pack_pair(Pair(scaled_zero(), scaled_zero()));
+    }
+    workgroupBarrier();
+    if (first > 0u && local < CHUNK) {
+        wg_edges[edges_at(1u, 0u) + local] = edge_into(walk, first + local, first);
+    }
+    workgroupBarrier();
+
+    var column = empty_column(walk, j);
+    // Before a subgroup's first chunk k wraps or lies before its columns: no cell.
+    var k = first - subgroup * CHUNK;
+    var ahead = look_ahead(walk, i32(k), j);
+    var line = line_of(walk, i32(k));
     for (var round = 0u; round < rounds; round++) {
-        for (var part = 0u; part < CHUNK / 4u; part++) {
-            // Before a subgroup's first chunk k wraps or lies before its columns: no cell.
-            let k = first + (round - subgroup) * CHUNK + 4u * part;
-            let blank = blanks_into(walk, k, j);
-            let label = labels_into(walk, k, j);
-            var edge = wg_edges[edges_at((round + 1u) % 2u, max(subgroup, 1u) - 1u, part)];
-            if (subgroup == 0u) {
-                edge = edges_into(walk, k, first);
-            }
-            var before = vec4f(x);
-            var left = subgroupShuffleUp(x, 1u);
-            x = enter(walk, k, j, x + blank.x, select(left, edge.x, lane == 0u) + label.x);
-            before.y = x;
-            left = subgroupShuffleUp(x, 1u);
-            x = enter(walk, k + 1u, j, x + blank.y, select(left, edge.y, lane == 0u) + label.y);
-            before.z = x;
-            left = subgroupShuffleUp(x, 1u);
-            x = enter(walk, k + 2u, j, x + blank.z, select(left, edge.z, lane == 0u) + label.z);
-            before.w = x;
-            left = subgroupShuffleUp(x, 1u);
-            x = enter(walk, k + 3u, j, x + blank.w, select(left, edge.w, lane == 0u) + label.w);
-            if (lane == size - 1u) {
-                wg_edges[edges_at(round % 2u, subgroup, part)] = before;
-            }
+        column = tidy(column);
+        let anchor = drop_anchor(walk, k, j, column);
+        let behind = edges_at(round + 1u, subgroup);
+        let e0 = wg_edges[behind];
+        let e1 = wg_edges[behind + 1u];
+        let e2 = wg_edges[behind + 2u];
+        let e3 = wg_edges[behind + 3u];
+        let e4 = wg_edges[behind + 4u];
+        let e5 = wg_edges[behind + 5u];
+        let e6 = wg_edges[behind + 6u];
+        let e7 = wg_edges[behind + 7u];
+
+        let o0 = pack_pair(column.give);
+        column = step(walk, column, k, j, line, come_from(o0, e0, lane), ahead.w0, anchor);
+        ahead.w0 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o1 = pack_pair(column.give);
+        column = step(walk, column, k + 1u, j, line, come_from(o1, e1, lane), ahead.w1, anchor);
+        ahead.w1 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o2 = pack_pair(column.give);
+        column = step(walk, column, k + 2u, j, line, come_from(o2, e2, lane), ahead.w2, anchor);
+        ahead.w2 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o3 = pack_pair(column.give);
+        column = step(walk, column, k + 3u, j, line, come_from(o3, e3, lane), ahead.w3, anchor);
+        ahead.w3 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o4 = pack_pair(column.give);
+        column = step(walk, column, k + 4u, j, line, come_from(o4, e4, lane), ahead.w4, anchor);
+        ahead.w4 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o5 = pack_pair(column.give);
+        column = step(walk, column, k + 5u, j, line, come_from(o5, e5, lane), ahead.w5, anchor);
+        ahead.w5 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o6 = pack_pair(column.give);
+        column = step(walk, column, k + 6u, j, line, come_from(o6, e6, lane), ahead.w6, anchor);
+        ahead.w6 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+        let o7 = pack_pair(column.give);
+        column = step(walk, column, k + 7u, j, line, come_from(o7, e7, lane), ahead.w7, anchor);
+        ahead.w7 = arcs[place_of(walk, ahead.line, j)];
+        ahead.line = next_line(walk, ahead.line);
+        line = next_line(walk, line);
+
+        if (lane == size - 1u) {
+            let to = edges_at(round, subgroup + 1u);
+            wg_edges[to] = o0;
+            wg_edges[to + 1u] = o1;
+            wg_edges[to + 2u] = o2;
+            wg_edges[to + 3u] = o3;
+            wg_edges[to + 4u] = o4;
+            wg_edges[to + 5u] = o5;
+            wg_edges[to + 6u] = o6;
+            wg_edges[to + 7u] = o7;
         }
+        if (first > 0u && local < CHUNK) {
+            wg_edges[edges_at(round, 0u) + local] = edge_into(walk, first + (round + 1u) * CHUNK + local, first);
+        }
+        k += CHUNK;
         workgroupBarrier();
     }
 }
 #else
-// The columns after the even and after the odd steps: one is read while the other is written.
-var<workgroup> wg_columns: array<f32, 512>;
+// What each column gives to the next, after the even and after the odd steps: one is read while the
+// other is written. Place 0 is the block before.
+var<workgroup> wg_columns: array<vec4u, 2u * (WIDTH + 1u)>;
 
-fn step(walk: Walk, k: u32, j: u32, local: u32, x: f32, blank: f32, label: f32, edge: f32) -> f32 {
-    let left = wg_columns[((k + 1u) % 2u) * 256u + max(local, 1u) - 1u];
-    let next = enter(walk, k, j, x + blank, select(left, edge, local == 0u) + label);
-    wg_columns[(k % 2u) * 256u + local] = next;
+fn columns_at(k: u32) -> u32 {
+    return k % 2u * (WIDTH + 1u);
+}
+
+// What was given at step k - 1.
+fn come_from(k: u32, local: u32) -> Pair {
     workgroupBarrier();
-    return next;
+    return unpack_pair(wg_columns[columns_at(k + 1u) + local]);
+}
+
+fn give(walk: Walk, k: u32, first: u32, local: u32, column: Column) {
+    wg_columns[columns_at(k) + local + 1u] = pack_pair(column.give);
+    if (local == 0u) {
+        var edge = pack_pair(Pair(scaled_zero(), scaled_zero()));
+        if (first > 0u) {
+            edge = edge_into(walk, k + 1u, first);
+        }
+        wg_columns[columns_at(k)] = edge;
+    }
 }
 
 // Neighbours exchange through workgroup memory: one barrier a step.
 fn walk_block(walk: Walk, first: u32, local: u32) {
     let j = first + local;
-    let columns = min(WIDTH, walk.labels + 1u - first);
-    let end = first + walk.frames + columns - 1u;
-    var x = select(LOG_ZERO, 0.0, j == 0u);
-    wg_columns[((first + 1u) % 2u) * 256u + local] = x;
+    let columns = min(WIDTH, walk.columns - first);
+    let end = first + (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK * CHUNK;
+    var column = empty_column(walk, j);
+    var ahead = look_ahead(walk, i32(first), j);
+    var line = line_of(walk, i32(first));
     workgroupBarrier();
-    for (var k = first; k < end; k += 4u) {
-        let blank = blanks_into(walk, k, j);
-        let label = labels_into(walk, k, j);
-        let edge = edges_into(walk, k, first);
-        x = step(walk, k, j, local, x, blank.x, label.x, edge.x);
-        x = step(walk, k + 1u, j, local, x, blank.y, label.y, edge.y);
-        x = step(walk, k + 2u, j, local, x, blank.z, label.z, edge.z);
-        x = step(walk, k + 3u, j, local, x, blank.w, label.w, edge.w);
+    give(walk, first - 1u, first, local, column);
+    for (var k = first; k < end; k += CHUNK) {
+        column = tidy(column);
+        let anchor = drop_anchor(walk, k, j, column);
+        for (var i = 0u; i < CHUNK; i++) {
+            let w = ahead.w0;
+            ahead.w0 = ahead.w1;
+            ahead.w1 = ahead.w2;
+            ahead.w2 = ahead.w3;
+            ahead.w3 = ahead.w4;
+            ahead.w4 = ahead.w5;
+            ahead.w5 = ahead.w6;
+            ahead.w6 = ahead.w7;
+            ahead.w7 = arcs[place_of(walk, ahead.line, j)];
+            ahead.line = next_line(walk, ahead.line);
+            var come = come_from(k + i, local);
+            if (i == 0u) {
+                // Given before the columns were tidied; else what moves on at every step never would be.
+                come = Pair(scaled_tidy(come.early), scaled_tidy(come.late));
+            }
+            column = step(walk, column, k + i, j, line, come, w, anchor);
+            give(walk, k + i, first, local, column);
+            line = next_line(walk, line);
+        }
     }
 }
 #endif
+
+// -log of the total, and what the gradient pass needs of it.
+fn finish(walk: Walk, n: u32) {
+    var status = results[n] & STATUS_NON_FINITE;
+    // +inf, as bits: no float holds it in WGSL.
+    var cost = 0x7f800000u;
+    var exponent = 0;
+    var rest = 0.0;
+    if (walk.utterance.frames == 0u) {
+        status = STATUS_EMPTY;
+    } else {
+        let t = walk.utterance.frames - 1u;
+        let last = leave(walk, t, walk.utterance.labels, 0u);
+        var total = last;
+        if (LABEL_FRAMES == 1u && walk.utterance.labels > 0u) {
+            total = scaled_add(last, leave(walk, t, walk.utterance.labels - 1u, 1u));
+        }
+        total = scaled_tidy(total);
+        if (status == STATUS_NON_FINITE) {
+            cost = 0x7fc00000u;
+        } else if (total.m == 0.0) {
+            status = STATUS_INFEASIBLE;
+        } else {
+            exponent = total.e;
+            rest = log2(total.m);
+            cost = bitcast<u32>(-LN_2 * (f32(exponent) + rest));
+        }
+    }
+    // The other direction may have yet to look whether weights are wide.
+    results[n] = status | (results[n] & STATUS_WIDE);
+    results[params.utterances + n] = cost;
+    results[2u * params.utterances + n] = bitcast<u32>(exponent);
+    results[3u * params.utterances + n] = bitcast<u32>(rest);
+}
+
+// The forward variable of a cell, with the weight of its arc 0 (blank) or 1 (label).
+fn leave(walk: Walk, t: u32, u: u32, arc: u32) -> Scaled {
+    let at = pair_at(walk.utterance, t / 2u, u);
+    let anchor = anchors[walk.anchors + anchor_at(walk.utterance, t / 2u + u, u)];
+    let x = scaled_exp2(lattice[walk.lattice + at][t % 2u], anchor);
+    return scaled_mul(x, any_weight(arcs[at][2u * (t % 2u) + arc]));
+}
 
 @compute @workgroup_size(WIDTH)
 fn main(
@@ -202,20 +469,26 @@ fn main(
 #endif
 ) {
     let number = group.x + group.y * groups.x;
-    let slot = min(number / params.directions, params.chunk - 1u);
-    let exists = number < params.chunk * params.directions;
+    let slot = min(number / params.directions, params.count - 1u);
+    let exists = number < params.count * params.directions;
     let direction = number % params.directions;
-    let utterance = params.first_utterance + slot;
-    let plane = (params.frames + params.positions - 1u) * params.positions;
+    let n = params.first_utterance + slot;
+    let utterance = utterance(n);
+    if (local == 0u) {
+        wg_wide = (results[n] & STATUS_WIDE) != 0u;
+    }
+    let wide = workgroupUniformLoad(&wg_wide);
+    let columns = utterance.labels + 1u;
     let walk = Walk(
+        utterance,
         direction == 1u,
-        select(0u, batch[utterance], exists),
-        batch[params.utterances + utterance],
-        3u * slot * plane,
-        (params.directions * slot + direction) * plane,
-        plane,
+        wide,
+        direction * (params.pairs + 1u),
+        direction * (params.anchors + 1u),
+        columns,
+        columns * utterance.pairs,
     );
-    let blocks = select(walk.labels / WIDTH + 1u, 0u, walk.frames == 0u);
+    let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
     for (var block = 0u; block < blocks; block++) {
 #ifdef SUBGROUPS
         walk_block(walk, block * WIDTH, local, subgroup_lane, subgroup_size);
@@ -225,25 +498,7 @@ fn main(
         // The next block, and the last lines, read what other invocations stored.
         storageBarrier();
     }
-
     if (local == 0u && exists && !walk.backward) {
-        var status = results[utterance];
-        // +inf, as bits: no float holds it in WGSL.
-        var cost = 0x7f800000u;
-        if (walk.frames == 0u) {
-            status = STATUS_EMPTY;
-        } else {
-            let last = cell(walk, walk.frames + walk.labels - 1u, walk.labels);
-            let total = lattice[walk.lattice + last] + arcs[walk.arcs + last];
-            if (status == STATUS_NON_FINITE) {
-                cost = 0x7fc00000u;
-            } else if (is_log_zero(total)) {
-                status = STATUS_INFEASIBLE;
-            } else {
-                cost = bitcast<u32>(-total);
-            }
-        }
-        results[utterance] = status;
-        results[params.utterances + utterance] = cost;
+        finish(walk, n);
     }
 }

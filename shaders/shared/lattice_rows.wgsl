@@ -1,53 +1,101 @@
-// Rows of logits [N, T, U1, V] and the cells of the planes that they belong to: what the row pass and
-// the gradient pass share. Params twin: src/lattice/plan.rs::RowParams.
-//
-// A plane is diagonal-major: cell (t, u) lies at (t + u) * U1 + u, so that what a step of the sweep
-// reads lies side by side. D = T + U1 - 1 diagonals.
+// Rows of scores and the cells that they belong to: what the row pass and the gradient pass share.
+#import lanes
+#import lattice_layout
 
 struct Params {
-    // Rows in this window.
-    rows: u32,
-    // The first of them, counted from the first utterance of the chunk.
+    // The first utterance of the launch; its z counts on.
+    first_utterance: u32,
+    // Rows of each utterance that the launch works on: from, below.
     first_row: u32,
-    // Elements in the logits window before the first row: windows begin at aligned offsets.
+    end_row: u32,
+    // The window of the scores: its first row in units of the layout, and the elements before that.
+    window_row: u32,
     shift: u32,
-    // T, of the tensor.
-    frames: u32,
-    // U1 = most labels + 1, of the tensor.
-    positions: u32,
+    // Elements a unit of the layout, units from position to position.
+    unit: u32,
+    position_stride: u32,
     // V.
     vocab: u32,
     blank: u32,
     // N, of the whole batch.
     utterances: u32,
-    // The first utterance of the chunk: the planes hold one chunk.
-    first_utterance: u32,
+    // Where the normalisers begin in `arcs`: words.
+    normalisers_at: u32,
+    // Pairs and anchors of one direction.
+    pairs: u32,
+    anchors: u32,
+    // Symbol with a delay penalty of its own; none: V.
+    eos: u32,
+    // Per frame, added to the log2 weight of labels, of the symbol `eos` beyond that.
+    delay: f32,
+    eos_delay: f32,
+    // Subtracted from the log2 weight of every symbol: logit under-normalisation.
+    sigma: f32,
+    // log2 weight of staying after a wildcard.
+    wildcard: f32,
+    // 1 + lambda of FastEmit.
+    label_scale: f32,
+    // Largest magnitude of a gradient, before the scale of its utterance.
+    clamp: f32,
 }
 
 @group(0) @binding(0)
 var<uniform> params: Params;
 
+// What the scores are.
+override SCORES: u32 = 0u;
+const LOGITS = 0u;
+const LOG_PROBS = 1u;
+// Log-probabilities of the blank and of the next label only.
+const GATHERED = 2u;
+// Logits; the blank by a sigmoid of its own, the labels by a softmax among themselves (HAT).
+const HAT = 3u;
+
+// A label that stands for any symbol.
+const WILDCARD = 0xffffffffu;
+
 struct Row {
-    // Whether the window has this row.
+    // Whether the launch has this row.
     exists: bool,
-    // In the whole batch.
-    utterance: u32,
+    // Whether it is a cell of the lattice.
+    is_cell: bool,
     t: u32,
     u: u32,
-    // In a plane of its utterance.
-    cell: u32,
-    // Cells of a plane.
-    plane: u32,
-    // First plane of its utterance, as a count of utterances.
-    slot: u32,
+    // First element in the window.
+    start: u32,
 }
 
-// A row beyond the window is given the coordinates of the last one, to keep addresses in bounds.
-fn locate(row: u32) -> Row {
-    let flat = params.first_row + min(row, params.rows - 1u);
-    let u = flat % params.positions;
-    let t = (flat / params.positions) % params.frames;
-    let slot = flat / params.positions / params.frames;
-    let plane = (params.frames + params.positions - 1u) * params.positions;
-    return Row(row < params.rows, params.first_utterance + slot, t, u, (t + u) * params.positions + u, plane, slot);
+// Row `number` of the launch. One that does not exist has the place of the first, to keep addresses in
+// bounds.
+fn locate(utterance: Utterance, number: u32) -> Row {
+    let wanted = params.first_row + number;
+    let exists = wanted < min(params.end_row, utterance.rows);
+    let row = select(params.first_row, wanted, exists);
+    let frame = row / utterance.positions;
+    let position = row - frame * utterance.positions;
+    // Rows before the beginning wrap.
+    let t = frame - utterance.begin_frame;
+    let u = position - utterance.begin_label;
+    var is_cell = exists && t < utterance.frames && u <= utterance.labels;
+    if (utterance.band_at > 0u) {
+        let at = utterance.band_at + 2u * min(t, utterance.frames - 1u);
+        is_cell = is_cell && u >= batch[at] && u <= batch[at + 1u];
+    }
+    let first = utterance.first_row + frame * utterance.frame_stride + position * params.position_stride - params.window_row;
+    return Row(exists, is_cell, t, u, first * params.unit + params.shift);
+}
+
+// Label u of the target; the one before the first is the blank, which is never one.
+fn label_at(utterance: Utterance, u: u32) -> u32 {
+    return select(params.blank, batch[utterance.labels_at + min(u, utterance.labels)], u < utterance.labels);
+}
+
+// Whether staying at position u is staying after a wildcard.
+fn after_wildcard(utterance: Utterance, u: u32) -> bool {
+    return label_at(utterance, u - 1u) == WILDCARD;
+}
+
+// The symbol whose score is that of a label.
+fn symbol_of(label: u32) -> u32 {
+    return select(select(label, 0u, label == WILDCARD), 1u, SCORES == GATHERED);
 }

@@ -1,34 +1,32 @@
-// log(sum(exp(x))) of a row by one read: a running peak, and the sum relative to it.
-// Twin: src/cpu/lattice.rs::log_sum.
-#import log_math
-
-// Invocations that share a row, a power of two; the workgroup of 256 holds 256 / LANES rows.
-override LANES: u32 = 8u;
+// log2(sum(2^x)) of a row by one read: a running peak, and the sum relative to it.
+// Twin: src/cpu/scores.rs::log_sum.
+#import lanes
+#import scores
 
 struct LogSum {
     peak: f32,
     sum: f32,
 }
 
-// The sum of nothing. Masked symbols count as log 0 each: harmless beside any finite logit, and a row
+// The sum of nothing. Masked symbols count as log 0 each: harmless beside any finite score, and a row
 // of nothing else is told by its peak.
 fn log_sum_empty() -> LogSum {
     return LogSum(LOG_ZERO, 0.0);
 }
 
-fn log_sum_add(s: LogSum, x: vec4f) -> LogSum {
-    let peak = max(s.peak, max(max(x.x, x.y), max(x.z, x.w)));
-    return LogSum(peak, s.sum * exp(s.peak - peak) + dot(exp(x - peak), vec4f(1.0)));
+fn log_sum_add(s: LogSum, a: Scores, b: Scores, c: Scores, d: Scores) -> LogSum {
+    let peak = max(s.peak, largest_of(max(max(a, b), max(c, d))));
+    return LogSum(peak, s.sum * exp2(s.peak - peak) + sum_of((exp2(a - peak) + exp2(b - peak)) + (exp2(c - peak) + exp2(d - peak))));
 }
 
 fn log_sum_merge(a: LogSum, b: LogSum) -> LogSum {
     let peak = max(a.peak, b.peak);
-    return LogSum(peak, a.sum * exp(a.peak - peak) + b.sum * exp(b.peak - peak));
+    return LogSum(peak, a.sum * exp2(a.peak - peak) + b.sum * exp2(b.peak - peak));
 }
 
 #ifdef SUBGROUPS
-const MIN_SUBGROUP_SIZE = 4u;
-var<workgroup> wg_log_sum: array<LogSum, 256u / MIN_SUBGROUP_SIZE>;
+const SMALLEST_SUBGROUP = 4u;
+var<workgroup> wg_log_sum: array<LogSum, WORKGROUP / SMALLEST_SUBGROUP>;
 
 // The sum over the LANES invocations of a row; right in the first of them. To be called by the whole
 // workgroup, once.
@@ -38,17 +36,19 @@ fn log_sum_reduce(own: LogSum, local: u32, subgroup_lane: u32, subgroup_size: u3
     for (var mask = 1u; mask < inside; mask *= 2u) {
         s = log_sum_merge(s, LogSum(subgroupShuffleXor(s.peak, mask), subgroupShuffleXor(s.sum, mask)));
     }
-    if (subgroup_lane == 0u) {
-        wg_log_sum[local / subgroup_size] = s;
-    }
-    workgroupBarrier();
-    for (var other = subgroup_size; other < LANES; other += subgroup_size) {
-        s = log_sum_merge(s, wg_log_sum[min((local + other) / subgroup_size, 256u / subgroup_size - 1u)]);
+    if (LANES > SMALLEST_SUBGROUP) {
+        if (subgroup_lane == 0u) {
+            wg_log_sum[local / subgroup_size] = s;
+        }
+        workgroupBarrier();
+        for (var other = subgroup_size; other < LANES; other += subgroup_size) {
+            s = log_sum_merge(s, wg_log_sum[min((local + other) / subgroup_size, WORKGROUP / subgroup_size - 1u)]);
+        }
     }
     return s;
 }
 #else
-var<workgroup> wg_log_sum: array<LogSum, 256>;
+var<workgroup> wg_log_sum: array<LogSum, WORKGROUP>;
 
 // The sum over the LANES invocations of a row; right in the first of them. To be called by the whole
 // workgroup, once.

@@ -5,6 +5,8 @@ use bytemuck::AnyBitPattern;
 
 /// The params and buffers of one launch, numbered as in the shader.
 pub(crate) struct Call<'a> {
+    dispatch: &'a Dispatch,
+    constants: &'a [(&'static str, u64)],
     params: &'a [u8],
     read: Vec<Option<&'a [u32]>>,
     write: Vec<Option<&'a mut [u32]>>,
@@ -13,7 +15,7 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Lends every buffer of a dispatch: the written ones exclusively, the others shared, as WebGPU's
     /// usage rules demand of a dispatch. `slots` says which of `buffers` each buffer of the recording is.
-    pub(super) fn new(recording: &'a Recording, dispatch: &Dispatch, buffers: &'a mut [&mut Vec<u32>], slots: &[usize]) -> Self {
+    pub(super) fn new(recording: &'a Recording, dispatch: &'a Dispatch, buffers: &'a mut [&mut Vec<u32>], slots: &[usize]) -> Self {
         let bindings = &recording.sets[dispatch.set.0];
         let writable = dispatch.shader.writable;
         let mut lent: Vec<Lent<'a>> = buffers.iter_mut().map(|b| Lent::Idle(b)).collect();
@@ -32,12 +34,28 @@ impl<'a> Call<'a> {
             }
         }
         let params = &recording.uniforms[dispatch.params as usize..][..dispatch.shader.params_bytes as usize];
-        Self { params, read, write }
+        let constants = recording.pipelines.get(dispatch.pipeline).map_or(&[][..], |key| &key.constants);
+        Self { dispatch, constants, params, read, write }
     }
 
     /// The uniform block.
     pub(crate) fn params<P: AnyBitPattern>(&self) -> P {
         bytemuck::pod_read_unaligned(self.params)
+    }
+
+    /// A pipeline constant that the plan set; 0 if it did not.
+    pub(crate) fn constant(&self, name: &str) -> f64 {
+        self.constants.iter().find(|(known, _)| *known == name).map_or(0.0, |&(_, bits)| f64::from_bits(bits))
+    }
+
+    /// Whether the variant of the kernel has a flag.
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
+        self.dispatch.shader.flags.contains(&flag)
+    }
+
+    /// The grid.
+    pub(crate) fn groups(&self) -> [u32; 3] {
+        self.dispatch.workgroups
     }
 
     /// The buffer at a read binding.

@@ -10,6 +10,8 @@ mod dense;
 mod lattice;
 mod math;
 mod parallel;
+mod scaled;
+mod scores;
 
 pub(crate) use call::Call;
 

@@ -105,8 +105,14 @@ impl Caps {
 
     /// The best variant of a kernel that this device can run.
     pub fn shader(&self, kernel: Kernel) -> &'static Shader {
-        let fits = |s: &&Shader| s.kernel == kernel && s.subgroups && self.subgroups.is_some();
-        SHADERS.iter().find(fits).unwrap_or(kernel.plain())
+        self.shader_with(kernel, &[])
+    }
+
+    /// The best variant with these flags, in the order of `shaders/variants`; the plain one if there is
+    /// none.
+    pub fn shader_with(&self, kernel: Kernel, flags: &[&str]) -> &'static Shader {
+        let find = |subgroups| SHADERS.iter().find(|s| s.kernel == kernel && s.subgroups == subgroups && s.flags == flags);
+        self.subgroups.and_then(|_| find(true)).or_else(|| find(false)).unwrap_or(kernel.plain())
     }
 
     /// Names of the shader variants that this device runs, one a kernel.

@@ -13,6 +13,8 @@ pub struct Shader {
     pub kernel: Kernel,
     /// Whether it needs subgroup operations.
     pub subgroups: bool,
+    /// Its other flags (`shaders/variants`), in their order there.
+    pub flags: &'static [&'static str],
     /// Access of the storage bindings 1, 2, …: true = read_write. Binding 0 is the uniform `params`.
     pub writable: &'static [bool],
     /// Bytes of the uniform `params`.

@@ -1,26 +1,27 @@
 //! The problem that a transducer loss is given, and every check on it.
 
-use super::Blank;
+use super::layout::{Part, Problem, UtteranceShape};
+use super::options::Options;
+use super::scores::{Layout, Meaning, Scores};
+use super::{Band, WILDCARD};
+use crate::device::Context;
 use crate::error::{Error, Result};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
 use std::fmt;
 
-/// A padded batch of utterances.
-#[derive(Clone, Copy, Debug)]
+/// A batch of utterances.
+#[derive(Clone, Debug)]
 pub struct LossBatch<'a> {
-    /// Raw logits (not log-probabilities), f32 [N, T, U1, V]: utterance, frame, number of labels
-    /// emitted so far, symbol. T and U1 - 1 are at least the longest utterance's lengths; what lies
-    /// beyond the lengths of an utterance is never read. -inf masks a symbol.
-    pub logits: &'a Tensor,
-    /// Labels, row-major [N, U1 - 1]; what lies beyond the length of a target is ignored.
-    pub targets: &'a [u32],
-    /// Frames of each utterance, `[N]`.
-    pub frames: &'a [u32],
-    /// Labels of each utterance, `[N]`. None is an ordinary number.
-    pub labels: &'a [u32],
+    scores: Scores<'a>,
+    targets: &'a [u32],
+    frames: &'a [u32],
+    labels: &'a [u32],
+    weights: Option<&'a [f32]>,
+    bands: Option<&'a [Band]>,
+    begin: Option<(&'a [u32], &'a [u32])>,
 }
 
-/// Sides of the logits of a batch: all that a plan depends on.
+/// Sides of the scores of a padded batch: all that a plan needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LossShape {
     /// N.
@@ -29,7 +30,7 @@ pub struct LossShape {
     pub frames: usize,
     /// U1: most labels + 1.
     pub positions: usize,
-    /// V, with the blank.
+    /// V, with the blank; without the channels of durations.
     pub vocab: usize,
 }
 
@@ -40,68 +41,434 @@ impl fmt::Display for LossShape {
 }
 
 impl LossShape {
-    /// Checks that the sides make sense together with a blank.
-    pub(super) fn check(self, blank: Blank) -> Result<()> {
-        if self.positions == 0 || self.vocab == 0 {
-            return Err(shape_error("logits", "[N, T, U1, V] with U1 = most labels + 1 and V of at least 1", self));
-        }
-        if blank.0 as usize >= self.vocab {
-            return Err(Error::Value {
-                argument: "blank",
-                value: blank.0.to_string(),
-                help: "the blank must be one of the V symbols of the logits",
+    /// The problem of a batch of this shape whose utterances all fill it.
+    pub(super) fn problem(self, options: &Options) -> Result<Problem> {
+        let lengths = (vec![self.frames; self.utterances], vec![self.positions.saturating_sub(1); self.utterances]);
+        let whole = Sides {
+            parts: vec![self.utterances],
+            frames: self.frames,
+            positions: self.positions,
+            row: self.vocab + options.kind.duration_channels(),
+        };
+        whole.check("logits")?;
+        options.kind.check_vocabulary(self.vocab)?;
+        whole.problem(Meaning::Logits, DType::F32, self.vocab, &lengths.0, &lengths.1)
+    }
+}
+
+/// Sides of padded scores.
+struct Sides {
+    /// Utterances of each part.
+    parts: Vec<usize>,
+    frames: usize,
+    positions: usize,
+    /// Elements of a row.
+    row: usize,
+}
+
+impl Sides {
+    fn check(&self, argument: &'static str) -> Result<()> {
+        if self.positions == 0 || self.row == 0 {
+            return Err(Error::Shape {
+                argument,
+                expected: "[N, T, U1, V] with U1 = most labels + 1 and V of at least 1".to_owned(),
+                got: format!("{self}"),
             });
         }
         Ok(())
     }
+
+    fn problem(&self, meaning: Meaning, dtype: DType, vocab: usize, frames: &[usize], labels: &[usize]) -> Result<Problem> {
+        let count: usize = self.parts.iter().sum();
+        for (what, side) in [("utterances", count), ("frames", self.frames), ("positions", self.positions), ("vocabulary", self.row)] {
+            counted(what, side)?;
+        }
+        let rows =
+            (self.frames as u64).checked_mul(self.positions as u64).ok_or_else(|| too_large("logits: rows of one utterance", u64::MAX))?;
+        let mut problem = Problem::new(meaning, dtype, vocab, self.row);
+        let mut first = 0;
+        for &n in &self.parts {
+            let bytes = rows.checked_mul(n as u64).and_then(|rows| rows.checked_mul(self.row as u64 * dtype.bytes()));
+            let bytes = bytes.filter(|&bytes| bytes < 1 << 62).ok_or_else(|| too_large("logits: bytes", u64::MAX))?;
+            problem.parts.push(Part { bytes, utterances: first..first + n });
+            for place in 0..n {
+                problem.utterances.push(UtteranceShape {
+                    frames: frames[first + place] as u32,
+                    labels: labels[first + place] as u32,
+                    begin_frame: 0,
+                    begin_label: 0,
+                    positions: self.positions as u32,
+                    rows,
+                    first_row: place as u64 * rows,
+                    frame_stride: self.positions as u64,
+                });
+            }
+            first += n;
+        }
+        Ok(problem)
+    }
 }
 
-impl LossBatch<'_> {
-    /// Checks everything that the host knows and gives the sides of the logits.
-    pub(super) fn check(&self, blank: Blank) -> Result<LossShape> {
-        let &[utterances, frames, positions, vocab] = self.logits.shape() else {
-            return Err(shape_error("logits", "four sides [N, T, U1, V]", format!("{:?}", self.logits.shape())));
-        };
-        if self.logits.dtype() != DType::F32 {
-            return Err(Error::Value { argument: "logits", value: format!("{:?}", self.logits.dtype()), help: "logits are f32" });
+impl fmt::Display for Sides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[N {}, T {}, U1 {}, V {}]", self.parts.iter().sum::<usize>(), self.frames, self.positions, self.row)
+    }
+}
+
+impl<'a> LossBatch<'a> {
+    /// `scores`: [`Logits`](super::Logits) or [`LogProbs`](super::LogProbs). `targets`: labels, row-major [N, most labels]; what
+    /// lies beyond the length of a target is ignored. `frames`, `labels`: lengths of each utterance, `[N]`; no labels are an
+    /// ordinary number.
+    pub fn new(scores: impl Into<Scores<'a>>, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
+        Self { scores: scores.into(), targets, frames, labels, weights: None, bands: None, begin: None }
+    }
+
+    /// Multiplies the cost of each utterance in reductions, and its gradient. Any sign.
+    pub fn weights(mut self, weights: &'a [f32]) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// Restricts each utterance to a band of its lattice, `[N]`.
+    pub fn bands(mut self, bands: &'a [Band]) -> Self {
+        self.bands = Some(bands);
+        self
+    }
+
+    /// Where the lattice of each utterance begins in padded scores: its first frame and its first position, `[N]` each.
+    /// Frame and label lengths count from there, and so do the labels of a target.
+    pub fn begin(mut self, frames: &'a [u32], positions: &'a [u32]) -> Self {
+        self.begin = Some((frames, positions));
+        self
+    }
+
+    pub(super) fn scores(&self) -> &Scores<'a> {
+        &self.scores
+    }
+
+    /// Labels a target, row-major.
+    fn target_stride(&self) -> usize {
+        self.targets.len().checked_div(self.frames.len()).unwrap_or(0)
+    }
+
+    /// Labels of one utterance.
+    fn target(&self, utterance: usize) -> &[u32] {
+        &self.targets[utterance * self.target_stride()..][..self.labels[utterance] as usize]
+    }
+
+    /// Checks everything that the host knows.
+    pub(super) fn check(&self, options: &Options, context: &Context) -> Result<Problem> {
+        let name = self.scores.name();
+        for part in &self.scores.parts {
+            if !part.context().same_as(context) {
+                return Err(Error::OtherContext { argument: name });
+            }
         }
-        let shape = LossShape { utterances, frames, positions, vocab };
-        shape.check(blank)?;
-        let slices = [("frames", self.frames, 1), ("labels", self.labels, 1), ("targets", self.targets, positions - 1)];
-        for (argument, slice, width) in slices {
-            if Some(slice.len()) != utterances.checked_mul(width) {
+        let mut problem = self.place(options)?;
+        options.kind.check_vocabulary(problem.vocab)?;
+        if problem.meaning == Meaning::Gathered && options.kind.label_frames().is_none() {
+            return Err(Error::Value {
+                argument: name,
+                value: "gathered".to_owned(),
+                help: "gathered scores have the blank and the next label only; this kind reads more symbols",
+            });
+        }
+        self.check_begin(&mut problem)?;
+        self.check_targets(options, problem.vocab)?;
+        if let Some(weights) = self.weights {
+            self.check_count("weights", weights.len(), 1)?;
+            if let Some((utterance, weight)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
+                return Err(Error::Value {
+                    argument: "weights",
+                    value: format!("{weight} of utterance {utterance}"),
+                    help: "weights must be finite",
+                });
+            }
+        }
+        if let Some(bands) = self.bands {
+            self.check_count("bands", bands.len(), 1)?;
+            for (utterance, band) in bands.iter().enumerate() {
+                band.check(utterance, self.frames[utterance], self.labels[utterance])?;
+            }
+        }
+        Ok(problem)
+    }
+
+    fn check_count(&self, argument: &'static str, count: usize, width: usize) -> Result<()> {
+        let utterances = self.frames.len();
+        if Some(count) != utterances.checked_mul(width) {
+            return Err(Error::Shape {
+                argument,
+                expected: format!("{utterances} x {width} values for {utterances} utterances"),
+                got: format!("{count} values"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Where each utterance lies.
+    fn place(&self, options: &Options) -> Result<Problem> {
+        let dtype = self.scores.dtype()?;
+        let extra = options.kind.duration_channels();
+        let vocabulary = |row: usize| {
+            let gathered = self.scores.meaning == Meaning::Gathered;
+            if gathered && row != 2 {
+                return Err(self.scores.shape_error("two values a cell: blank, next label", row));
+            }
+            // The blank of gathered scores is their first value, whatever symbol it is.
+            row.checked_sub(extra)
+                .filter(|&vocab| vocab > 0)
+                .ok_or_else(|| self.scores.shape_error(&format!("V of at least 1 and {extra} channels of durations in the last side"), row))
+        };
+        let problem = match self.scores.layout {
+            Layout::Padded => {
+                let sides = self.padded_sides()?;
+                let lengths = self.lengths(&sides, sides.parts.iter().sum())?;
+                sides.problem(self.scores.meaning, dtype, vocabulary(sides.row)?, &lengths.0, &lengths.1)?
+            }
+            Layout::Packed => self.place_packed(dtype, vocabulary)?,
+            Layout::Strided { shape: [n, t, u1, row], strides } => {
+                let sides = Sides { parts: vec![n], frames: t, positions: u1, row };
+                sides.check(self.scores.name())?;
+                let lengths = self.lengths(&sides, n)?;
+                let mut problem = sides.problem(self.scores.meaning, dtype, vocabulary(row)?, &lengths.0, &lengths.1)?;
+                let reach = |sides: [usize; 3]| {
+                    let last = sides.iter().zip(strides).try_fold(0usize, |sum, (&side, stride)| {
+                        side.saturating_sub(1).checked_mul(stride).and_then(|x| sum.checked_add(x))
+                    });
+                    last.and_then(|last| last.checked_add(row))
+                };
+                let elements = self.scores.parts.first().map_or(0, |part| part.len());
+                if n * t > 0 && reach([n, t, u1]).is_none_or(|reach| reach > elements) {
+                    return Err(self.scores.shape_error(
+                        &format!("strides that stay within the {elements} elements of the tensor"),
+                        format!("shape {:?} with strides {strides:?}", [n, t, u1, row]),
+                    ));
+                }
+                problem.stride(strides, elements as u64);
+                problem
+            }
+        };
+        if dtype == DType::F16 && !problem.row.is_multiple_of(2) {
+            return Err(Error::Value {
+                argument: self.scores.name(),
+                value: format!("f16 rows of {} values", problem.row),
+                help: "rows of f16 scores need an even number of values: add a symbol that is -inf, or use f32",
+            });
+        }
+        Ok(problem)
+    }
+
+    fn padded_sides(&self) -> Result<Sides> {
+        let mut sides: Option<Sides> = None;
+        for part in &self.scores.parts {
+            let &[n, t, u1, row] = part.shape() else {
+                return Err(self.scores.shape_error("four sides [N, T, U1, V]", format!("{:?}", part.shape())));
+            };
+            match &mut sides {
+                None => sides = Some(Sides { parts: vec![n], frames: t, positions: u1, row }),
+                Some(known) if [known.frames, known.positions, known.row] == [t, u1, row] => known.parts.push(n),
+                Some(known) => {
+                    let expected =
+                        format!("parts with the sides of the first: T {}, U1 {}, V {}", known.frames, known.positions, known.row);
+                    return Err(self.scores.shape_error(&expected, format!("{:?}", part.shape())));
+                }
+            }
+        }
+        let sides = sides.ok_or_else(|| self.scores.shape_error("at least one tensor", "none"))?;
+        sides.check(self.scores.name())?;
+        Ok(sides)
+    }
+
+    /// Lengths that fit padded sides.
+    fn lengths(&self, sides: &Sides, utterances: usize) -> Result<(Vec<usize>, Vec<usize>)> {
+        let wide = sides.positions - 1;
+        for (argument, slice) in [("frames", self.frames), ("labels", self.labels)] {
+            if slice.len() != utterances {
                 return Err(Error::Shape {
                     argument,
-                    expected: format!("{utterances} x {width} values for logits {shape}"),
+                    expected: format!("{utterances} x 1 values for {} {sides}", self.scores.name()),
                     got: format!("{} values", slice.len()),
                 });
             }
         }
-        for (argument, lengths, max) in [("frames", self.frames, frames), ("labels", self.labels, positions - 1)] {
-            if let Some((utterance, &length)) = lengths.iter().enumerate().find(|&(_, &length)| length as usize > max) {
-                return Err(Error::Length { argument, utterance, length: length as usize, max });
-            }
+        if Some(self.targets.len()) != utterances.checked_mul(wide) && self.target_stride() * utterances != self.targets.len() {
+            return Err(Error::Shape {
+                argument: "targets",
+                expected: format!("{utterances} x {wide} values for {} {sides}", self.scores.name()),
+                got: format!("{} values", self.targets.len()),
+            });
         }
-        for (utterance, &labels) in self.labels.iter().enumerate() {
-            let target = &self.targets[utterance * (positions - 1)..][..labels as usize];
-            for (position, &label) in target.iter().enumerate() {
+        for (argument, lengths, max) in [("frames", self.frames, sides.frames), ("labels", self.labels, wide)] {
+            within_length(argument, lengths, max)?;
+        }
+        within_length("labels", self.labels, self.target_stride())?;
+        let wide = |lengths: &[u32]| lengths.iter().map(|&length| length as usize).collect();
+        Ok((wide(self.frames), wide(self.labels)))
+    }
+
+    fn place_packed(&self, dtype: DType, vocabulary: impl Fn(usize) -> Result<usize>) -> Result<Problem> {
+        self.check_count("labels", self.labels.len(), 1)?;
+        if self.target_stride() * self.frames.len() != self.targets.len() {
+            return Err(Error::Shape {
+                argument: "targets",
+                expected: format!("{} rows of labels, equally long", self.frames.len()),
+                got: format!("{} values", self.targets.len()),
+            });
+        }
+        within_length("labels", self.labels, self.target_stride())?;
+        let mut row_elements = None;
+        let mut problem: Option<Problem> = None;
+        let mut next = 0;
+        for part in &self.scores.parts {
+            let &[rows, row] = part.shape() else {
+                return Err(self.scores.shape_error("two sides [rows, V]", format!("{:?}", part.shape())));
+            };
+            if *row_elements.get_or_insert(row) != row || row == 0 {
+                return Err(self.scores.shape_error("parts with the same V, at least 1", format!("{:?}", part.shape())));
+            }
+            counted("rows", rows)?;
+            let problem = problem.get_or_insert(Problem::new(self.scores.meaning, dtype, vocabulary(row)?, row));
+            let first = next;
+            let mut at = 0;
+            while next < self.frames.len() {
+                let (frames, labels) = (self.frames[next], self.labels[next]);
+                let rows_here = u64::from(frames) * (u64::from(labels) + 1);
+                if at + rows_here > rows as u64 {
+                    break;
+                }
+                problem.utterances.push(UtteranceShape {
+                    frames,
+                    labels,
+                    begin_frame: 0,
+                    begin_label: 0,
+                    positions: labels + 1,
+                    rows: rows_here,
+                    first_row: at,
+                    frame_stride: u64::from(labels) + 1,
+                });
+                at += rows_here;
+                next += 1;
+            }
+            if at != rows as u64 {
+                return Err(self
+                    .scores
+                    .shape_error(&format!("T (U + 1) rows for each utterance; those from {first} on take {at}"), format!("{rows} rows")));
+            }
+            problem.parts.push(Part { bytes: part.bytes(), utterances: first..next });
+        }
+        let problem = problem.ok_or_else(|| self.scores.shape_error("at least one tensor", "none"))?;
+        if next < self.frames.len() {
+            let rest: u64 = (next..self.frames.len()).map(|n| u64::from(self.frames[n]) * (u64::from(self.labels[n]) + 1)).sum();
+            return Err(self.scores.shape_error(&format!("{rest} more rows, for the utterances from {next} on"), "none"));
+        }
+        Ok(problem)
+    }
+
+    fn check_begin(&self, problem: &mut Problem) -> Result<()> {
+        let Some((frames, positions)) = self.begin else { return Ok(()) };
+        if self.scores.layout == Layout::Packed {
+            return Err(Error::Value {
+                argument: "begin",
+                value: "packed scores".to_owned(),
+                help: "packed utterances begin where the one before ends",
+            });
+        }
+        self.check_count("begin", frames.len(), 1)?;
+        self.check_count("begin", positions.len(), 1)?;
+        for (utterance, shape) in problem.utterances.iter_mut().enumerate() {
+            let (frame, position) = (frames[utterance], positions[utterance]);
+            let tensor_frames = shape.rows / u64::from(shape.positions);
+            let within = |length: u32, begin: u32, max: u64, argument| {
+                let length = length as usize + begin as usize;
+                if length as u64 > max { Err(Error::Length { argument, utterance, length, max: max as usize }) } else { Ok(()) }
+            };
+            within(shape.frames, frame, tensor_frames, "frames")?;
+            within(shape.labels, position, u64::from(shape.positions) - 1, "labels")?;
+            (shape.begin_frame, shape.begin_label) = (frame, position);
+        }
+        Ok(())
+    }
+
+    fn check_targets(&self, options: &Options, vocab: usize) -> Result<()> {
+        let blank = options.kind.blank();
+        let gathered = self.scores.meaning == Meaning::Gathered;
+        for utterance in 0..self.labels.len() {
+            for (position, &label) in self.target(utterance).iter().enumerate() {
                 let problem = match label {
-                    _ if label as usize >= vocab => "is outside the vocabulary",
+                    WILDCARD => continue,
+                    _ if label as usize >= vocab && !gathered => "is outside the vocabulary",
                     _ if label == blank.0 => "is the blank",
+                    _ if options.kind.reserves(label) => "is a blank of this kind",
                     _ => continue,
                 };
                 return Err(Error::Label { utterance, position, label, problem, vocab, blank: blank.0 as usize });
             }
         }
-        Ok(shape)
+        Ok(())
     }
 
-    /// The words that the kernels read: frames [N], labels [N], targets [N, U1 - 1].
-    pub(super) fn words(&self) -> Vec<u32> {
-        [self.frames, self.labels, self.targets].concat()
+    /// What the gradient of each utterance is multiplied by.
+    pub(super) fn scales(&self, options: &Options) -> Vec<f32> {
+        let factor = self.denominator(options).map_or(1.0, |denominator| 1.0 / denominator);
+        let weight = |n: usize| self.weights.map_or(1.0, |weights| f64::from(weights[n]));
+        (0..self.frames.len()).map(|n| (weight(n) * factor) as f32).collect()
+    }
+
+    /// What a reduction divides by; `None`: nothing is reduced, or nothing divided.
+    fn denominator(&self, options: &Options) -> Option<f64> {
+        use super::Reduction;
+        let total = |lengths: &[u32]| lengths.iter().map(|&length| f64::from(length)).sum::<f64>().max(1.0);
+        match options.reduction {
+            Reduction::None | Reduction::Sum => None,
+            Reduction::Mean => Some((self.frames.len() as f64).max(1.0)),
+            Reduction::MeanFrames => Some(total(self.frames)),
+            Reduction::MeanLabels => Some(total(self.labels)),
+        }
+    }
+
+    /// The labels and bands that the kernels read, appended to the headers of the utterances; gives where each lies.
+    pub(super) fn append_words(&self, words: &mut Vec<u32>) -> Vec<(u32, u32)> {
+        let places = (0..self.frames.len()).map(|utterance| {
+            let labels_at = words.len() as u32;
+            words.extend_from_slice(self.target(utterance));
+            let ranges = self.bands.map_or(&[][..], |bands| bands[utterance].ranges());
+            let band_at = if ranges.is_empty() { 0 } else { words.len() as u32 };
+            words.extend(ranges.iter().flatten());
+            (labels_at, band_at)
+        });
+        let places = places.collect();
+        // Kernels may look one label beyond the last.
+        words.push(0);
+        places
+    }
+
+    /// Words of labels and bands.
+    pub(super) fn extra_words(&self) -> u64 {
+        let labels: u64 = self.labels.iter().map(|&labels| u64::from(labels)).sum();
+        let bands: usize = self.bands.map_or(0, |bands| bands.iter().map(|band| 2 * band.ranges().len()).sum());
+        labels + bands as u64 + 1
     }
 }
 
-fn shape_error(argument: &'static str, expected: &str, got: impl fmt::Display) -> Error {
-    Error::Shape { argument, expected: expected.to_owned(), got: got.to_string() }
+fn within_length(argument: &'static str, lengths: &[u32], max: usize) -> Result<()> {
+    match lengths.iter().enumerate().find(|&(_, &length)| length as usize > max) {
+        Some((utterance, &length)) => Err(Error::Length { argument, utterance, length: length as usize, max }),
+        None => Ok(()),
+    }
+}
+
+fn counted(what: &'static str, side: usize) -> Result<()> {
+    let what = match what {
+        "utterances" => "logits: utterances",
+        "frames" => "logits: frames",
+        "positions" => "logits: positions",
+        "rows" => "logits: rows",
+        _ => "logits: vocabulary",
+    };
+    if u32::try_from(side).is_err() { Err(too_large(what, side as u64)) } else { Ok(()) }
+}
+
+fn too_large(what: &'static str, need: u64) -> Error {
+    Error::LimitExceeded { what, need, have: u64::from(u32::MAX), help: "split the batch" }
 }

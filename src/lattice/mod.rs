@@ -1,25 +1,33 @@
-//! Transducer lattices: losses from logits, with gradients.
+//! Transducer lattices: losses from logits or log-probabilities, with gradients.
 //!
-//! A lattice of T frames and U labels has the cells (t, u), t < T, u <= U. From each of them the model
-//! emits the blank (one frame on) or the next label (one position on); the cost of an utterance is
-//! -log of the summed probability of all paths from (0, 0) through the blank of (T - 1, U).
+//! A lattice of T frames and U labels has the cells (t, u), t < T, u <= U. A [kind](Kind) of lattice says which arcs leave a cell: in
+//! RNN-T the blank, one frame on, and the next label, one position on. The cost of an utterance is -log of the summed probability of
+//! all paths from (0, 0) to the end, (T, U).
 //!
-//! Three stages, whatever the kind of lattice: a **row pass** reads the logits once and keeps three
-//! numbers a cell; a **sweep** walks the diagonals t + u from both ends; a **gradient pass** reads the
-//! logits once more and writes their gradient.
+//! Three stages, whatever the kind: a **row pass** reads the scores once and keeps the weights of the arcs; a **sweep** walks
+//! the diagonals t + u from both ends; a **gradient pass** reads the scores once more and writes their gradient. Cells that
+//! no path visits are not read again.
 //!
-//! Accuracy: everything is f32 in the log domain, so rounding errors grow with the number of diagonals.
-//! Costs are right to about 1e-6, relative, over hundreds of diagonals and to 1e-5 over thousands.
-//! Gradients are right to about 2e-6 of the cost, absolute: 1e-5 for an utterance of cost 5, 1e-2 for
-//! 1500 frames and 300 labels of an untrained model (cost 6500).
+//! Accuracy: forward and backward variables are f32 mantissas with integer exponents, so that rounding errors do not grow with the
+//! cost. Log-domain f32 loses a hundredth of a gradient at 1500 frames and 300 labels; this does not.
 
+mod band;
 mod batch;
+mod kind;
+mod layout;
+mod loss;
+mod options;
 mod plan;
+mod scores;
 mod status;
-mod transducer;
+mod window;
 
+pub use band::Band;
 pub use batch::{LossBatch, LossShape};
+pub use kind::{Arc, Blank, Kind, Normalisation, Token, WILDCARD};
+pub(crate) use layout::{CHUNK, HEADER};
+pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};
+pub use options::{FastEmit, Gradients, Reduction};
 pub use plan::TransducerPlan;
-pub(crate) use plan::{RowParams, SweepParams};
+pub use scores::{LogProbs, Logits, Scores};
 pub use status::Status;
-pub use transducer::{Blank, LossOutput, TransducerLoss, TransducerLossBuilder};

@@ -1,94 +1,75 @@
 //! The plan of a transducer loss: which utterances together, which rows in which window.
 //!
-//! The planes of a lattice grow with N; where they would outgrow what a kernel can see of one buffer,
-//! the batch is done in chunks of utterances that reuse the same workspace. The logits are larger than
-//! any window much sooner: each chunk's rows are read in windows.
+//! The lattices of a batch share one workspace; where that would outgrow what a kernel can see of one buffer, or the caller's
+//! limit, the batch is done in chunks of utterances that reuse it. The scores are larger than any window much sooner: each
+//! chunk's rows are read in windows.
 
-use super::{Blank, LossShape};
+use super::layout::Problem;
+use super::options::{Gradients, Options};
+use super::scores::Meaning;
+use super::window::{Window, windows};
+use super::{LossShape, Normalisation};
 use crate::device::Caps;
-use crate::device::recording::{Binding, BufferId, Recording, fold};
-use crate::device::shader::Kernel;
+use crate::device::recording::{BufferId, Recording, fold};
+use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams, Shader};
 use crate::error::{Error, Result};
-use bytemuck::{Pod, Zeroable};
+use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
 
-/// Invocations of a workgroup of the row and gradient passes.
-const WORKGROUP: u32 = 256;
-/// f32 a cell that the row pass keeps: blank, label, normaliser.
-const ARC_PLANES: u64 = 3;
-/// Shaders count elements in 32 bits: no window needs more bytes than that.
-const WINDOW_BYTES: u64 = u32::MAX as u64;
+/// Nats to base-2 logarithms.
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
-/// Twin of `Params` in `shaders/shared/lattice_rows.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct RowParams {
-    pub rows: u32,
-    pub first_row: u32,
-    pub shift: u32,
-    pub frames: u32,
-    pub positions: u32,
-    pub vocab: u32,
-    pub blank: u32,
-    pub utterances: u32,
-    pub first_utterance: u32,
-}
-
-/// Twin of `Params` in `shaders/lattice/sweep.wgsl`.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct SweepParams {
-    pub frames: u32,
-    pub positions: u32,
-    pub utterances: u32,
-    pub first_utterance: u32,
-    pub chunk: u32,
-    pub directions: u32,
-}
-
-/// What a loss of one shape will do on one device. Pure: made without the device, from its facts.
+/// What a loss of one batch will do on one device. Pure: made without the device, from its facts.
 ///
 /// `Display` lists every buffer and every kernel launch.
 #[derive(Clone)]
 pub struct TransducerPlan {
-    shape: LossShape,
-    chunk: u32,
+    title: String,
+    cells: u64,
+    chunks: Vec<Range<usize>>,
     windows: usize,
     recording: Recording,
 }
 
 impl TransducerPlan {
     /// # Errors
-    /// [`Error::Shape`], [`Error::Value`] if shape and blank do not fit; [`Error::LimitExceeded`] if
-    /// one utterance alone is more than the device can hold.
-    pub(super) fn new(shape: LossShape, blank: Blank, gradients: bool, caps: &Caps) -> Result<Self> {
-        shape.check(blank)?;
-        let sides = Sides::new(shape)?;
-        let mut plan = Planner::new(sides, blank, gradients, caps)?;
-        let count = sides.utterances;
-        let mut first = 0;
-        while first < count && sides.frames > 0 {
-            let chunk = plan.chunk.min(count - first);
-            plan.record(first, chunk)?;
-            first += chunk;
+    /// [`Error::Shape`], [`Error::Value`] if shape and kind do not fit; [`Error::LimitExceeded`] if one utterance alone is more
+    /// than the device, or the caller's limit, can hold.
+    pub(super) fn of_shape(shape: LossShape, options: &Options, caps: &Caps) -> Result<Self> {
+        Self::new(&shape.problem(options)?, shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1, options, caps)
+    }
+
+    /// The plan of a checked batch with so many words of labels and bands.
+    pub(super) fn new(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Self> {
+        let mut planner = Planner::new(problem, extra_words, options, caps)?;
+        for chunk in planner.chunks.clone() {
+            planner.record(chunk)?;
         }
-        Ok(Self { shape, chunk: plan.chunk.min(count), windows: plan.windows, recording: plan.recording })
+        let title = format!(
+            "transducer loss, {} utterances, {} cells, rows of {} {:?}",
+            problem.utterances.len(),
+            problem.cells(),
+            problem.row,
+            problem.dtype,
+        );
+        let Planner { chunks, windows, recording, .. } = planner;
+        Ok(Self { title, cells: problem.cells(), chunks, windows, recording })
     }
 
-    /// The shape that it was made for.
-    pub fn shape(&self) -> LossShape {
-        self.shape
-    }
-
-    /// Utterances that are worked on at once.
+    /// Utterances that are worked on at once: the most of any chunk.
     pub fn chunk(&self) -> usize {
-        self.chunk as usize
+        self.chunks.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
-    /// Windows in which the logits are read.
+    /// Windows in which the scores are read.
     pub fn windows(&self) -> usize {
         self.windows
+    }
+
+    /// Cells of all lattices: sum of T (U + 1).
+    pub fn cells(&self) -> u64 {
+        self.cells
     }
 
     /// Kernel launches.
@@ -96,9 +77,13 @@ impl TransducerPlan {
         self.recording.dispatches()
     }
 
-    /// Bytes that a run takes beyond logits, gradients, lengths and results.
+    /// Bytes that a run takes beyond scores, gradients, lengths and results. Exact.
     pub fn workspace_bytes(&self) -> u64 {
         self.recording.workspace_bytes()
+    }
+
+    pub(super) fn chunks(&self) -> &[Range<usize>] {
+        &self.chunks
     }
 
     pub(super) fn recording(&self) -> &Recording {
@@ -108,357 +93,303 @@ impl TransducerPlan {
 
 impl fmt::Display for TransducerPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "transducer loss, logits {}: {} utterances at once, {} windows", self.shape, self.chunk, self.windows)?;
+        writeln!(f, "{}: {} utterances at once, {} windows", self.title, self.chunk(), self.windows)?;
         write!(f, "{}", self.recording)
     }
 }
 
-/// A [`LossShape`] as shaders count.
-#[derive(Clone, Copy)]
-struct Sides {
-    utterances: u32,
-    frames: u32,
-    positions: u32,
-    vocab: u32,
+/// Sizes of the workspace of some utterances.
+#[derive(Clone, Copy, Default)]
+struct Workspace {
+    pairs: u64,
+    anchors: u64,
+    directions: u64,
 }
 
-impl Sides {
-    fn new(shape: LossShape) -> Result<Self> {
-        let side = |what, side: usize| {
-            u32::try_from(side).map_err(|_| Error::LimitExceeded {
-                what,
-                need: side as u64,
-                have: u64::from(u32::MAX),
-                help: "split the batch",
-            })
-        };
-        Ok(Self {
-            utterances: side("logits: utterances", shape.utterances)?,
-            frames: side("logits: frames", shape.frames)?,
-            positions: side("logits: positions", shape.positions)?,
-            vocab: side("logits: vocabulary", shape.vocab)?,
-        })
+impl Workspace {
+    fn of(problem: &Problem, utterances: Range<usize>, directions: u64) -> Self {
+        let shapes = &problem.utterances[utterances];
+        Self { pairs: shapes.iter().map(|u| u.places()).sum(), anchors: shapes.iter().map(|u| u.anchors()).sum(), directions }
     }
 
-    fn rows_an_utterance(self) -> u64 {
-        u64::from(self.frames) * u64::from(self.positions)
+    fn max(self, other: Self) -> Self {
+        Self { pairs: self.pairs.max(other.pairs), anchors: self.anchors.max(other.anchors), directions: self.directions }
     }
 
-    /// Cells of a plane: D * U1, D = T + U1 - 1.
-    fn cells(self) -> u64 {
-        (u64::from(self.frames) + u64::from(self.positions) - 1).saturating_mul(u64::from(self.positions))
+    /// Weights of two arcs and two frames, and their two normalisers.
+    fn arcs_bytes(self) -> u64 {
+        24 * self.pairs
     }
 
-    fn row_bytes(self) -> u64 {
-        4 * u64::from(self.vocab)
+    /// Two variables a pair; one pair more for what no cell wants.
+    fn lattice_bytes(self) -> u64 {
+        8 * self.directions * (self.pairs + 1)
     }
 
-    fn logits_bytes(self) -> Result<u64> {
-        let rows = self.rows_an_utterance().checked_mul(u64::from(self.utterances));
-        rows.and_then(|rows| rows.checked_mul(self.row_bytes())).ok_or(Error::LimitExceeded {
-            what: "logits: bytes",
-            need: u64::MAX,
-            have: u64::MAX,
-            help: "split the batch",
-        })
+    fn anchors_bytes(self) -> u64 {
+        4 * self.directions * (self.anchors + 1)
     }
-}
 
-/// The windows of the logits that one launch sees, and where its first row begins there.
-struct Window {
-    rows: Range<u64>,
-    offset: u64,
-    bytes: u64,
-    shift: u32,
+    fn largest(self) -> u64 {
+        self.arcs_bytes().max(self.lattice_bytes()).max(self.anchors_bytes())
+    }
+
+    fn sum(self) -> u64 {
+        self.arcs_bytes() + self.lattice_bytes() + self.anchors_bytes()
+    }
 }
 
 struct Planner<'a> {
     caps: &'a Caps,
-    sides: Sides,
-    blank: u32,
-    directions: u32,
+    problem: &'a Problem,
+    options: &'a Options,
+    label_frames: u32,
+    workspace: Workspace,
     lanes: Lanes,
-    chunk: u32,
+    chunks: Vec<Range<usize>>,
     windows: usize,
     recording: Recording,
-    logits: BufferId,
+    scores: Vec<BufferId>,
+    gradients: Vec<BufferId>,
     batch: BufferId,
     results: BufferId,
-    gradients: Option<BufferId>,
     arcs: BufferId,
     lattice: BufferId,
+    anchors: BufferId,
 }
 
 impl<'a> Planner<'a> {
-    fn new(sides: Sides, blank: Blank, gradients: bool, caps: &'a Caps) -> Result<Self> {
-        let directions = if gradients { 2 } else { 1 };
-        let whole = caps.max_binding_bytes.min(caps.max_buffer_bytes).min(WINDOW_BYTES);
-        let utterances = u64::from(sides.utterances);
-        let logits_bytes = sides.logits_bytes()?;
-        let batch_bytes = 4 * utterances * (1 + u64::from(sides.positions));
-        within("logits: bytes of the tensor", logits_bytes, caps.max_buffer_bytes, "split the batch")?;
-        within("lengths and targets: bytes", batch_bytes, whole, "split the batch")?;
-        within(
-            "logits: bytes of one row",
-            sides.row_bytes(),
-            caps.max_binding_bytes.min(WINDOW_BYTES),
-            "use a smaller vocabulary, or Context::cpu()",
-        )?;
-        let planes_bytes = sides.cells().saturating_mul(4 * ARC_PLANES);
-        within("lattice of one utterance: bytes", planes_bytes, whole, "cut the utterance into shorter ones, or use Context::cpu()")?;
-        let chunk = (whole / planes_bytes.max(1)).min(utterances).max(1) as u32;
+    fn new(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps) -> Result<Self> {
+        let label_frames = options.kind.label_frames().unwrap_or_default();
+        let directions = if options.gradients == Gradients::None { 1 } else { 2 };
+        let count = problem.utterances.len() as u64;
+        let batch_bytes = 4 * (16 * count + extra_words);
+        within("lengths and targets: bytes", batch_bytes, caps.max_window_bytes(), "split the batch")?;
+        for part in &problem.parts {
+            within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
+        }
+        let chunks = chunks(problem, directions, options, caps)?;
+        let workspace = chunks
+            .iter()
+            .fold(Workspace { directions, ..Default::default() }, |sum, chunk| sum.max(Workspace::of(problem, chunk.clone(), directions)));
 
         let mut recording = Recording::new();
-        let logits = recording.bound("logits", logits_bytes);
+        let scores: Vec<_> = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
         let batch = recording.bound("lengths, targets", batch_bytes);
-        let results = recording.bound("status, cost", 8 * utterances);
-        let gradients = gradients.then(|| recording.bound("gradients", logits_bytes));
-        let arcs = recording.workspace("arcs", u64::from(chunk) * planes_bytes);
-        let lattice = recording.workspace("lattice", u64::from(chunk) * u64::from(directions) * 4 * sides.cells());
-        recording.clear(results);
+        let results = recording.bound("status, cost", 16 * count);
+        let gradients = match options.gradients {
+            Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
+            Gradients::InPlace => scores.clone(),
+            Gradients::None => Vec::new(),
+        };
+        let arcs = recording.workspace("arcs", workspace.arcs_bytes());
+        let lattice = recording.workspace("lattice", workspace.lattice_bytes());
+        let anchors = recording.workspace("anchors", workspace.anchors_bytes());
+        if count > 0 {
+            recording.clear(results);
+        }
+        if !problem.dense && options.gradients == Gradients::Separate {
+            // Between the rows.
+            gradients.iter().for_each(|&buffer| recording.clear(buffer));
+        }
         Ok(Self {
             caps,
-            sides,
-            blank: blank.0,
-            directions,
-            lanes: Lanes::of(sides.vocab),
-            chunk,
+            problem,
+            options,
+            label_frames,
+            workspace,
+            lanes: Lanes::of(problem),
+            chunks,
             windows: 0,
             recording,
-            logits,
+            scores,
+            gradients,
             batch,
             results,
-            gradients,
             arcs,
             lattice,
+            anchors,
         })
     }
 
-    /// Records all stages for the utterances `first .. first + chunk`.
-    fn record(&mut self, first: u32, chunk: u32) -> Result<()> {
-        let windows = self.cut(first, chunk)?;
+    /// Records all stages for some utterances.
+    fn record(&mut self, chunk: Range<usize>) -> Result<()> {
+        let windows = windows(self.problem, chunk.clone(), self.caps)?;
         self.windows += windows.len();
-        let [batch, results, arcs, lattice] = [self.batch, self.results, self.arcs, self.lattice].map(|b| self.recording.whole(b));
-        for window in &windows {
-            let set = self.recording.bind(&[self.of(self.logits, window), batch, arcs, results]);
-            self.rows(Kernel::LatticeRow, set, first, window);
+        let [batch, results, arcs, lattice, anchors] =
+            [self.batch, self.results, self.arcs, self.lattice, self.anchors].map(|b| self.recording.whole(b));
+        // Without a cell there are no arcs to bind.
+        let cells = self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0);
+        for window in windows.iter().filter(|_| cells) {
+            let set = self.recording.bind(&[window.binding(self.scores[window.part]), batch, arcs, results]);
+            self.rows(self.shader(Kernel::LatticeRow, false), set, window);
         }
-
-        let set = self.recording.bind(&[batch, arcs, lattice, results]);
-        let params = SweepParams {
-            frames: self.sides.frames,
-            positions: self.sides.positions,
-            utterances: self.sides.utterances,
-            first_utterance: first,
-            chunk,
-            directions: self.directions,
-        };
-        let walks = u64::from(chunk) * u64::from(self.directions);
-        let grid = fold(walks, self.caps.max_workgroups);
-        let work = walks.saturating_mul(self.sides.cells()).saturating_mul(16);
-        self.recording.dispatch_with(self.caps.shader(Kernel::LatticeSweep), width(self.sides.positions), set, &params, grid, work);
-
+        self.sweep(chunk, [batch, arcs, lattice, anchors, results]);
         // Backwards: the windows that the row pass read last may still be in a cache.
+        if self.gradients.is_empty() {
+            return Ok(());
+        }
         for window in windows.iter().rev() {
-            if let Some(gradients) = self.gradients {
-                let windows = [self.of(self.logits, window), self.of(gradients, window)];
-                let set = self.recording.bind(&[windows[0], batch, arcs, lattice, results, windows[1]]);
-                self.rows(Kernel::LatticeGradient, set, first, window);
-            }
+            let (scores, gradients) = (window.binding(self.scores[window.part]), window.binding(self.gradients[window.part]));
+            let in_place = self.options.gradients == Gradients::InPlace;
+            let mut bindings = vec![batch, arcs, lattice, anchors, results, gradients];
+            bindings.extend((!in_place).then_some(scores));
+            let set = self.recording.bind(&bindings);
+            self.rows(self.shader(Kernel::LatticeGradient, in_place), set, window);
         }
         Ok(())
     }
 
-    fn of(&self, buffer: BufferId, window: &Window) -> Binding {
-        Binding { buffer, offset: window.offset, bytes: window.bytes }
-    }
-
-    fn rows(&mut self, kernel: Kernel, set: crate::device::recording::BindSet, first: u32, window: &Window) {
-        let rows = window.rows.end - window.rows.start;
-        let params = RowParams {
-            rows: rows as u32,
-            first_row: (window.rows.start - u64::from(first) * self.sides.rows_an_utterance()) as u32,
-            shift: window.shift,
-            frames: self.sides.frames,
-            positions: self.sides.positions,
-            vocab: self.sides.vocab,
-            blank: self.blank,
-            utterances: self.sides.utterances,
-            first_utterance: first,
-        };
-        let groups = rows.div_ceil(u64::from(WORKGROUP / self.lanes.count));
-        let grid = fold(groups, self.caps.max_workgroups);
-        let work = rows.saturating_mul(u64::from(self.sides.vocab)).saturating_mul(8);
-        self.recording.dispatch_with(self.caps.shader(kernel), self.lanes.constants, set, &params, grid, work);
-    }
-
-    /// Cuts the rows of a chunk into windows: each begins at an aligned offset of the tensor.
-    fn cut(&self, first: u32, chunk: u32) -> Result<Vec<Window>> {
-        let (row_bytes, an_utterance) = (self.sides.row_bytes(), self.sides.rows_an_utterance());
-        let limit = self.caps.max_binding_bytes.min(WINDOW_BYTES);
-        let end = u64::from(first + chunk) * an_utterance;
-        let mut row = u64::from(first) * an_utterance;
-        let mut windows = Vec::new();
-        while row < end {
-            let begin = row * row_bytes;
-            let shift = begin % self.caps.storage_alignment.max(4);
-            let rows = (limit.saturating_sub(shift) / row_bytes).min(end - row);
-            // Only a vocabulary that barely fits, at an offset that the alignment moves.
-            within("logits: bytes of one row and its alignment", shift + row_bytes, limit, "use a smaller vocabulary, or Context::cpu()")?;
-            windows.push(Window {
-                rows: row..row + rows,
-                offset: begin - shift,
-                bytes: shift + rows * row_bytes,
-                shift: (shift / 4) as u32,
-            });
-            row += rows;
+    fn sweep(&mut self, chunk: Range<usize>, bindings: [crate::device::recording::Binding; 5]) {
+        let shapes = &self.problem.utterances[chunk.clone()];
+        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
+        let shader = self.caps.shader(Kernel::LatticeSweep);
+        let subgroup = self.caps.subgroups.filter(|_| shader.subgroups).map_or(4, |[smallest, _]| smallest);
+        let width = width(columns, shader.subgroups.then_some(subgroup), self.caps);
+        let mut constants = vec![("WIDTH", f64::from(width)), ("LABEL_FRAMES", f64::from(self.label_frames))];
+        if shader.subgroups {
+            constants.push(("SMALLEST_SUBGROUP", f64::from(subgroup)));
         }
-        Ok(windows)
+        let params = SweepParams {
+            first_utterance: chunk.start as u32,
+            count: chunk.len() as u32,
+            utterances: self.problem.utterances.len() as u32,
+            directions: self.workspace.directions as u32,
+            pairs: self.workspace.pairs as u32,
+            anchors: self.workspace.anchors as u32,
+        };
+        let walks = chunk.len() as u64 * self.workspace.directions;
+        let places: u64 = shapes.iter().map(|u| u.places()).sum();
+        let work = places.saturating_mul(64 * self.workspace.directions);
+        let mut bindings = bindings;
+        // Without the normalisers.
+        bindings[1].bytes = 16 * self.workspace.pairs;
+        let set = self.recording.bind(&bindings);
+        self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
+    }
+
+    fn shader(&self, kernel: Kernel, in_place: bool) -> &'static Shader {
+        let pack = match self.problem.granularity() {
+            4 => Some("pack4"),
+            2 => Some("pack2"),
+            _ => None,
+        };
+        let half = (self.problem.dtype == DType::F16).then_some("f16");
+        let flags: Vec<&str> = [pack, half, in_place.then_some("in_place")].into_iter().flatten().collect();
+        self.caps.shader_with(kernel, &flags)
+    }
+
+    fn rows(&mut self, shader: &'static Shader, set: crate::device::recording::BindSet, window: &Window) {
+        let options = self.options;
+        let params = RowParams {
+            first_utterance: window.utterances.start as u32,
+            first_row: window.rows.start as u32,
+            end_row: window.rows.end.min(u64::from(u32::MAX)) as u32,
+            window_row: window.first_unit as u32,
+            shift: window.shift,
+            unit: self.problem.unit as u32,
+            position_stride: self.problem.position_stride as u32,
+            vocab: self.problem.row as u32,
+            blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
+            utterances: self.problem.utterances.len() as u32,
+            normalisers_at: 4 * self.workspace.pairs as u32,
+            pairs: self.workspace.pairs as u32,
+            anchors: self.workspace.anchors as u32,
+            eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
+            delay: options.delay_penalty * LOG2_E,
+            eos_delay: options.eos.map_or(0.0, |(_, penalty)| penalty * LOG2_E),
+            sigma: options.kind.sigma * LOG2_E,
+            wildcard: (f64::from(options.wildcard).log2() as f32).max(-1e30),
+            label_scale: 1.0 + options.fast_emit.lambda(),
+            clamp: options.clamp.unwrap_or(1e30).min(1e30),
+        };
+        let scores = match (self.problem.meaning, options.kind.normalisation) {
+            (Meaning::Logits, Normalisation::Softmax) => 0.0,
+            (Meaning::LogProbs, _) => 1.0,
+            (Meaning::Gathered, _) => 2.0,
+            (Meaning::Logits, Normalisation::Hat) => 3.0,
+        };
+        let mut constants =
+            vec![("SCORES", scores), ("LANES", f64::from(self.lanes.count)), ("WORKGROUP", f64::from(self.lanes.workgroup))];
+        if shader.kernel == Kernel::LatticeGradient {
+            constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
+        }
+        let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
+        let rows = most.min(window.rows.end) - window.rows.start;
+        let groups = rows.div_ceil(u64::from(self.lanes.workgroup / self.lanes.count));
+        let [x, y, _] = fold(groups, self.caps.max_workgroups);
+        let grid = [x, y, window.utterances.len() as u32];
+        let work = (window.bytes / self.problem.dtype.bytes()).saturating_mul(8);
+        self.recording.dispatch_with(shader, &constants, set, &params, grid, work);
     }
 }
 
-fn within(what: &'static str, need: u64, have: u64, help: &'static str) -> Result<()> {
+/// Cuts a batch into runs of utterances whose lattices fit together.
+fn chunks(problem: &Problem, directions: u64, options: &Options, caps: &Caps) -> Result<Vec<Range<usize>>> {
+    let limit = options.workspace_limit.unwrap_or(u64::MAX);
+    let fits = |space: Workspace| space.largest() <= caps.max_window_bytes() && space.sum() <= limit;
+    let mut chunks = Vec::new();
+    let mut first = 0;
+    let mut sum = Workspace { directions, ..Default::default() };
+    for n in 0..problem.utterances.len() {
+        let one = Workspace::of(problem, n..n + 1, directions);
+        within(
+            "lattice of one utterance: bytes",
+            one.largest(),
+            caps.max_window_bytes(),
+            "cut the utterance into shorter ones, or use Context::cpu()",
+        )?;
+        within("workspace of the longest utterance: bytes", one.sum(), limit, "raise the limit to that, or cut the utterance")?;
+        let more = Workspace { pairs: sum.pairs + one.pairs, anchors: sum.anchors + one.anchors, directions };
+        if n > first && !fits(more) {
+            chunks.push(first..n);
+            (first, sum) = (n, one);
+        } else {
+            sum = more;
+        }
+    }
+    if first < problem.utterances.len() {
+        chunks.push(first..problem.utterances.len());
+    }
+    Ok(chunks)
+}
+
+pub(super) fn within(what: &'static str, need: u64, have: u64, help: &'static str) -> Result<()> {
     if need > have { Err(Error::LimitExceeded { what, need, have, help }) } else { Ok(()) }
 }
 
-/// Invocations that share a row: enough for coalesced reads, few enough to have something to do.
+/// Invocations that share a row, and those of a workgroup: enough for coalesced reads, few enough to have something to do.
+#[derive(Clone, Copy)]
 struct Lanes {
     count: u32,
-    constants: &'static [(&'static str, f64)],
+    workgroup: u32,
 }
 
 impl Lanes {
-    fn of(vocab: u32) -> Self {
-        let constants: &'static [(&'static str, f64)] = match vocab {
-            0..=64 => &[("LANES", 8.0)],
-            65..=128 => &[("LANES", 16.0)],
-            129..=256 => &[("LANES", 32.0)],
-            257..=512 => &[("LANES", 64.0)],
-            513..=1024 => &[("LANES", 128.0)],
-            _ => &[("LANES", 256.0)],
+    fn of(problem: &Problem) -> Self {
+        let packs = problem.row / problem.granularity();
+        let count = match packs {
+            0..=8 => 4,
+            9..=32 => 8,
+            33..=64 => 16,
+            65..=128 => 32,
+            129..=256 => 64,
+            257..=512 => 128,
+            _ => 256,
         };
-        Self { count: constants[0].1 as u32, constants }
+        Self { count, workgroup: 256 }
     }
 }
 
-/// The narrowest workgroup of the sweep that holds all positions, or the widest.
-fn width(positions: u32) -> &'static [(&'static str, f64)] {
-    match positions {
-        0..=32 => &[("WIDTH", 32.0)],
-        33..=64 => &[("WIDTH", 64.0)],
-        65..=128 => &[("WIDTH", 128.0)],
-        _ => &[("WIDTH", 256.0)],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use crate::device::recording::{Command, Role};
-
-    fn plan(sides: [usize; 4], gradients: bool, caps: &Caps) -> Result<TransducerPlan> {
-        let [utterances, frames, positions, vocab] = sides;
-        TransducerPlan::new(LossShape { utterances, frames, positions, vocab }, Blank(0), gradients, caps)
-    }
-
-    /// Every binding of a plan keeps the device's rules, and the windows of each kernel cover each
-    /// row once.
-    fn check(plan: &TransducerPlan, caps: &Caps) {
-        let shape = plan.shape();
-        let mut covered = std::collections::BTreeMap::<&str, u64>::new();
-        for command in &plan.recording.commands {
-            let Command::Dispatch(dispatch) = command else { continue };
-            assert!(dispatch.workgroups.iter().all(|&side| side <= caps.max_workgroups));
-            for binding in &plan.recording.sets[dispatch.set.0] {
-                let info = &plan.recording.buffers[binding.buffer.0];
-                assert!(binding.bytes > 0 && binding.bytes <= caps.max_binding_bytes, "{} sees {} B", dispatch.shader.name, binding.bytes);
-                assert_eq!(binding.offset % caps.storage_alignment, 0);
-                assert!(binding.offset + binding.bytes <= info.bytes && info.bytes <= caps.max_buffer_bytes);
-            }
-            if dispatch.shader.kernel != Kernel::LatticeSweep {
-                let params: RowParams =
-                    bytemuck::pod_read_unaligned(&plan.recording.uniforms[dispatch.params as usize..][..size_of::<RowParams>()]);
-                *covered.entry(dispatch.shader.name).or_default() += u64::from(params.rows);
-            }
-        }
-        let rows = (shape.utterances * shape.frames * shape.positions) as u64;
-        assert!(covered.values().all(|&seen| seen == rows), "{covered:?} of {rows}");
-    }
-
-    #[test]
-    fn portable_limits_hold() {
-        let caps = Caps::portable();
-        for sides in [[1, 1, 1, 1], [16, 150, 41, 28], [4, 150, 21, 5000], [2, 400, 80, 777], [400, 400, 101, 3]] {
-            for gradients in [false, true] {
-                let plan = plan(sides, gradients, &caps).unwrap();
-                check(&plan, &caps);
-            }
-        }
-        assert_eq!(plan([16, 150, 41, 28], true, &caps).unwrap().dispatches(), 3);
-        assert_eq!(plan([16, 150, 41, 28], false, &caps).unwrap().dispatches(), 2);
-    }
-
-    #[test]
-    fn windows_and_chunks_cover_buffers_over_2_gib() {
-        // As NVIDIA's Vulkan driver grants: any buffer, 2 GiB - 1 of it at once.
-        let caps = Caps { max_buffer_bytes: 1 << 40, max_binding_bytes: i32::MAX as u64, ..Caps::portable() };
-        for sides in [[64, 1500, 301, 50], [128, 150, 21, 5000], [100, 6000, 301, 3]] {
-            let plan = plan(sides, true, &caps).unwrap();
-            check(&plan, &caps);
-            assert!(plan.windows() > 1);
-        }
-        assert!(plan([1000, 6000, 301, 3], true, &caps).unwrap().chunk() < 1000);
-    }
-
-    #[test]
-    fn tiny_bindings_hold() {
-        let caps = Caps { max_binding_bytes: 64 << 10, ..Caps::portable() };
-        let plan = plan([5, 40, 21, 130], true, &caps).unwrap();
-        check(&plan, &caps);
-        assert_eq!(plan.chunk(), 4);
-        assert!(plan.windows() > 30);
-    }
-
-    #[test]
-    fn workspace_is_arcs_lattice_and_params() {
-        let caps = Caps::portable();
-        let (cells, params) = ((150 + 41 - 1) * 41, 256);
-        assert_eq!(plan([16, 150, 41, 28], true, &caps).unwrap().workspace_bytes(), 16 * cells * (3 + 2) * 4 + 3 * params);
-        assert_eq!(plan([16, 150, 41, 28], false, &caps).unwrap().workspace_bytes(), 16 * cells * (3 + 1) * 4 + 2 * params);
-    }
-
-    #[test]
-    fn what_cannot_fit_says_so() {
-        let caps = Caps::portable();
-        let need = |sides| match plan(sides, true, &caps) {
-            Err(Error::LimitExceeded { what, need, have, .. }) => (what, need, have),
-            other => panic!("{:?}", other.map(|p| p.to_string())),
-        };
-        assert_eq!(need([64, 1500, 301, 50]).0, "logits: bytes of the tensor");
-        let (what, bytes, have) = need([1, 4000, 2000, 2]);
-        assert_eq!((what, bytes, have), ("lattice of one utterance: bytes", 12 * 5999 * 2000, 128 << 20));
-        assert_eq!(need([1, 1, 1, (32 << 20) + 1]).0, "logits: bytes of one row");
-        assert_eq!(need([usize::MAX, 1, 1, 1]).0, "logits: utterances");
-        assert_eq!(need([1 << 31, 1 << 31, 1 << 31, 1]).0, "logits: bytes");
-    }
-
-    #[test]
-    fn nothing_to_do_is_a_plan_without_launches() {
-        for sides in [[0, 5, 3, 4], [3, 0, 3, 4]] {
-            let plan = plan(sides, true, &Caps::portable()).unwrap();
-            assert_eq!((plan.dispatches(), plan.windows()), (0, 0));
-        }
-    }
-
-    #[test]
-    fn a_plan_can_be_read() {
-        let plan = plan([2, 3, 2, 4], true, &Caps::portable()).unwrap();
-        let text = plan.to_string();
-        for part in ["[N 2, T 3, U1 2, V 4]", "lattice_row ", "lattice_sweep ", "lattice_gradient ", "workspace"] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert_eq!(plan.recording.buffers.iter().filter(|b| matches!(b.role, Role::Bound(_))).count(), 4);
-    }
+/// Columns that the workgroup of a sweep holds: all of them, or as many as the device allows, in blocks of about the same size.
+fn width(columns: u64, subgroup: Option<u32>, caps: &Caps) -> u32 {
+    // Bytes that the kernel keeps for so many columns.
+    let bytes = |width: u64| match subgroup {
+        Some(smallest) => (width / u64::from(smallest) + 1) * 2 * 8 * 16 + 16,
+        None => (width + 1) * 2 * 16 + 16,
+    };
+    let most = u64::from(caps.max_invocations).min(512);
+    let widest = (1..=most / 32).map(|n| 32 * n).filter(|&width| bytes(width) <= u64::from(caps.max_workgroup_bytes)).max().unwrap_or(32);
+    let blocks = columns.div_ceil(widest).max(1);
+    columns.div_ceil(blocks).next_multiple_of(32).clamp(32, widest) as u32
 }

@@ -16,8 +16,13 @@ pub enum Status {
 }
 
 impl Status {
-    /// From a status word of the kernels; `None` if no kernel writes it.
-    pub(super) fn from_word(word: u32) -> Option<Self> {
-        [Self::Ok, Self::Empty, Self::Infeasible, Self::NonFinite].into_iter().find(|&s| s as u32 == word)
+    /// From a status word of the kernels, whose bits above the lowest two are their own affair.
+    pub(super) fn from_word(word: u32) -> Self {
+        match word & 3 {
+            0 => Self::Ok,
+            1 => Self::Empty,
+            2 => Self::Infeasible,
+            _ => Self::NonFinite,
+        }
     }
 }

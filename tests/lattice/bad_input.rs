@@ -1,7 +1,7 @@
 //! Wrong calls: each has an error that names the argument and the numbers, and harms nothing.
 
 use crate::{Batch, contexts};
-use weft::lattice::{Blank, LossBatch, Status, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, Status, TransducerLoss};
 use weft::{Context, DType, Error, Tensor};
 
 fn good() -> Batch {
@@ -65,7 +65,7 @@ fn lists_of_the_wrong_length() {
 /// Runs logits of any shape with lists that fit two utterances.
 fn with_logits(context: &Context, logits: &Tensor) -> Error {
     let loss = TransducerLoss::rnnt(Blank(0)).build(context).unwrap();
-    loss.run_blocking(&LossBatch { logits, targets: &[1; 4], frames: &[1; 2], labels: &[1; 2] }).expect_err("must be refused")
+    loss.run_blocking(&LossBatch::new(Logits::padded(logits), &[1; 4], &[1; 2], &[1; 2])).expect_err("must be refused")
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn empty_batch() {
     for (name, context) in contexts() {
         let out = Batch::random(1, [0, 4, 3, 5], 0).try_run(context, true).unwrap();
         assert!(out.costs.is_empty() && out.status.is_empty(), "{name}");
-        assert!(out.gradients.unwrap().to_vec_blocking().unwrap().is_empty());
+        assert!(out.gradients[0].to_vec_blocking().unwrap().is_empty());
     }
 }
 
@@ -105,6 +105,6 @@ fn tensor_without_frames() {
     for (name, context) in contexts() {
         let out = Batch::random(1, [2, 0, 3, 5], 0).try_run(context, true).unwrap();
         assert_eq!((out.costs, out.status), (vec![f32::INFINITY; 2], vec![Status::Empty; 2]), "{name}");
-        assert_eq!(out.gradients.unwrap().shape(), [2, 0, 3, 5]);
+        assert_eq!(out.gradients[0].shape(), [2, 0, 3, 5]);
     }
 }

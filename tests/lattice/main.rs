@@ -14,7 +14,7 @@ mod oracle;
 use common::{Lcg, assert_close};
 use oracle::Utterance;
 use std::sync::OnceLock;
-use weft::lattice::{Blank, LossBatch, LossOutput, Status, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, LossOutput, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
 /// Costs: f32 sums of up to a few hundred terms, and drivers whose `log` is good to 2^-21 only.
@@ -82,12 +82,12 @@ impl Batch {
     fn try_run(&self, context: &Context, gradients: bool) -> weft::Result<LossOutput> {
         let logits = Tensor::from_slice(context, &self.shape, &self.logits)?;
         let loss = TransducerLoss::rnnt(Blank(self.blank)).gradients(gradients).build(context)?;
-        loss.run_blocking(&LossBatch { logits: &logits, targets: &self.targets, frames: &self.frames, labels: &self.labels })
+        loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &self.targets, &self.frames, &self.labels))
     }
 
     fn run(&self, context: &Context) -> Outcome {
         let out = self.try_run(context, true).unwrap();
-        let gradients = out.gradients.expect("asked for");
+        let [gradients] = &out.gradients[..] else { panic!("one tensor was asked for") };
         assert_eq!(gradients.shape(), self.shape);
         Outcome { costs: out.costs, status: out.status, gradients: gradients.to_vec_blocking().unwrap() }
     }

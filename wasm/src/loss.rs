@@ -6,7 +6,7 @@ use crate::memory::{floats, sides, words};
 use js_sys::{Array, Float32Array, Promise, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use weft::lattice::{Blank, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
 use weft::{Context, Tensor};
 
 /// An RNN-T loss on one context.
@@ -38,9 +38,9 @@ impl WasmLoss {
         let (targets, frames, labels) = (words(targets)?, words(frames)?, words(labels)?);
         let loss = self.loss.clone();
         Ok(future_to_promise(async move {
-            let batch = LossBatch { logits: &logits, targets: &targets, frames: &frames, labels: &labels };
+            let batch = LossBatch::new(Logits::padded(&logits), &targets, &frames, &labels);
             let out = loss.run(&batch).await.map_err(to_js)?;
-            let gradients = match &out.gradients {
+            let gradients = match out.gradients.first() {
                 Some(gradients) => Float32Array::from(&*gradients.to_vec().await.map_err(to_js)?).into(),
                 None => JsValue::UNDEFINED,
             };

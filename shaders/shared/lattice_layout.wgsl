@@ -1,0 +1,69 @@
+// How a batch and its lattices lie in memory. Twin: src/lattice/layout.rs.
+//
+// Cells lie in pairs of frames, 2 p and 2 p + 1, and pairs on diagonals: pair p of column u is in line
+// (p + u) mod P of P = ceil(T / 2), so that what a step of the sweep reads lies side by side and no
+// place is left empty.
+
+// Steps of a sweep between two anchors of its variables.
+const CHUNK = 8u;
+// Words that `batch` holds for each utterance before its labels.
+const HEADER = 16u;
+
+struct Utterance {
+    // T and U of its lattice.
+    frames: u32,
+    labels: u32,
+    // P.
+    pairs: u32,
+    // Its first pair in `arcs` and `lattice`.
+    first_pair: u32,
+    first_anchor: u32,
+    // Chunks of steps: ceil((P + U) / CHUNK).
+    chunks: u32,
+    // Its labels in `batch`.
+    labels_at: u32,
+    // Its first row in the logits and the way from frame to frame, in units of the layout.
+    first_row: u32,
+    frame_stride: u32,
+    // Positions a frame in the logits, and all rows of the utterance there.
+    positions: u32,
+    rows: u32,
+    // Where in them the lattice begins.
+    begin_frame: u32,
+    begin_label: u32,
+    // Its band in `batch`, two words a frame: first and last allowed u. 0: no band.
+    band_at: u32,
+    // What its gradient is multiplied by.
+    scale: f32,
+}
+
+fn utterance(n: u32) -> Utterance {
+    let at = n * HEADER;
+    return Utterance(
+        batch[at],
+        batch[at + 1u],
+        batch[at + 2u],
+        batch[at + 3u],
+        batch[at + 4u],
+        batch[at + 5u],
+        batch[at + 6u],
+        batch[at + 7u],
+        batch[at + 8u],
+        batch[at + 9u],
+        batch[at + 10u],
+        batch[at + 11u],
+        batch[at + 12u],
+        batch[at + 13u],
+        bitcast<f32>(batch[at + 14u]),
+    );
+}
+
+// The pair of frames p of column u.
+fn pair_at(utterance: Utterance, p: u32, u: u32) -> u32 {
+    return utterance.first_pair + (p + u) % utterance.pairs * (utterance.labels + 1u) + u;
+}
+
+// The anchor of step k of column j, in the coordinates of its direction.
+fn anchor_at(utterance: Utterance, k: u32, j: u32) -> u32 {
+    return utterance.first_anchor + k / CHUNK * (utterance.labels + 1u) + j;
+}

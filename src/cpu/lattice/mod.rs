@@ -1,0 +1,136 @@
+//! Twins of the kernels of `shaders/lattice`.
+
+mod gradient;
+mod row;
+mod sweep;
+
+pub(super) use gradient::gradient;
+pub(super) use row::row;
+pub(super) use sweep::sweep;
+
+use crate::device::shader::LatticeRowParams as RowParams;
+use crate::lattice::{CHUNK, HEADER, WILDCARD};
+
+/// What the scores are. Twin of the constants in `lattice_rows.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scores {
+    Logits,
+    LogProbs,
+    Gathered,
+    Hat,
+}
+
+impl Scores {
+    fn of(constant: f64) -> Self {
+        match constant as u32 {
+            0 => Self::Logits,
+            1 => Self::LogProbs,
+            2 => Self::Gathered,
+            _ => Self::Hat,
+        }
+    }
+}
+
+/// Twin of `Utterance` in `lattice_layout.wgsl`.
+#[derive(Clone, Copy)]
+struct Utterance<'a> {
+    batch: &'a [u32],
+    frames: usize,
+    labels: usize,
+    pairs: usize,
+    first_pair: usize,
+    first_anchor: usize,
+    labels_at: usize,
+    first_row: u32,
+    frame_stride: u32,
+    positions: usize,
+    rows: usize,
+    begin_frame: usize,
+    begin_label: usize,
+    band_at: usize,
+    scale: f32,
+}
+
+/// One row of scores that is a cell, or is beside the lattice.
+#[derive(Clone, Copy)]
+struct Row {
+    /// Frame and position in the lattice; `None` outside.
+    place: Option<(usize, usize)>,
+    /// Whether the band allows it.
+    is_cell: bool,
+    /// First element in the window.
+    start: usize,
+}
+
+impl<'a> Utterance<'a> {
+    fn new(batch: &'a [u32], n: usize) -> Self {
+        let word = |i: usize| batch[n * HEADER + i] as usize;
+        Self {
+            batch,
+            frames: word(0),
+            labels: word(1),
+            pairs: word(2),
+            first_pair: word(3),
+            first_anchor: word(4),
+            labels_at: word(6),
+            first_row: batch[n * HEADER + 7],
+            frame_stride: batch[n * HEADER + 8],
+            positions: word(9),
+            rows: word(10),
+            begin_frame: word(11),
+            begin_label: word(12),
+            band_at: word(13),
+            scale: f32::from_bits(batch[n * HEADER + 14]),
+        }
+    }
+
+    fn columns(&self) -> usize {
+        self.labels + 1
+    }
+
+    /// Place of the pair that holds frame t of column u.
+    fn pair_at(&self, t: usize, u: usize) -> usize {
+        self.first_pair + (t / 2 + u) % self.pairs * self.columns() + u
+    }
+
+    /// Anchor of step k of column j, in the coordinates of a direction.
+    fn anchor_at(&self, k: usize, j: usize) -> usize {
+        self.first_anchor + k / CHUNK as usize * self.columns() + j
+    }
+
+    fn label(&self, u: usize) -> Option<u32> {
+        (u < self.labels).then(|| self.batch[self.labels_at + u])
+    }
+
+    fn after_wildcard(&self, u: usize) -> bool {
+        u > 0 && self.label(u - 1) == Some(WILDCARD)
+    }
+
+    /// Row `number` of the tensor.
+    fn row(&self, p: &RowParams, number: usize) -> Row {
+        let (frame, position) = (number / self.positions, number % self.positions);
+        let t = frame.checked_sub(self.begin_frame).filter(|&t| t < self.frames);
+        let u = position.checked_sub(self.begin_label).filter(|&u| u <= self.labels);
+        let place = t.zip(u);
+        let allowed = |(t, u): (usize, usize)| {
+            let at = self.band_at + 2 * t;
+            self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
+        };
+        let row = self.first_row + frame as u32 * self.frame_stride + position as u32 * p.position_stride - p.window_row;
+        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * p.unit as usize + p.shift as usize }
+    }
+
+    /// The rows of the launch.
+    fn row_range(&self, p: &RowParams) -> std::ops::Range<usize> {
+        p.first_row as usize..self.rows.min(p.end_row as usize)
+    }
+}
+
+/// The symbol whose score is that of a label.
+fn symbol_of(label: u32, scores: Scores) -> usize {
+    match scores {
+        Scores::Gathered => 1,
+        _ if label == WILDCARD => 0,
+        _ => label as usize,
+    }
+}

@@ -1,0 +1,75 @@
+//! Bands: lattices restricted to what an alignment allows.
+
+use crate::error::{Error, Result};
+
+/// The positions that an utterance may be at in each frame: paths that leave the band have no probability, and cells
+/// outside of it are not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Band {
+    ranges: Vec<[u32; 2]>,
+}
+
+impl Band {
+    /// First and last allowed u of each frame. An empty list is no restriction.
+    pub fn new(ranges: Vec<[u32; 2]>) -> Self {
+        Self { ranges }
+    }
+
+    /// At most `distance` frames away from an alignment: `emitted[t]` says how many labels lie in frame t. This is the band of
+    /// monotonic-rnnt (SimBe195), for lattices whose labels take a frame.
+    pub fn around(emitted: &[u32], distance: usize) -> Self {
+        let mut before = vec![0];
+        for &labels in emitted {
+            before.push(before[before.len() - 1] + labels);
+        }
+        let frames = emitted.len();
+        let range = |t: usize| if t == 0 { [0, 0] } else { [before[t.saturating_sub(distance)], before[(t + distance).min(frames)]] };
+        Self { ranges: (0..frames).map(range).collect() }
+    }
+
+    /// Each label within a window of frames, first and last, of an utterance of `frames` frames (Mahadeokar et al. 2021,
+    /// arXiv:2011.03072). Labels come in order, so the windows of later ones begin no earlier.
+    pub fn label_windows(windows: &[[u32; 2]], frames: u32) -> Self {
+        let mut from = Vec::with_capacity(windows.len());
+        let mut to = vec![u32::MAX; windows.len() + 1];
+        for &[first, _] in windows {
+            from.push(from.last().map_or(first, |&before: &u32| before.max(first)));
+        }
+        for (u, &[_, last]) in windows.iter().enumerate().rev() {
+            to[u] = to[u + 1].min(last);
+        }
+        let range = |t: u32| {
+            let low = to.iter().position(|&last| last >= t).unwrap_or(windows.len());
+            let high = from.iter().take_while(|&&first| first <= t).count();
+            [low as u32, high as u32]
+        };
+        Self { ranges: (0..frames).map(range).collect() }
+    }
+
+    /// First and last allowed u of each frame.
+    pub fn ranges(&self) -> &[[u32; 2]] {
+        &self.ranges
+    }
+
+    /// Checks it against the lengths of its utterance.
+    pub(super) fn check(&self, utterance: usize, frames: u32, labels: u32) -> Result<()> {
+        if self.ranges.is_empty() {
+            return Ok(());
+        }
+        if self.ranges.len() != frames as usize {
+            return Err(Error::Shape {
+                argument: "bands",
+                expected: format!("{frames} ranges, one a frame, for utterance {utterance}"),
+                got: format!("{} ranges", self.ranges.len()),
+            });
+        }
+        match self.ranges.iter().enumerate().find(|(_, [first, last])| first > last || *first > labels) {
+            Some((t, range)) => Err(Error::Value {
+                argument: "bands",
+                value: format!("{range:?} in frame {t} of utterance {utterance}, which has {labels} labels"),
+                help: "a band allows some position of every frame, or no path is left",
+            }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! How a batch and its lattices lie in memory. Twin: `shaders/shared/lattice_layout.wgsl`.
+
+use super::scores::Meaning;
+use crate::tensor::DType;
+use std::ops::Range;
+
+/// Steps of a sweep between two anchors of its variables.
+pub(crate) const CHUNK: u32 = 8;
+/// Words of the header of an utterance.
+pub(crate) const HEADER: usize = 16;
+
+/// A checked batch, as plans see it.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub meaning: Meaning,
+    pub dtype: DType,
+    /// V.
+    pub vocab: usize,
+    /// Elements of a row: V and the channels of durations.
+    pub row: usize,
+    pub parts: Vec<Part>,
+    pub utterances: Vec<UtteranceShape>,
+    /// Elements of a unit of `first_row` and `frame_stride`.
+    pub unit: u64,
+    /// Units from position to position.
+    pub position_stride: u64,
+    /// Whether rows follow each other in memory, utterance after utterance.
+    pub dense: bool,
+}
+
+/// A tensor of scores.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub bytes: u64,
+    pub utterances: Range<usize>,
+}
+
+/// Where an utterance lies in its part, and its lattice in there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UtteranceShape {
+    pub frames: u32,
+    pub labels: u32,
+    pub begin_frame: u32,
+    pub begin_label: u32,
+    /// Positions a frame in the tensor.
+    pub positions: u32,
+    /// Rows in the tensor.
+    pub rows: u64,
+    pub first_row: u64,
+    pub frame_stride: u64,
+}
+
+impl UtteranceShape {
+    /// P, pairs of frames.
+    pub fn pairs(&self) -> u64 {
+        u64::from(self.frames).div_ceil(2)
+    }
+
+    /// U + 1.
+    pub fn columns(&self) -> u64 {
+        u64::from(self.labels) + 1
+    }
+
+    /// Places of its lattice: pairs of cells.
+    pub fn places(&self) -> u64 {
+        self.pairs() * self.columns()
+    }
+
+    /// Chunks of steps of a sweep.
+    pub fn chunks(&self) -> u64 {
+        if self.frames == 0 { 0 } else { (self.pairs() + u64::from(self.labels)).div_ceil(u64::from(CHUNK)) }
+    }
+
+    pub fn anchors(&self) -> u64 {
+        self.chunks() * self.columns()
+    }
+}
+
+impl Problem {
+    pub fn new(meaning: Meaning, dtype: DType, vocab: usize, row: usize) -> Self {
+        Self { meaning, dtype, vocab, row, parts: Vec::new(), utterances: Vec::new(), unit: row as u64, position_stride: 1, dense: true }
+    }
+
+    /// Lays utterances out by strides, in elements.
+    pub fn stride(&mut self, [n, t, u]: [usize; 3], elements: u64) {
+        let gcd = |mut a: u64, mut b: u64| {
+            while b > 0 {
+                (a, b) = (b, a % b);
+            }
+            a
+        };
+        self.unit = [n, t, u].into_iter().fold(0, |unit, stride| gcd(unit, stride as u64)).max(1);
+        self.position_stride = u as u64 / self.unit;
+        for (index, utterance) in self.utterances.iter_mut().enumerate() {
+            utterance.first_row = (index * n) as u64 / self.unit;
+            utterance.frame_stride = t as u64 / self.unit;
+        }
+        for part in &mut self.parts {
+            part.bytes = elements * self.dtype.bytes();
+        }
+        self.dense = false;
+    }
+
+    /// Elements that every row begins at a multiple of, and that a row is a multiple of.
+    pub fn granularity(&self) -> usize {
+        let strides = if self.dense { self.row as u64 } else { self.unit };
+        let fits = |pack: usize| self.row.is_multiple_of(pack) && strides.is_multiple_of(pack as u64);
+        [4, 2].into_iter().find(|&pack| fits(pack)).unwrap_or(1)
+    }
+
+    /// Cells of all lattices.
+    pub fn cells(&self) -> u64 {
+        self.utterances.iter().map(|u| u64::from(u.frames) * u.columns()).sum()
+    }
+}
+
+/// Headers of the utterances, in chunks that share a workspace.
+pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]) -> Vec<u32> {
+    let mut words = Vec::with_capacity(problem.utterances.len() * HEADER);
+    for chunk in chunks {
+        let (mut first_pair, mut first_anchor) = (0, 0);
+        for n in chunk.clone() {
+            let u = &problem.utterances[n];
+            words.extend([
+                u.frames,
+                u.labels,
+                u.pairs() as u32,
+                first_pair as u32,
+                first_anchor as u32,
+                u.chunks() as u32,
+                0,
+                u.first_row as u32,
+                u.frame_stride as u32,
+                u.positions,
+                u.rows as u32,
+                u.begin_frame,
+                u.begin_label,
+                0,
+                scales[n].to_bits(),
+                0,
+            ]);
+            first_pair += u.places();
+            first_anchor += u.anchors();
+        }
+    }
+    words
+}
+
+/// Writes where labels and band of each utterance lie.
+pub(super) fn set_places(words: &mut [u32], places: &[(u32, u32)]) {
+    for (header, &(labels_at, band_at)) in words.chunks_exact_mut(HEADER).zip(places) {
+        header[6] = labels_at;
+        header[13] = band_at;
+    }
+}

@@ -1,0 +1,203 @@
+//! The transducer loss as callers see it.
+
+use super::options::{FastEmit, Gradients, Options, Reduction};
+use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, layout};
+use crate::device::{Caps, Context, RunReport};
+use crate::error::Result;
+use crate::tensor::{DType, Tensor};
+
+/// A transducer loss of any [kind](Kind).
+///
+/// ```no_run
+/// # async fn f() -> weft::Result<()> {
+/// use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
+/// let gpu = weft::Context::new(weft::ContextOptions::from_env()).await?;
+/// let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu)?;
+/// let logits = weft::Tensor::from_slice(&gpu, &[1, 2, 2, 3], &[0.0; 12])?;
+/// let out = loss.run(&LossBatch::new(Logits::padded(&logits), &[1], &[2], &[1])).await?;
+/// println!("{:?} {:?}", out.costs, out.status);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TransducerLoss {
+    context: Context,
+    options: Options,
+}
+
+/// Options of a [`TransducerLoss`].
+#[derive(Clone, Debug)]
+pub struct TransducerLossBuilder {
+    options: Options,
+}
+
+/// What a loss gives back, in the order of the utterances.
+#[derive(Debug)]
+pub struct LossOutput {
+    /// -log P(target | scores) in nats, `[N]`. +inf or NaN where [`status`](Self::status) is not ok.
+    pub costs: Vec<f32>,
+    /// What became of each utterance, `[N]`.
+    pub status: Vec<Status>,
+    /// The reduction of the costs that are ok, times their weights; `None` if none was asked for.
+    pub loss: Option<f64>,
+    /// Gradient with respect to the scores, in their shape, type and layout, on the device: a tensor for each part, none if
+    /// none were asked for. Exactly zero beyond the lengths of an utterance and for utterances that are not ok.
+    pub gradients: Vec<Tensor>,
+    /// What the run did.
+    pub report: RunReport,
+}
+
+impl TransducerLossBuilder {
+    /// Whether runs give gradients too, and where: `true` is [`Gradients::Separate`].
+    pub fn gradients(mut self, gradients: impl Into<Gradients>) -> Self {
+        self.options.gradients = gradients.into();
+        self
+    }
+
+    /// Trains labels to come early.
+    pub fn fast_emit(mut self, fast_emit: FastEmit) -> Self {
+        self.options.fast_emit = fast_emit;
+        self
+    }
+
+    /// Adds `penalty` * ((T - 1) / 2 - t) nats to the weight of each label of frame t: early ones gain, late ones lose (Kang et al.
+    /// 2022, arXiv:2211.00490). The cost contains it.
+    pub fn delay_penalty(mut self, penalty: f32) -> Self {
+        self.options.delay_penalty = penalty;
+        self
+    }
+
+    /// A [delay penalty](Self::delay_penalty) for one symbol, the end of the sentence, beyond that of all labels.
+    pub fn eos_penalty(mut self, symbol: u32, penalty: f32) -> Self {
+        self.options.eos = Some((symbol, penalty));
+        self
+    }
+
+    /// Probability of a frame after a [`WILDCARD`](super::WILDCARD) in a target, in place of the blank's; 1 without this
+    /// option. Wildcards stand for parts of a transcript that nobody knows: emitting one has probability 1, whatever the scores.
+    pub fn wildcard(mut self, probability: f32) -> Self {
+        self.options.wildcard = probability;
+        self
+    }
+
+    /// Clamps the gradient to [-limit, limit], before weights and reductions are applied: a loss scale of mixed precision, given
+    /// as a weight, does not change what is clamped.
+    pub fn clamp(mut self, limit: f32) -> Self {
+        self.options.clamp = Some(limit);
+        self
+    }
+
+    /// Reduces the costs to one number.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.options.reduction = reduction;
+        self
+    }
+
+    /// Most bytes that a run may take beyond scores, gradients, lengths and results: large batches are worked on in pieces.
+    pub fn workspace_limit(mut self, bytes: u64) -> Self {
+        self.options.workspace_limit = Some(bytes);
+        self
+    }
+
+    /// The loss on one device.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for options that are negative or not finite.
+    pub fn build(self, context: &Context) -> Result<TransducerLoss> {
+        self.options.check()?;
+        Ok(TransducerLoss { context: context.clone(), options: self.options })
+    }
+}
+
+impl TransducerLoss {
+    /// Starts a loss of any kind, costs only.
+    pub fn of(kind: Kind) -> TransducerLossBuilder {
+        TransducerLossBuilder { options: Options::new(kind) }
+    }
+
+    /// Starts a plain RNN-T loss, costs only.
+    pub fn rnnt(blank: Blank) -> TransducerLossBuilder {
+        Self::of(Kind::rnnt(blank))
+    }
+
+    /// What a padded batch of this shape would do on a device with these facts, if every utterance filled it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Value`] if shape and kind do not fit together; [`Error::LimitExceeded`] if a single
+    /// utterance is more than the device, or the [workspace limit](TransducerLossBuilder::workspace_limit), can hold.
+    pub fn plan(&self, shape: LossShape, caps: &Caps) -> Result<TransducerPlan> {
+        TransducerPlan::of_shape(shape, &self.options, caps)
+    }
+
+    /// What [`run`](Self::run) would do with this batch.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), but for those of the device.
+    pub fn plan_batch(&self, batch: &LossBatch<'_>) -> Result<TransducerPlan> {
+        let problem = batch.check(&self.options, &self.context)?;
+        TransducerPlan::new(&problem, batch.extra_words(), &self.options, self.context.caps())
+    }
+
+    /// Costs, and gradients if the loss was built with them. Deterministic: the same batch gives the same bits, and an
+    /// utterance the same bits in any batch of the same widest target.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Length`], [`Error::Label`], [`Error::Value`], [`Error::OtherContext`] for what is wrong with the
+    /// batch; as [`plan`](Self::plan) for what does not fit; [`Error::OutOfMemory`], [`Error::DeviceLost`]. Bad data within
+    /// one utterance is no error but its [`Status`].
+    pub async fn run(&self, batch: &LossBatch<'_>) -> Result<LossOutput> {
+        let problem = batch.check(&self.options, &self.context)?;
+        let plan = TransducerPlan::new(&problem, batch.extra_words(), &self.options, self.context.caps())?;
+        let scores = &batch.scores().parts;
+        let gradients: Vec<Tensor> = match self.options.gradients {
+            Gradients::None => Vec::new(),
+            Gradients::InPlace => scores.iter().map(|&part| part.clone()).collect(),
+            Gradients::Separate => {
+                scores.iter().map(|part| Tensor::empty(&self.context, part.shape(), part.dtype())).collect::<Result<_>>()?
+            }
+        };
+        let utterances = problem.utterances.len();
+        if utterances == 0 {
+            return Ok(LossOutput {
+                costs: Vec::new(),
+                status: Vec::new(),
+                loss: self.reduce(batch, &[], &[]),
+                gradients,
+                report: RunReport::default(),
+            });
+        }
+        let mut words = layout::headers(&problem, plan.chunks(), &batch.scales(&self.options));
+        let places = batch.append_words(&mut words);
+        layout::set_places(&mut words, &places);
+        let words = Tensor::from_u32(&self.context, &[words.len()], &words)?;
+        let results = Tensor::empty(&self.context, &[4, utterances], DType::U32)?;
+        let mut bound = scores.clone();
+        bound.extend([&words, &results]);
+        bound.extend(gradients.iter().filter(|_| self.options.gradients == Gradients::Separate));
+        let report = self.context.run(plan.recording(), &bound).await?;
+
+        let words = results.to_vec_u32().await?;
+        let status: Vec<Status> = words[..utterances].iter().map(|&word| Status::from_word(word)).collect();
+        let factor = match self.options.fast_emit {
+            FastEmit::CostScaled(lambda) => 1.0 + lambda,
+            FastEmit::CostUnchanged(_) => 1.0,
+        };
+        let costs: Vec<f32> = words[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
+        let loss = self.reduce(batch, &costs, &status);
+        Ok(LossOutput { costs, status, loss, gradients, report })
+    }
+
+    fn reduce(&self, batch: &LossBatch<'_>, costs: &[f32], status: &[Status]) -> Option<f64> {
+        if self.options.reduction == Reduction::None {
+            return None;
+        }
+        let scales = batch.scales(&self.options);
+        let ok = costs.iter().zip(status).zip(scales).filter(|((_, status), _)| **status == Status::Ok);
+        Some(ok.map(|((&cost, _), scale)| f64::from(cost) * f64::from(scale)).sum())
+    }
+
+    /// [`run`](Self::run), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn run_blocking(&self, batch: &LossBatch<'_>) -> Result<LossOutput> {
+        pollster::block_on(self.run(batch))
+    }
+}
