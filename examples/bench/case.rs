@@ -18,7 +18,7 @@ pub struct Labels {
     pub lengths: &'static str,
     /// What the values look like: `flat` is noise, `band` a trained model's.
     pub data: &'static str,
-    /// `loss`, `loss+grad`, `forward`.
+    /// `loss`, `loss+grad`, `loss+grad-in-place`, `forward`.
     pub direction: &'static str,
 }
 
@@ -26,8 +26,12 @@ pub struct Labels {
 pub struct Ready {
     /// Makes the call once.
     pub call: Box<dyn FnMut() -> weft::Result<RunReport>>,
+    /// What has to be done before each call, untimed, where a call overwrites its input.
+    pub before: Option<Box<dyn Fn() -> weft::Result<()>>>,
     /// Least bytes that it must move.
     pub bytes: f64,
+    /// Cells of its lattices, without the padding; a recurrent layer has none.
+    pub cells: Option<u64>,
     /// Bytes that it holds beyond its input and its results, where the plan tells them.
     pub workspace: Option<u64>,
     /// Bytes of its results on the device.

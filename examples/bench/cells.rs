@@ -61,7 +61,7 @@ fn ready(gpu: &Context, cell: Cell, [t, n, h]: [usize; 3]) -> weft::Result<Ready
             Box::new(move || Ok(gru.forward_reported_blocking(&x, None, None)?.2))
         }
     };
-    Ok(Ready { call, bytes, workspace: None, results })
+    Ok(Ready { call, before: None, bytes, cells: None, workspace: None, results })
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).

@@ -1,4 +1,4 @@
-//! Logits made on the device: the largest batches are tens of gigabytes, which the host would take
+//! Scores made on the device: the largest batches are tens of gigabytes, which the host would take
 //! longer to make and to upload than everything else here together.
 
 use weft::wgpu::{self, util::DeviceExt as _};
@@ -10,12 +10,16 @@ struct Params {
     first: u32,
     words: u32,
     positions: u32,
-    vocab: u32,
+    row: u32,
     frames: u32,
     labels: u32,
     utterance: u32,
     // Bit 0: two f16 a word. Bit 1: a band.
     flags: u32,
+    // Labels are of 1 .. labelled.
+    labelled: u32,
+    // Added to every value.
+    offset: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -41,14 +45,14 @@ fn wanted(t: u32, u: u32) -> u32 {
 
 // As `label` in fill.rs.
 fn label(u: u32) -> u32 {
-    return 1u + (params.utterance * 5u + u * 7u) % (params.vocab - 1u);
+    return 1u + (params.utterance * 5u + u * 7u) % (params.labelled - 1u);
 }
 
 fn value(i: u32) -> f32 {
-    let cell = i / params.vocab;
-    let v = i % params.vocab;
+    let cell = i / params.row;
+    let v = i % params.row;
     let band = (params.flags & 2u) != 0u;
-    return noise(i) + select(0.0, 10.0, band && v == wanted(cell / params.positions, cell % params.positions));
+    return noise(i) + params.offset + select(0.0, 10.0, band && v == wanted(cell / params.positions, cell % params.positions));
 }
 
 @compute @workgroup_size(256)
@@ -76,73 +80,114 @@ pub enum Data {
 /// One utterance's block of elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
+    /// Number of the utterance in the batch.
+    pub utterance: usize,
     /// First element in the tensor.
     pub first: u64,
-    /// Sides of the block: frames (with padding), labels + 1 (with padding), symbols.
+    /// Sides of the block: frames (with padding), labels + 1 (with padding), values a cell.
     pub sides: [usize; 3],
     /// Frames and labels of the utterance.
     pub frames: u32,
     pub labels: u32,
 }
 
-/// Label u of utterance n, for V symbols of which 0 is the blank.
-pub fn label(n: usize, u: usize, vocab: usize) -> u32 {
-    (1 + (n * 5 + u * 7) % (vocab - 1)) as u32
+/// What all blocks have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub data: Data,
+    /// Labels are of 1 .. labelled: what follows are blanks and durations.
+    pub labelled: usize,
+    /// Added to every value.
+    pub offset: f32,
 }
 
-/// Fills the blocks of a tensor, the i-th as utterance i.
-///
-/// # Errors
-/// [`Error::Gpu`] if the tensor is not on a GPU or the device refuses. That its memory could not be had
-/// shows in the next call on it.
-pub fn fill(gpu: &Context, tensor: &Tensor, blocks: &[Block], data: Data) -> weft::Result<()> {
-    let (Some(device), Some(queue), Some(buffer)) = (gpu.device(), gpu.queue(), tensor.buffer()) else {
-        return Err(Error::Gpu { message: "the bench needs a GPU".to_owned() });
-    };
-    let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(SHADER.into()) });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some("fill"),
-        layout: None,
-        module: &module,
-        entry_point: Some("fill"),
-        compilation_options: Default::default(),
-        cache: None,
-    });
-    let half = tensor.dtype() == DType::F16;
-    let element = tensor.dtype().bytes();
-    let mut encoder = device.create_command_encoder(&Default::default());
-    let mut pass = encoder.begin_compute_pass(&Default::default());
-    pass.set_pipeline(&pipeline);
-    for (utterance, block) in blocks.iter().enumerate() {
-        let [frames, positions, vocab] = block.sides;
-        let words = ((frames * positions * vocab) as u64 * element).div_ceil(4);
-        let start = block.first * element;
-        let offset = start - start % 256;
-        let flags = u32::from(half) | if data == Data::Band { 2 } else { 0 };
-        let first = (start - offset) / 4;
-        let params = [first as u32, words as u32, positions as u32, vocab as u32, block.frames, block.labels, utterance as u32, flags];
-        let uniform = device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: None,
-            contents: bytemuck::cast_slice(&params),
-            usage: wgpu::BufferUsages::UNIFORM,
+/// Label u of utterance n.
+pub fn label(n: usize, u: usize, labelled: usize) -> u32 {
+    (1 + (n * 5 + u * 7) % (labelled - 1)) as u32
+}
+
+/// The kernel, ready for any number of tensors.
+pub struct Filler {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    pipeline: wgpu::ComputePipeline,
+}
+
+impl Filler {
+    /// # Errors
+    /// [`Error::Gpu`] if the context has no GPU.
+    pub fn new(gpu: &Context) -> weft::Result<Self> {
+        let (Some(device), Some(queue)) = (gpu.device(), gpu.queue()) else { return Err(no_gpu()) };
+        let source = wgpu::ShaderSource::Wgsl(SHADER.into());
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("fill"),
+            layout: None,
+            module: &module,
+            entry_point: Some("fill"),
+            compilation_options: Default::default(),
+            cache: None,
         });
-        let window = wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new((first + words) * 4) };
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Buffer(window) },
-            ],
-        });
-        pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups((words as u32).div_ceil(256).min(8192), 1, 1);
+        Ok(Self { device: device.clone(), queue: queue.clone(), pipeline })
     }
-    drop(pass);
-    queue.submit([encoder.finish()]);
-    match pollster::block_on(scope.pop()) {
-        Some(error) => Err(Error::Gpu { message: error.to_string() }),
-        None => Ok(()),
+
+    /// Fills the blocks of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] if the tensor is not on a GPU or the device refuses. That its memory could not be had
+    /// shows in the next call on it.
+    pub fn fill(&self, tensor: &Tensor, blocks: &[Block], look: Look) -> weft::Result<()> {
+        let buffer = tensor.buffer().ok_or_else(no_gpu)?;
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        pass.set_pipeline(&self.pipeline);
+        for block in blocks {
+            let [frames, positions, row] = block.sides;
+            let element = tensor.dtype().bytes();
+            let words = ((frames * positions * row) as u64 * element).div_ceil(4);
+            let start = block.first * element;
+            let offset = start - start % 256;
+            let first = (start - offset) / 4;
+            let flags = u32::from(tensor.dtype() == DType::F16) | if look.data == Data::Band { 2 } else { 0 };
+            let params = [
+                first as u32,
+                words as u32,
+                positions as u32,
+                row as u32,
+                block.frames,
+                block.labels,
+                block.utterance as u32,
+                flags,
+                look.labelled as u32,
+                look.offset.to_bits(),
+            ];
+            let uniform = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: None,
+                contents: bytemuck::cast_slice(&params),
+                usage: wgpu::BufferUsages::UNIFORM,
+            });
+            let window = wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new((first + words) * 4) };
+            let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &self.pipeline.get_bind_group_layout(0),
+                entries: &[
+                    wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
+                    wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::Buffer(window) },
+                ],
+            });
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups((words as u32).div_ceil(256).min(8192), 1, 1);
+        }
+        drop(pass);
+        self.queue.submit([encoder.finish()]);
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(Error::Gpu { message: error.to_string() }),
+            None => Ok(()),
+        }
     }
+}
+
+fn no_gpu() -> Error {
+    Error::Gpu { message: "the bench needs a GPU".to_owned() }
 }

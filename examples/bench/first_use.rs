@@ -5,11 +5,12 @@ use super::case;
 use super::measure::milliseconds;
 use serde_json::{Value, json};
 use std::time::Instant;
-use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, Kind, Logits, LossBatch, TransducerLoss};
 use weft::{Context, ContextOptions, Tensor};
 
-/// Name and whether the gradient is wanted.
-const CASES: [(&str, bool); 2] = [("rnnt logits f32 loss", false), ("rnnt logits f32 loss+grad", true)];
+/// Name, durations (none: RNN-T) and whether the gradient is wanted.
+const CASES: [(&str, &[u32], bool); 3] =
+    [("rnnt logits f32 loss", &[], false), ("rnnt logits f32 loss+grad", &[], true), ("tdt logits f32 loss+grad", &[0, 1, 2], true)];
 
 /// One first call.
 pub struct FirstUse {
@@ -43,7 +44,7 @@ impl FirstUse {
 
 /// All words of each case, for `--only` and `--list`.
 pub fn names() -> impl Iterator<Item = String> {
-    CASES.iter().map(|(name, _)| format!("first-use {name}"))
+    CASES.iter().map(|(name, _, _)| format!("first-use {name}"))
 }
 
 /// Times the first calls that `only` names.
@@ -52,10 +53,12 @@ pub fn names() -> impl Iterator<Item = String> {
 /// Whatever a context or a call gives: on a device that came so far none should.
 pub fn measure(options: &ContextOptions, only: &[String]) -> weft::Result<Vec<FirstUse>> {
     let mut all = Vec::new();
-    for (name, (_, gradients)) in names().zip(CASES).filter(|(name, _)| case::wanted(name, only)) {
+    for (name, (_, durations, gradients)) in names().zip(CASES).filter(|(name, _)| case::wanted(name, only)) {
         let gpu = Context::new_blocking(options.clone())?;
-        let loss = TransducerLoss::rnnt(Blank(0)).gradients(gradients).build(&gpu)?;
-        let logits = Tensor::from_slice(&gpu, &[1, 4, 3, 28], &[0.0; 4 * 3 * 28])?;
+        let kind = if durations.is_empty() { Kind::rnnt(Blank(0)) } else { Kind::tdt(Blank(0), durations)? };
+        let loss = TransducerLoss::of(kind).gradients(gradients).build(&gpu)?;
+        let row = 28 + durations.len();
+        let logits = Tensor::from_slice(&gpu, &[1, 4, 3, row], &vec![0.0; 4 * 3 * row])?;
         let batch = LossBatch::new(Logits::padded(&logits), &[1, 2], &[4], &[2]);
         let timed = || {
             let before = Instant::now();

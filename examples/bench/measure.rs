@@ -50,6 +50,7 @@ impl Bench {
             compiled: first.compiled,
             dispatches: first.dispatches,
             bytes: ready.bytes,
+            cells: ready.cells,
             workspace_bytes: ready.workspace,
             result_bytes: ready.results,
             floor_ms: 1e3 * ready.bytes / self.limits.bytes_per_second + milliseconds(self.limits.dispatch) * f64::from(first.dispatches),
@@ -60,6 +61,9 @@ impl Bench {
             let (mut gpu, mut wall) = (Vec::new(), Vec::new());
             let start = Instant::now();
             while gpu.len() < self.repeats.min(3) || (gpu.len() < self.repeats && start.elapsed() < PATIENCE) {
+                if let Some(prepare) = &ready.before {
+                    prepare()?;
+                }
                 let before = Instant::now();
                 let report = (ready.call)()?;
                 wall.push(milliseconds(before.elapsed()));

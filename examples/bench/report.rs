@@ -18,6 +18,8 @@ pub struct Figures {
     pub dispatches: u32,
     /// Least bytes that the call must move.
     pub bytes: f64,
+    /// Cells of its lattices, without the padding.
+    pub cells: Option<u64>,
     /// Bytes that it holds beyond its input and its results.
     pub workspace_bytes: Option<u64>,
     /// Bytes of its results on the device.
@@ -126,6 +128,7 @@ impl Row {
                 "wall_ms": f.wall_ms,
                 "dispatches": f.dispatches,
                 "bytes": f.bytes,
+                "cells": f.cells,
                 "workspace_bytes": f.workspace_bytes,
                 "result_bytes": f.result_bytes,
                 "floor_ms": f.floor_ms,
