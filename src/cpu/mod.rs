@@ -6,6 +6,7 @@ mod audio;
 mod call;
 mod cell;
 mod conv;
+mod ctc;
 mod dense;
 mod lattice;
 mod math;
@@ -75,6 +76,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
+        Kernel::LatticeCtcGradient => ctc::gradient(&mut call),
+        Kernel::LatticeCtcRow => ctc::row(&mut call),
+        Kernel::LatticeCtcSweep => ctc::sweep(&mut call),
+        Kernel::LatticeCtcTrace => ctc::trace(&mut call),
         Kernel::LatticeGradient => lattice::gradient(&mut call),
         Kernel::LatticeRow => lattice::row(&mut call),
         Kernel::LatticeSweep => lattice::sweep(&mut call),

@@ -8,11 +8,14 @@
 //! the diagonals t + u from both ends; a **gradient pass** reads the scores once more and writes their gradient. Cells that
 //! no path visits are not read again.
 //!
+//! [CTC](CtcLoss), whose lattice has no positions but states, is a loss of its own with the same three stages.
+//!
 //! Accuracy: forward and backward variables are f32 mantissas with integer exponents, so that rounding errors do not grow with the
 //! cost. Log-domain f32 loses a hundredth of a gradient at 1500 frames and 300 labels; this does not.
 
 mod band;
 mod batch;
+mod ctc;
 mod kind;
 mod layout;
 mod loss;
@@ -24,6 +27,8 @@ mod window;
 
 pub use band::Band;
 pub use batch::{LossBatch, LossShape};
+pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
+pub use ctc::{CtcAlignment, CtcBatch, CtcLoss, CtcLossBuilder, CtcOutput, CtcPlan, CtcShape, LabelSpan};
 pub use kind::{Arc, Blank, Kind, Normalisation, Token, WILDCARD};
 pub(crate) use layout::{CHUNK, HEADER};
 pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};

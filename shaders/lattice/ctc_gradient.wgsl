@@ -1,0 +1,146 @@
+// CTC gradient pass: d cost / d logits of a frame is its softmax minus the occupancies of the states,
+// summed by symbol. Rows beyond an utterance's frames, and utterances that are not ok, get exact zeros.
+// Twin: src/cpu/ctc/gradient.rs.
+//
+// A row is done in tiles of symbols. The occupancies of the symbols of a tile stand in workgroup memory,
+// where each is written by one invocation: the host lists the distinct labels of a target with their
+// positions, so that no sum is shared, and every logit is read once and every gradient written once.
+#import ctc_rows
+#import ctc_occupancy
+#import lattice_status
+#import scores
+
+// Of each utterance at `distinct_at`: for each tile, and for the end, the address of its first entry; the
+// entries, by symbol: the symbol, the address of its first position; and one more as the end.
+@group(0) @binding(1)
+var<storage, read> batch: array<u32>;
+// Of each frame: weight of the blank, bits of the log2 normaliser.
+@group(0) @binding(2)
+var<storage, read> frames: array<vec2u>;
+@group(0) @binding(3)
+var<storage, read> lattice: array<vec4f>;
+@group(0) @binding(4)
+var<storage, read> anchors: array<vec4i>;
+@group(0) @binding(5)
+var<storage, read> results: array<u32>;
+#ifdef IN_PLACE
+// A window of the logits, and then of the gradients.
+@group(0) @binding(6)
+var<storage, read_write> scores: array<Packed>;
+#else
+// The same window as that of the logits.
+@group(0) @binding(6)
+var<storage, read_write> gradients: array<Packed>;
+@group(0) @binding(7)
+var<storage, read> scores: array<Packed>;
+#endif
+
+// Symbols of a tile for each invocation of a row.
+const DEPTH = 8u;
+// Occupancies of the tile of each row: those of the first symbols of all packs, then of the second ones, …
+var<workgroup> wg_occupied: array<f32, DEPTH * WORKGROUP>;
+var<workgroup> wg_blank: array<f32, WORKGROUP>;
+
+fn store(at: u32, x: Scores) {
+#ifdef IN_PLACE
+    scores[at] = pack_scores(x);
+#else
+    gradients[at] = pack_scores(x);
+#endif
+}
+
+// Takes the occupancies of a pack out of a tile that begins at `tile`.
+fn take_occupied(tile: u32, pack: u32) -> Scores {
+    let packs = DEPTH * LANES / PACK;
+    let at = tile + pack;
+#ifdef PACK4
+    let x = vec4f(wg_occupied[at], wg_occupied[at + packs], wg_occupied[at + 2u * packs], wg_occupied[at + 3u * packs]);
+    wg_occupied[at] = 0.0;
+    wg_occupied[at + packs] = 0.0;
+    wg_occupied[at + 2u * packs] = 0.0;
+    wg_occupied[at + 3u * packs] = 0.0;
+#else
+#ifdef PACK2
+    let x = vec2f(wg_occupied[at], wg_occupied[at + packs]);
+    wg_occupied[at] = 0.0;
+    wg_occupied[at + packs] = 0.0;
+#else
+    let x = wg_occupied[at];
+    wg_occupied[at] = 0.0;
+#endif
+#endif
+    return x;
+}
+
+fn put_occupied(tile: u32, symbol: u32, x: f32) {
+    wg_occupied[tile + symbol % PACK * (DEPTH * LANES / PACK) + symbol / PACK] = x;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let n = params.first_utterance + group.z;
+    let utterance = utterance(n);
+    let row = locate(utterance, (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES);
+    let lane = local % LANES;
+    let alive = row.is_frame && results[STATUS * params.utterances + n] == STATUS_OK;
+    let at = frame_place(utterance, n, select(0u, row.t, alive), select(0u, row.place, alive));
+    let normaliser = bitcast<f32>(frames[row.place].y);
+
+    var blank = 0.0;
+    for (var g = lane; g < select(0u, groups_of(utterance), alive); g += LANES) {
+        let known = vec4u(4u * g) + vec4u(0u, 1u, 2u, 3u) <= vec4u(utterance.labels);
+        let x = select(vec4f(0.0), blank_occupancies(at, g), known);
+        blank += (x.x + x.y) + (x.z + x.w);
+    }
+    wg_blank[local] = blank;
+    for (var i = 0u; i < DEPTH; i++) {
+        wg_occupied[local + i * WORKGROUP] = 0.0;
+    }
+    for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
+        workgroupBarrier();
+        if (lane < reach) {
+            blank += wg_blank[local + reach];
+            wg_blank[local] = blank;
+        }
+    }
+    workgroupBarrier();
+
+    let first = row.start / PACK;
+    let packs = select(0u, params.vocab / PACK, row.exists);
+    let tile = local / LANES * LANES * DEPTH;
+    let tile_packs = DEPTH * LANES / PACK;
+    let tiles = (params.vocab + DEPTH * LANES - 1u) / (DEPTH * LANES);
+    for (var i = 0u; i < tiles; i++) {
+        let symbol = i * DEPTH * LANES;
+        if (alive) {
+            let end = batch[utterance.distinct_at + i + 1u];
+            for (var entry = batch[utterance.distinct_at + i] + 2u * lane; entry < end; entry += 2u * LANES) {
+                var sum = 0.0;
+                for (var p = batch[entry + 1u]; p < batch[entry + 3u]; p++) {
+                    sum += occupancy(at, batch[p], 1u);
+                }
+                put_occupied(tile, batch[entry] - symbol, sum);
+            }
+            if (lane == 0u && params.blank - symbol < DEPTH * LANES) {
+                put_occupied(tile, params.blank - symbol, blank);
+            }
+        }
+        workgroupBarrier();
+        for (var pack = lane; pack < tile_packs; pack += LANES) {
+            let here = i * tile_packs + pack;
+            if (here < packs) {
+                var gradient = Scores(0.0);
+                if (alive) {
+                    let p = exp2(clean_scores(scores[first + here]) * LOG2_E - normaliser);
+                    gradient = utterance.scale * clamp(p - take_occupied(tile, pack), Scores(-params.clamp), Scores(params.clamp));
+                }
+                store(first + here, gradient);
+            }
+        }
+        workgroupBarrier();
+    }
+}

@@ -1,0 +1,616 @@
+// CTC sweep: forward and backward variables of every state, and the cost; or, with BEST, the best way
+// into every state.
+// Twin: src/cpu/ctc/sweep.rs.
+//
+// One workgroup walks one utterance in one direction, a frame a step, an invocation four columns. The
+// backward walk goes through the groups, and the columns within them, from the last to the first.
+// Columns beyond the target hold nothing there; in the forward walk what they hold leads nowhere.
+// Targets wider than the workgroup are cut into blocks, walked one after the other; what a block gives
+// to the next is kept in memory.
+#import ctc_layout
+#import lattice_status
+#import scaled4
+
+struct Params {
+    // The first utterance of the launch, and how many.
+    first_utterance: u32,
+    count: u32,
+    // N.
+    utterances: u32,
+    // 1: forward only. 2: both.
+    directions: u32,
+    // 1: every frame's variables are kept. 0: those of the last chunk.
+    kept: u32,
+    // The first row and chunk that the workspace holds.
+    workspace_row: u32,
+    workspace_chunk: u32,
+    // Groups of columns a frame.
+    groups: u32,
+    // Elements of one direction in `lattice` and `anchors`; what no state wants is stored beyond them.
+    lattice_stride: u32,
+    anchor_stride: u32,
+    lattice_dump: u32,
+    anchor_dump: u32,
+    // Where the edges of blocks begin in `anchors`, and elements of one.
+    edges_at: u32,
+    edge_stride: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> batch: array<u32>;
+// Weights of the labels: `groups` a frame.
+@group(0) @binding(2)
+var<storage, read> arcs: array<vec4u>;
+// Of each frame: weight of the blank, bits of the log2 normaliser.
+@group(0) @binding(3)
+var<storage, read> frames: array<vec2u>;
+// Of each group of a frame the blanks, then the labels, as log2 relative to an anchor: forward variables
+// with the frame's own weight, backward variables without.
+@group(0) @binding(4)
+var<storage, read_write> lattice: array<vec4f>;
+// Exponents that the variables of a chunk are relative to. With BEST: the choices of a chunk, 16 bits a
+// frame, four bits a column.
+@group(0) @binding(5)
+var<storage, read_write> anchors: array<vec4i>;
+@group(0) @binding(6)
+var<storage, read_write> results: array<u32>;
+
+// Invocations of the workgroup, a multiple of 32.
+override WIDTH: u32 = 256u;
+// The best path instead of all: choices are stored, and one step more than there are frames is made, for
+// the choice of the last state.
+override BEST: bool = false;
+
+// What one workgroup walks.
+struct Walk {
+    utterance: Utterance,
+    // Its number within the launch.
+    slot: u32,
+    backward: bool,
+    // Groups, steps; nothing to walk: 0.
+    groups: u32,
+    steps: u32,
+}
+
+// Four columns between two steps.
+struct Column {
+    // Forward: the blanks. Backward: the blanks and labels of a column together.
+    first: Scaled4,
+    labels: Scaled4,
+    // What the next column is given: forward the labels, backward what the label before may go on to.
+    out: Scaled4,
+}
+
+fn walk_of(number: u32) -> Walk {
+    let exists = number < params.count * params.directions;
+    let slot = select(0u, number / params.directions, exists);
+    let n = params.first_utterance + slot;
+    let utterance = utterance(n);
+    let frames = select(utterance.frames, utterance.frames + 1u, BEST);
+    let none = !exists || utterance.frames == 0u;
+    return Walk(
+        utterance,
+        slot,
+        number % params.directions == 1u,
+        select(groups_of(utterance), 0u, none),
+        select(frames, 0u, none),
+    );
+}
+
+// The group that invocation j of the whole width holds.
+fn group_of(walk: Walk, j: u32) -> u32 {
+    let group = min(j, max(walk.groups, 1u) - 1u);
+    return select(group, walk.groups - 1u - group, walk.backward);
+}
+
+// The row of step k in the workspace; the last one's after it.
+fn row_at(walk: Walk, k: u32) -> u32 {
+    let step = min(k, max(walk.utterance.frames, 1u) - 1u);
+    let t = select(step, walk.utterance.frames - 1u - step, walk.backward);
+    return walk.utterance.first_row + t - params.workspace_row;
+}
+
+// Where the variables of a group at step k are stored, and their anchors.
+fn lattice_at(walk: Walk, k: u32, group: u32) -> u32 {
+    let row = select(walk.slot * CHUNK + k % CHUNK, row_at(walk, k), params.kept == 1u);
+    return select(0u, params.lattice_stride, walk.backward) + 2u * (row * params.groups + group);
+}
+
+fn anchor_at(walk: Walk, k: u32, group: u32) -> u32 {
+    let chunk = select(walk.slot, walk.utterance.first_chunk + k / CHUNK - params.workspace_chunk, params.kept == 1u);
+    return select(0u, params.anchor_stride, walk.backward) + chunk * params.groups + group;
+}
+
+fn edge_at(walk: Walk, k: u32, block: u32) -> u32 {
+    let list = (2u * walk.slot + select(0u, 1u, walk.backward)) * 2u + block % 2u;
+    return params.edges_at + list * params.edge_stride + k;
+}
+
+fn arcs_at(walk: Walk, k: u32, group: u32) -> vec4u {
+    let words = arcs[row_at(walk, k) * params.groups + group];
+    return select(words, words.wzyx, vec4<bool>(walk.backward));
+}
+
+fn blank_at(walk: Walk, k: u32) -> u32 {
+    return frames[row_at(walk, k)].x;
+}
+
+// Label u, or none, which is like no label.
+fn label_at(walk: Walk, u: u32) -> u32 {
+    return select(0xffffffffu, batch[walk.utterance.labels_at + min(u, walk.utterance.labels - 1u)], u < walk.utterance.labels);
+}
+
+// In which columns the label may follow the one before without a blank between them.
+fn may_skip(walk: Walk, group: u32) -> vec4<bool> {
+    var labels = vec4u(0xffffffffu);
+    var before = 0xffffffffu;
+    if (walk.utterance.labels > 0u) {
+        let u = 4u * group;
+        labels = vec4u(label_at(walk, u), label_at(walk, u + 1u), label_at(walk, u + 2u), label_at(walk, u + 3u));
+        before = label_at(walk, u - 1u);
+    }
+    let skip = labels != vec4u(before, labels.xyz);
+    return select(skip, skip.wzyx, vec4<bool>(walk.backward));
+}
+
+fn pack_scaled(a: Scaled) -> vec2u {
+    return vec2u(bitcast<u32>(a.e), bitcast<u32>(a.m));
+}
+
+fn unpack_scaled(a: vec2u) -> Scaled {
+    return Scaled(bitcast<i32>(a.x), bitcast<f32>(a.y));
+}
+
+// What the next invocation is given.
+fn outgoing(column: Column) -> vec2u {
+    return pack_scaled(Scaled(column.out.e.w, column.out.m.w));
+}
+
+// Before the first frame: the walk stands in the blank of its first column.
+fn start(walk: Walk, j: u32) -> Column {
+    let zero = scaled4_zero();
+    let first = select(0u, 3u - walk.utterance.labels % 4u, walk.backward);
+    let here = (vec4u(0u, 1u, 2u, 3u) == vec4u(first)) & vec4<bool>(j == 0u);
+    let one = scaled4_select(zero, Scaled4(vec4i(0), vec4f(1.0)), here);
+    return Column(one, zero, scaled4_select(zero, one, vec4<bool>(walk.backward)));
+}
+
+fn tidy(c: Column) -> Column {
+    return Column(scaled4_tidy(c.first), scaled4_tidy(c.labels), scaled4_tidy(c.out));
+}
+
+// One step of four columns: enters the frame and stores its variables. `wide`: some weight needs more
+// than the plain decoding.
+fn step(
+    walk: Walk,
+    wide: bool,
+    column: ptr<function, Column>,
+    choices: ptr<function, vec4u>,
+    k: u32,
+    j: u32,
+    come: Scaled,
+    skip: vec4<bool>,
+    words: vec4u,
+    word: u32,
+    anchor: vec4i,
+) {
+    let c = *column;
+    var w: Scaled4;
+    var blank: Scaled;
+    if (wide) {
+        w = any_weight4(words);
+        blank = any_weight(word);
+    } else {
+        w = plain_weight4(words);
+        blank = plain_weight(word);
+    }
+    let blanks = Scaled4(vec4i(blank.e), vec4f(blank.m));
+    let before = scaled4_shift(c.out, come);
+    if (BEST) {
+        let from_label = scaled4_less(c.first, before);
+        let first = scaled4_select(c.first, before, from_label);
+        let skips = from_label & skip;
+        let other = scaled4_select(c.first, before, skips);
+        let moves = scaled4_less(c.labels, other);
+        let labels = scaled4_mul(scaled4_select(c.labels, other, moves), w);
+        *column = Column(scaled4_mul(first, blanks), labels, labels);
+        let move_bits = select(vec4u(0u), select(vec4u(2u), vec4u(4u), skips), moves);
+        let bits = (select(vec4u(0u), vec4u(1u), from_label) | move_bits) << vec4u(0u, 4u, 8u, 12u);
+        (*choices)[k / 2u % 4u] |= (bits.x | bits.y | bits.z | bits.w) << (16u * (k % 2u));
+    } else {
+        let wanted = k < walk.utterance.frames && j < walk.groups;
+        let at = select(params.lattice_dump, lattice_at(walk, k, group_of(walk, j)), wanted);
+        if (walk.backward) {
+            let entered = scaled4_add(c.labels, before);
+            lattice[at] = scaled4_log2(c.first, anchor).wzyx;
+            lattice[at + 1u] = scaled4_log2(entered, anchor).wzyx;
+            let labels = scaled4_mul(entered, w);
+            let blank_next = scaled4_mul(c.first, blanks);
+            let both = scaled4_add(blank_next, labels);
+            *column = Column(both, labels, scaled4_select(blank_next, both, skip));
+        } else {
+            let both = scaled4_add(c.first, before);
+            let first = scaled4_mul(both, blanks);
+            let labels = scaled4_mul(scaled4_add(c.labels, scaled4_select(c.first, both, skip)), w);
+            lattice[at] = scaled4_log2(first, anchor);
+            lattice[at + 1u] = scaled4_log2(labels, anchor);
+            *column = Column(first, labels, labels);
+        }
+    }
+}
+
+fn has_chunk(walk: Walk, k: u32, j: u32) -> bool {
+    return k < walk.steps && j < walk.groups;
+}
+
+// The larger exponent of each column, EXPONENT_ZERO in an empty one.
+fn exponents(c: Column) -> vec4i {
+    return max(c.first.e, c.labels.e);
+}
+
+// Gives empty columns the anchor of the column before: a path may enter them within the chunk.
+fn fill(a: vec4i, before: i32) -> vec4i {
+    let x = select(a.x, before, a.x <= EXPONENT_ZERO);
+    let y = select(a.y, x, a.y <= EXPONENT_ZERO);
+    let z = select(a.z, y, a.z <= EXPONENT_ZERO);
+    return vec4i(x, y, z, select(a.w, z, a.w <= EXPONENT_ZERO));
+}
+
+// The exponent of what comes in latest.
+fn latest_exponent(e0: vec2u, e1: vec2u, e2: vec2u, e3: vec2u, e4: vec2u, e5: vec2u, e6: vec2u, e7: vec2u) -> i32 {
+    let early = later_exponent(later_exponent(later_exponent(later_exponent(EXPONENT_ZERO, e0), e1), e2), e3);
+    return later_exponent(later_exponent(later_exponent(later_exponent(early, e4), e5), e6), e7);
+}
+
+fn later_exponent(before: i32, edge: vec2u) -> i32 {
+    return select(before, bitcast<i32>(edge.x), bitcast<f32>(edge.y) > 0.0);
+}
+
+fn drop_anchor(walk: Walk, k: u32, j: u32, filled: vec4i) -> vec4i {
+    let anchor = select(filled, vec4i(0), filled <= vec4i(EXPONENT_ZERO));
+    let at = select(params.anchor_dump, anchor_at(walk, k, group_of(walk, j)), has_chunk(walk, k, j));
+    anchors[at] = select(anchor, anchor.wzyx, vec4<bool>(walk.backward));
+    return anchor;
+}
+
+fn store_choices(walk: Walk, k: u32, j: u32, choices: vec4u) {
+    let at = select(params.anchor_dump, anchor_at(walk, k, group_of(walk, j)), has_chunk(walk, k, j));
+    anchors[at] = bitcast<vec4i>(choices);
+}
+
+// What the last column of the block before gave before step k.
+fn edge_into(walk: Walk, k: u32, block: u32) -> vec2u {
+    var edge = pack_scaled(scaled_zero());
+    if (block > 0u && k < walk.steps) {
+        edge = bitcast<vec2u>(anchors[edge_at(walk, k, block - 1u)].xy);
+    }
+    return edge;
+}
+
+fn keep_edge(walk: Walk, k: u32, block: u32, edge: vec2u) {
+    if (k < walk.steps) {
+        anchors[edge_at(walk, k, block)] = vec4i(bitcast<vec2i>(edge), 0, 0);
+    }
+}
+
+#ifdef SUBGROUPS
+const MIN_SUBGROUP_SIZE = 4u;
+// What the last column of each subgroup held before each step of a chunk, twice: one half is read
+// while the other is written.
+var<workgroup> wg_edges: array<vec2u, 2u * (WIDTH / MIN_SUBGROUP_SIZE) * CHUNK>;
+
+fn edges_at(half: u32, subgroup: u32) -> u32 {
+    return (half * (WIDTH / MIN_SUBGROUP_SIZE) + subgroup) * CHUNK;
+}
+
+// What comes from the invocation before, by shuffles; across subgroups by `edge`.
+fn come_from(out: vec2u, edge: vec2u, lane: u32) -> Scaled {
+    return unpack_scaled(select(subgroupShuffleUp(out, 1u), edge, vec2<bool>(lane == 0u)));
+}
+
+fn fill_from_left(own: vec4i, edge: i32, lane: u32) -> vec4i {
+    return fill(own, select(subgroupShuffleUp(own.w, 1u), edge, lane == 0u));
+}
+
+// Subgroup s lags s chunks behind subgroup 0, so that the edge which it needs is complete: one barrier
+// a chunk.
+fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u32) {
+    let j = block * WIDTH + local;
+    let group = group_of(walk, j);
+    let skip = may_skip(walk, group);
+    let subgroup = local / size;
+    let groups = min(WIDTH, walk.groups - block * WIDTH);
+    let rounds = (walk.steps + CHUNK - 1u) / CHUNK + (groups + size - 1u) / size - 1u;
+    let keeps = local == WIDTH - 1u && j + 1u < walk.groups;
+    var column = start(walk, j);
+    // Rounds before a subgroup's first chunk move zeros.
+    for (var i = local; i < 2u * (WIDTH / MIN_SUBGROUP_SIZE) * CHUNK; i += WIDTH) {
+        wg_edges[i] = pack_scaled(scaled_zero());
+    }
+    workgroupBarrier();
+    // Wraps before the first chunk.
+    var k = 0u - subgroup * CHUNK;
+    var w0 = arcs_at(walk, k, group);
+    var w1 = arcs_at(walk, k + 1u, group);
+    var w2 = arcs_at(walk, k + 2u, group);
+    var w3 = arcs_at(walk, k + 3u, group);
+    var w4 = arcs_at(walk, k + 4u, group);
+    var w5 = arcs_at(walk, k + 5u, group);
+    var w6 = arcs_at(walk, k + 6u, group);
+    var w7 = arcs_at(walk, k + 7u, group);
+    var b0 = blank_at(walk, k);
+    var b1 = blank_at(walk, k + 1u);
+    var b2 = blank_at(walk, k + 2u);
+    var b3 = blank_at(walk, k + 3u);
+    var b4 = blank_at(walk, k + 4u);
+    var b5 = blank_at(walk, k + 5u);
+    var b6 = blank_at(walk, k + 6u);
+    var b7 = blank_at(walk, k + 7u);
+    for (var round = 0u; round < rounds; round++) {
+        column = tidy(column);
+        let source = edges_at((round + 1u) % 2u, max(subgroup, 1u) - 1u);
+        var e0 = wg_edges[source];
+        var e1 = wg_edges[source + 1u];
+        var e2 = wg_edges[source + 2u];
+        var e3 = wg_edges[source + 3u];
+        var e4 = wg_edges[source + 4u];
+        var e5 = wg_edges[source + 5u];
+        var e6 = wg_edges[source + 6u];
+        var e7 = wg_edges[source + 7u];
+        if (subgroup == 0u) {
+            e0 = edge_into(walk, k, block);
+            e1 = edge_into(walk, k + 1u, block);
+            e2 = edge_into(walk, k + 2u, block);
+            e3 = edge_into(walk, k + 3u, block);
+            e4 = edge_into(walk, k + 4u, block);
+            e5 = edge_into(walk, k + 5u, block);
+            e6 = edge_into(walk, k + 6u, block);
+            e7 = edge_into(walk, k + 7u, block);
+        }
+        var anchor = vec4i(0);
+        if (!BEST) {
+            // Eight columns back: as far as a path comes within a chunk.
+            let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
+            anchor = fill_from_left(fill_from_left(exponents(column), edge, lane), edge, lane);
+            anchor = drop_anchor(walk, k, j, anchor);
+        }
+        var choices = vec4u(0u);
+        let o0 = outgoing(column);
+        step(walk, wide, &column, &choices, k, j, come_from(o0, e0, lane), skip, w0, b0, anchor);
+        w0 = arcs_at(walk, k + 8u, group);
+        b0 = blank_at(walk, k + 8u);
+        let o1 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 1u, j, come_from(o1, e1, lane), skip, w1, b1, anchor);
+        w1 = arcs_at(walk, k + 9u, group);
+        b1 = blank_at(walk, k + 9u);
+        let o2 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 2u, j, come_from(o2, e2, lane), skip, w2, b2, anchor);
+        w2 = arcs_at(walk, k + 10u, group);
+        b2 = blank_at(walk, k + 10u);
+        let o3 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 3u, j, come_from(o3, e3, lane), skip, w3, b3, anchor);
+        w3 = arcs_at(walk, k + 11u, group);
+        b3 = blank_at(walk, k + 11u);
+        let o4 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 4u, j, come_from(o4, e4, lane), skip, w4, b4, anchor);
+        w4 = arcs_at(walk, k + 12u, group);
+        b4 = blank_at(walk, k + 12u);
+        let o5 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 5u, j, come_from(o5, e5, lane), skip, w5, b5, anchor);
+        w5 = arcs_at(walk, k + 13u, group);
+        b5 = blank_at(walk, k + 13u);
+        let o6 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 6u, j, come_from(o6, e6, lane), skip, w6, b6, anchor);
+        w6 = arcs_at(walk, k + 14u, group);
+        b6 = blank_at(walk, k + 14u);
+        let o7 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 7u, j, come_from(o7, e7, lane), skip, w7, b7, anchor);
+        w7 = arcs_at(walk, k + 15u, group);
+        b7 = blank_at(walk, k + 15u);
+        if (BEST) {
+            store_choices(walk, k, j, choices);
+        }
+        if (lane == size - 1u) {
+            let to = edges_at(round % 2u, subgroup);
+            wg_edges[to] = o0;
+            wg_edges[to + 1u] = o1;
+            wg_edges[to + 2u] = o2;
+            wg_edges[to + 3u] = o3;
+            wg_edges[to + 4u] = o4;
+            wg_edges[to + 5u] = o5;
+            wg_edges[to + 6u] = o6;
+            wg_edges[to + 7u] = o7;
+        }
+        if (keeps) {
+            keep_edge(walk, k, block, o0);
+            keep_edge(walk, k + 1u, block, o1);
+            keep_edge(walk, k + 2u, block, o2);
+            keep_edge(walk, k + 3u, block, o3);
+            keep_edge(walk, k + 4u, block, o4);
+            keep_edge(walk, k + 5u, block, o5);
+            keep_edge(walk, k + 6u, block, o6);
+            keep_edge(walk, k + 7u, block, o7);
+        }
+        k += CHUNK;
+        workgroupBarrier();
+    }
+}
+#else
+// What each invocation gives to the next, before the even and before the odd steps: one is written while
+// the other may still be read.
+var<workgroup> wg_columns: array<vec2u, 2u * WIDTH>;
+var<workgroup> wg_anchors: array<i32, WIDTH>;
+
+fn come_from(k: u32, local: u32, out: vec2u, edge: vec2u) -> Scaled {
+    let half = k % 2u * WIDTH;
+    wg_columns[half + local] = out;
+    workgroupBarrier();
+    return unpack_scaled(select(wg_columns[half + max(local, 1u) - 1u], edge, vec2<bool>(local == 0u)));
+}
+
+fn fill_from_left(own: vec4i, edge: i32, local: u32) -> vec4i {
+    workgroupBarrier();
+    wg_anchors[local] = own.w;
+    workgroupBarrier();
+    return fill(own, select(wg_anchors[max(local, 1u) - 1u], edge, local == 0u));
+}
+
+// Neighbours exchange through workgroup memory: one barrier a step.
+fn walk_block(walk: Walk, wide: bool, block: u32, local: u32) {
+    let j = block * WIDTH + local;
+    let group = group_of(walk, j);
+    let skip = may_skip(walk, group);
+    let chunks = (walk.steps + CHUNK - 1u) / CHUNK;
+    let keeps = local == WIDTH - 1u && j + 1u < walk.groups;
+    var column = start(walk, j);
+    var k = 0u;
+    var w0 = arcs_at(walk, k, group);
+    var w1 = arcs_at(walk, k + 1u, group);
+    var w2 = arcs_at(walk, k + 2u, group);
+    var w3 = arcs_at(walk, k + 3u, group);
+    var w4 = arcs_at(walk, k + 4u, group);
+    var w5 = arcs_at(walk, k + 5u, group);
+    var w6 = arcs_at(walk, k + 6u, group);
+    var w7 = arcs_at(walk, k + 7u, group);
+    var b0 = blank_at(walk, k);
+    var b1 = blank_at(walk, k + 1u);
+    var b2 = blank_at(walk, k + 2u);
+    var b3 = blank_at(walk, k + 3u);
+    var b4 = blank_at(walk, k + 4u);
+    var b5 = blank_at(walk, k + 5u);
+    var b6 = blank_at(walk, k + 6u);
+    var b7 = blank_at(walk, k + 7u);
+    for (var chunk = 0u; chunk < chunks; chunk++) {
+        column = tidy(column);
+        let e0 = edge_into(walk, k, block);
+        let e1 = edge_into(walk, k + 1u, block);
+        let e2 = edge_into(walk, k + 2u, block);
+        let e3 = edge_into(walk, k + 3u, block);
+        let e4 = edge_into(walk, k + 4u, block);
+        let e5 = edge_into(walk, k + 5u, block);
+        let e6 = edge_into(walk, k + 6u, block);
+        let e7 = edge_into(walk, k + 7u, block);
+        var anchor = vec4i(0);
+        if (!BEST) {
+            // Eight columns back: as far as a path comes within a chunk.
+            let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
+            anchor = fill_from_left(fill_from_left(exponents(column), edge, local), edge, local);
+            anchor = drop_anchor(walk, k, j, anchor);
+        }
+        var choices = vec4u(0u);
+        let o0 = outgoing(column);
+        step(walk, wide, &column, &choices, k, j, come_from(k, local, o0, e0), skip, w0, b0, anchor);
+        w0 = arcs_at(walk, k + 8u, group);
+        b0 = blank_at(walk, k + 8u);
+        let o1 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 1u, j, come_from(k + 1u, local, o1, e1), skip, w1, b1, anchor);
+        w1 = arcs_at(walk, k + 9u, group);
+        b1 = blank_at(walk, k + 9u);
+        let o2 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 2u, j, come_from(k + 2u, local, o2, e2), skip, w2, b2, anchor);
+        w2 = arcs_at(walk, k + 10u, group);
+        b2 = blank_at(walk, k + 10u);
+        let o3 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 3u, j, come_from(k + 3u, local, o3, e3), skip, w3, b3, anchor);
+        w3 = arcs_at(walk, k + 11u, group);
+        b3 = blank_at(walk, k + 11u);
+        let o4 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 4u, j, come_from(k + 4u, local, o4, e4), skip, w4, b4, anchor);
+        w4 = arcs_at(walk, k + 12u, group);
+        b4 = blank_at(walk, k + 12u);
+        let o5 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 5u, j, come_from(k + 5u, local, o5, e5), skip, w5, b5, anchor);
+        w5 = arcs_at(walk, k + 13u, group);
+        b5 = blank_at(walk, k + 13u);
+        let o6 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 6u, j, come_from(k + 6u, local, o6, e6), skip, w6, b6, anchor);
+        w6 = arcs_at(walk, k + 14u, group);
+        b6 = blank_at(walk, k + 14u);
+        let o7 = outgoing(column);
+        step(walk, wide, &column, &choices, k + 7u, j, come_from(k + 7u, local, o7, e7), skip, w7, b7, anchor);
+        w7 = arcs_at(walk, k + 15u, group);
+        b7 = blank_at(walk, k + 15u);
+        if (BEST) {
+            store_choices(walk, k, j, choices);
+        }
+        if (keeps) {
+            keep_edge(walk, k, block, o0);
+            keep_edge(walk, k + 1u, block, o1);
+            keep_edge(walk, k + 2u, block, o2);
+            keep_edge(walk, k + 3u, block, o3);
+            keep_edge(walk, k + 4u, block, o4);
+            keep_edge(walk, k + 5u, block, o5);
+            keep_edge(walk, k + 6u, block, o6);
+            keep_edge(walk, k + 7u, block, o7);
+        }
+        k += CHUNK;
+    }
+}
+#endif
+
+// A state's variable, read back.
+fn variable(walk: Walk, k: u32, u: u32, place: u32) -> Scaled {
+    let x = lattice[lattice_at(walk, k, u / 4u) + place][u % 4u];
+    return scaled_exp2(x, anchors[anchor_at(walk, k, u / 4u)][u % 4u]);
+}
+
+// Cost and status from the last frame's forward variables.
+fn finish(walk: Walk) {
+    let labels = walk.utterance.labels;
+    var total = scaled_zero();
+    if (walk.steps > 0u) {
+        let last = walk.steps - 1u;
+        total = variable(walk, last, labels, 0u);
+        if (labels > 0u) {
+            total = scaled_add(total, variable(walk, last, labels - 1u, 1u));
+        }
+    } else if (labels == 0u) {
+        // Nothing in no time.
+        total = scaled_one();
+    }
+    total = scaled_tidy(total);
+    let n = params.first_utterance + walk.slot;
+    var status = STATUS_OK;
+    var cost = bitcast<u32>((f32(-total.e) - log2(max(total.m, 1.0))) * LN_2);
+    if ((results[SEEN * params.utterances + n] & STATUS_NON_FINITE) == STATUS_NON_FINITE) {
+        status = STATUS_NON_FINITE;
+        cost = 0x7fc00000u;
+    } else if (total.m == 0.0) {
+        status = STATUS_INFEASIBLE;
+        cost = 0x7f800000u;
+    }
+    results[STATUS * params.utterances + n] = status;
+    results[COST * params.utterances + n] = cost;
+    results[EXPONENT * params.utterances + n] = bitcast<u32>(total.e);
+    results[MANTISSA * params.utterances + n] = bitcast<u32>(log2(max(total.m, 1.0)));
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+#ifdef SUBGROUPS
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
+) {
+    let number = group.x + group.y * groups.x;
+    let walk = walk_of(number);
+    let wide = (results[SEEN * params.utterances + params.first_utterance + walk.slot] & STATUS_WIDE) != 0u;
+    for (var block = 0u; block * WIDTH < walk.groups; block++) {
+#ifdef SUBGROUPS
+        walk_block(walk, wide, block, local, subgroup_lane, subgroup_size);
+#else
+        walk_block(walk, wide, block, local);
+#endif
+        // The next block reads the edge of this one, and the end its last variables.
+        storageBarrier();
+        workgroupBarrier();
+    }
+    if (!BEST && !walk.backward && local == 0u && number < params.count * params.directions) {
+        finish(walk);
+    }
+}

@@ -1,0 +1,53 @@
+// Rows of logits and the frames that they belong to: what the passes over the logits share.
+#import lanes
+#import ctc_layout
+
+struct Params {
+    // The first utterance of the launch; its z counts on.
+    first_utterance: u32,
+    // Rows of the window: from, below; and the elements before the first.
+    first_row: u32,
+    end_row: u32,
+    shift: u32,
+    // The first row and chunk that the workspace holds.
+    workspace_row: u32,
+    workspace_chunk: u32,
+    // V.
+    vocab: u32,
+    blank: u32,
+    // Groups of columns a frame.
+    groups: u32,
+    // N.
+    utterances: u32,
+    // Elements of one direction in `lattice` and `anchors`.
+    lattice_stride: u32,
+    anchor_stride: u32,
+    // Largest magnitude of a gradient before the scale of its utterance.
+    clamp: f32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+
+struct Row {
+    // Whether the launch has this row.
+    exists: bool,
+    // Whether it is a frame of the utterance.
+    is_frame: bool,
+    t: u32,
+    // Its first element in the window.
+    start: u32,
+    // Its place in the workspace.
+    place: u32,
+}
+
+// Row `number` of an utterance in the window. One that does not exist has the place of the first.
+fn locate(utterance: Utterance, number: u32) -> Row {
+    let first = max(utterance.first_row, params.first_row);
+    let wanted = first + number;
+    let exists = wanted < min(utterance.first_row + utterance.rows, params.end_row);
+    let row = select(params.first_row, wanted, exists);
+    let t = row - utterance.first_row;
+    let start = (row - params.first_row) * params.vocab + params.shift;
+    return Row(exists, exists && t < utterance.frames, t, start, row - params.workspace_row);
+}

@@ -1,0 +1,76 @@
+//! Twin of `shaders/lattice/ctc_gradient.wgsl`.
+
+use super::Kept;
+use crate::cpu::call::Call;
+use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::scores::{Elements, store};
+use crate::device::shader::LatticeCtcRowParams as Params;
+use crate::lattice::{CtcUtterance, DEPTH};
+
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+/// Rows that are worked on together.
+const ROWS: usize = 64;
+
+pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
+    let p: Params = call.params();
+    let half = call.has_flag("f16");
+    let in_place = call.has_flag("in_place");
+    let batch: &[u32] = call.read(1);
+    let frames: &[u32] = call.read(2);
+    let kept = Kept {
+        lattice: call.read(3),
+        anchors: call.read(4),
+        results: call.read(5),
+        utterances: p.utterances as usize,
+        groups: p.groups as usize,
+        lattice_stride: p.lattice_stride as usize,
+        anchor_stride: p.anchor_stride as usize,
+        workspace_row: p.workspace_row as usize,
+        workspace_chunk: p.workspace_chunk as usize,
+    };
+    let tiles = (p.vocab as usize).div_ceil(DEPTH as usize * call.constant("LANES") as usize);
+    let groups = call.groups()[2] as usize;
+    let gradients: &mut [u32] = call.write(6);
+    let scores: &[u32] = if in_place { &[] } else { call.read(7) };
+    let vocab = p.vocab as usize;
+    let mut values = vec![0.0; ROWS * vocab];
+    for n in p.first_utterance as usize..p.first_utterance as usize + groups {
+        let utterance = CtcUtterance::new(batch, n);
+        let first = utterance.first_row.max(p.first_row as usize);
+        let end = (utterance.first_row + utterance.rows).min(p.end_row as usize);
+        for begin in (first..end).step_by(ROWS) {
+            let rows = ROWS.min(end - begin);
+            let start = |row: usize| (row - p.first_row as usize) * vocab + p.shift as usize;
+            let source = Elements::of(if in_place { &*gradients } else { scores }, half);
+            for_each_chunk(&mut values[..rows * vocab], vocab, |place, values| {
+                let (row, t) = (begin + place, begin + place - utterance.first_row);
+                values.fill(0.0);
+                if t >= utterance.frames || !kept.is_ok(n) {
+                    return;
+                }
+                occupancies(&kept, &utterance, n, t, tiles, values);
+                values[p.blank as usize] = (0..=utterance.labels).map(|u| kept.occupancy(&utterance, n, t, u, 0)).sum();
+                let normaliser = f32::from_bits(frames[2 * (row - kept.workspace_row) + 1]);
+                for (v, value) in values.iter_mut().enumerate() {
+                    let p_v = (source.clean(start(row) + v) * LOG2_E - normaliser).exp2();
+                    *value = utterance.scale * (p_v - *value).clamp(-p.clamp, p.clamp);
+                }
+            });
+            for (place, values) in values[..rows * vocab].chunks(vocab).enumerate() {
+                for (v, &value) in values.iter().enumerate() {
+                    store(gradients, half, start(begin + place) + v, value);
+                }
+            }
+        }
+    }
+}
+
+/// Occupancies of the labels, summed by symbol.
+fn occupancies(kept: &Kept<'_>, utterance: &CtcUtterance<'_>, n: usize, t: usize, tiles: usize, out: &mut [f32]) {
+    let word = |at: usize| utterance.batch[at] as usize;
+    let (first, end) = (word(utterance.distinct_at), word(utterance.distinct_at + tiles));
+    for entry in (first..end).step_by(2) {
+        let positions = word(entry + 1)..word(entry + 3);
+        out[word(entry)] = positions.map(|p| kept.occupancy(utterance, n, t, word(p), 1)).sum();
+    }
+}

@@ -1,0 +1,56 @@
+//! Twin of `shaders/lattice/ctc_row.wgsl`.
+
+use super::SEEN;
+use crate::cpu::call::Call;
+use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::scaled::weight_word;
+use crate::cpu::scores::{Elements, log_sum};
+use crate::device::shader::LatticeCtcRowParams as Params;
+use crate::lattice::{COLUMNS, CtcUtterance};
+
+const NON_FINITE: u32 = 3;
+/// log2 weight of columns without a label.
+const NO_LABEL: f32 = -100.0;
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+
+/// What one row gives: weights of the labels, of the blank, normaliser, whether a logit was unusable.
+type Found = (Vec<u32>, u32, f32, bool);
+
+pub(in crate::cpu) fn row(call: &mut Call<'_>) {
+    let p: Params = call.params();
+    let scores = Elements::of(call.read(1), call.has_flag("f16"));
+    let batch: &[u32] = call.read(2);
+    let arcs: &mut [u32] = call.write(3);
+    let frames: &mut [u32] = call.write(4);
+    let results: &mut [u32] = call.write(5);
+    for n in p.first_utterance as usize..p.first_utterance as usize + call.groups()[2] as usize {
+        let utterance = CtcUtterance::new(batch, n);
+        let first = utterance.first_row.max(p.first_row as usize);
+        let end = (utterance.first_row + utterance.frames).min(p.end_row as usize).max(first);
+        let mut found: Vec<Found> = vec![Found::default(); end - first];
+        for_each_chunk(&mut found, 16, |chunk, found| {
+            for (place, found) in found.iter_mut().enumerate() {
+                let row = first + chunk * 16 + place - p.first_row as usize;
+                *found = weights(&p, scores, &utterance, row * p.vocab as usize + p.shift as usize);
+            }
+        });
+        for (row, (labels, blank, normaliser, unusable)) in (first..).zip(found) {
+            let place = row - p.workspace_row as usize;
+            arcs[place * p.groups as usize * COLUMNS as usize..][..labels.len()].copy_from_slice(&labels);
+            frames[2 * place..][..2].copy_from_slice(&[blank, normaliser.to_bits()]);
+            if unusable {
+                results[SEEN * p.utterances as usize + n] |= NON_FINITE;
+            }
+        }
+    }
+}
+
+fn weights(p: &Params, scores: Elements<'_>, utterance: &CtcUtterance<'_>, start: usize) -> Found {
+    let row = start..start + p.vocab as usize;
+    let unusable = row.clone().any(|at| scores.is_unusable(at));
+    let normaliser = log_sum(row.map(|at| scores.clean(at) * LOG2_E)).unwrap_or_default();
+    let weight = |symbol: u32| weight_word(scores.clean(start + symbol as usize) * LOG2_E - normaliser);
+    let mut labels: Vec<u32> = utterance.target.iter().map(|&label| weight(label)).collect();
+    labels.resize(utterance.columns(), weight_word(NO_LABEL));
+    (labels, weight(p.blank), normaliser, unusable)
+}

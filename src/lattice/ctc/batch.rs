@@ -1,0 +1,232 @@
+//! The problem that a CTC loss is given, and every check on it.
+
+use crate::device::Context;
+use crate::error::{Error, Result};
+use crate::lattice::Blank;
+use crate::lattice::layout::{Part, Problem, UtteranceShape};
+use crate::lattice::scores::Meaning;
+use crate::tensor::{DType, Tensor};
+use std::fmt;
+
+/// A batch of utterances.
+#[derive(Clone, Debug)]
+pub struct CtcBatch<'a> {
+    pub(super) logits: &'a Tensor,
+    targets: &'a [u32],
+    frames: &'a [u32],
+    labels: &'a [u32],
+    weights: Option<&'a [f32]>,
+}
+
+/// Sides of a padded batch of f32 logits: all that a plan needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CtcShape {
+    /// N.
+    pub utterances: usize,
+    /// T, padded.
+    pub frames: usize,
+    /// U: most labels of a target.
+    pub labels: usize,
+    /// V, with the blank.
+    pub vocab: usize,
+}
+
+impl fmt::Display for CtcShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[N {}, T {}, U {}, V {}]", self.utterances, self.frames, self.labels, self.vocab)
+    }
+}
+
+impl CtcShape {
+    /// The problem of a batch of this shape whose utterances all fill it.
+    pub(super) fn problem(self, blank: Blank) -> Result<Problem> {
+        check_vocabulary(self.vocab, blank)?;
+        counted("logits: labels", self.labels)?;
+        let mut problem = padded(DType::F32, [self.utterances, self.frames, self.vocab])?;
+        for utterance in &mut problem.utterances {
+            (utterance.frames, utterance.labels) = (self.frames as u32, self.labels as u32);
+        }
+        Ok(problem)
+    }
+}
+
+impl<'a> CtcBatch<'a> {
+    /// `logits`: raw logits, f32, or f16 where V is even: padded [N, T, V], or packed [Σ T, V], the rows of one
+    /// utterance after those of another. -inf masks a symbol; what lies beyond the frames of an utterance is never
+    /// read. Log-probabilities give the same costs, and the gradient that torch gives for them: that by the logits.
+    ///
+    /// `targets`: labels, row-major [N, most labels]; what lies beyond the length of a target is ignored. `frames`,
+    /// `labels`: lengths of each utterance, `[N]`; none of either is an ordinary number.
+    pub fn new(logits: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
+        Self { logits, targets, frames, labels, weights: None }
+    }
+
+    /// Multiplies the gradient of each utterance, `[N]`. Any sign, finite.
+    pub fn weights(mut self, weights: &'a [f32]) -> Self {
+        self.weights = Some(weights);
+        self
+    }
+
+    /// Labels of one utterance.
+    pub(super) fn target(&self, utterance: usize) -> &[u32] {
+        let stride = self.targets.len().checked_div(self.frames.len()).unwrap_or(0);
+        &self.targets[utterance * stride..][..self.labels[utterance] as usize]
+    }
+
+    /// What the gradient of an utterance is multiplied by.
+    pub(super) fn scale(&self, utterance: usize) -> f32 {
+        self.weights.map_or(1.0, |weights| weights[utterance])
+    }
+
+    /// Checks everything that the host knows.
+    pub(super) fn check(&self, blank: Blank, context: &Context) -> Result<Problem> {
+        if !self.logits.context().same_as(context) {
+            return Err(Error::OtherContext { argument: "logits" });
+        }
+        let dtype = self.logits.dtype();
+        if dtype == DType::U32 {
+            return Err(Error::Value { argument: "logits", value: format!("{dtype:?}"), help: "logits are f32 or f16" });
+        }
+        let problem = match *self.logits.shape() {
+            [utterances, frames, vocab] => {
+                check_vocabulary(vocab, blank)?;
+                let mut problem = padded(dtype, [utterances, frames, vocab])?;
+                self.check_lengths(utterances, frames)?;
+                for (utterance, (&frames, &labels)) in problem.utterances.iter_mut().zip(self.frames.iter().zip(self.labels)) {
+                    (utterance.frames, utterance.labels) = (frames, labels);
+                }
+                problem
+            }
+            [rows, vocab] => {
+                check_vocabulary(vocab, blank)?;
+                self.check_lengths(self.frames.len(), rows)?;
+                self.packed(dtype, rows, vocab)?
+            }
+            _ => {
+                return Err(Error::Shape {
+                    argument: "logits",
+                    expected: "sides [N, T, V], or [rows, V]".to_owned(),
+                    got: format!("{:?}", self.logits.shape()),
+                });
+            }
+        };
+        if dtype == DType::F16 && !problem.vocab.is_multiple_of(2) {
+            return Err(Error::Value {
+                argument: "logits",
+                value: format!("f16 rows of {} values", problem.vocab),
+                help: "rows of f16 logits need an even number of values: add a symbol that is -inf, or use f32",
+            });
+        }
+        self.check_targets(problem.vocab, blank)?;
+        Ok(problem)
+    }
+
+    fn check_lengths(&self, utterances: usize, most_frames: usize) -> Result<()> {
+        let weights = self.weights.map_or(utterances, <[f32]>::len);
+        for (argument, count) in [("frames", self.frames.len()), ("labels", self.labels.len()), ("weights", weights)] {
+            if count != utterances {
+                return Err(Error::Shape {
+                    argument,
+                    expected: format!("{utterances} values for {utterances} utterances"),
+                    got: format!("{count} values"),
+                });
+            }
+        }
+        let most_labels = self.targets.len().checked_div(utterances).unwrap_or(0);
+        if most_labels * utterances != self.targets.len() {
+            return Err(Error::Shape {
+                argument: "targets",
+                expected: format!("{utterances} rows of labels, equally long"),
+                got: format!("{} values", self.targets.len()),
+            });
+        }
+        for (argument, lengths, max) in [("frames", self.frames, most_frames), ("labels", self.labels, most_labels)] {
+            if let Some((utterance, &length)) = lengths.iter().enumerate().find(|&(_, &length)| length as usize > max) {
+                return Err(Error::Length { argument, utterance, length: length as usize, max });
+            }
+        }
+        if let Some((utterance, weight)) = self.weights.unwrap_or_default().iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
+            return Err(Error::Value {
+                argument: "weights",
+                value: format!("{weight} of utterance {utterance}"),
+                help: "weights must be finite",
+            });
+        }
+        Ok(())
+    }
+
+    fn packed(&self, dtype: DType, rows: usize, vocab: usize) -> Result<Problem> {
+        let taken: u64 = self.frames.iter().map(|&frames| u64::from(frames)).sum();
+        if taken != rows as u64 {
+            return Err(Error::Shape {
+                argument: "logits",
+                expected: format!("{taken} rows: the sum of the frames"),
+                got: format!("{rows} rows"),
+            });
+        }
+        counted("logits: rows", rows)?;
+        let mut problem = Problem::new(Meaning::Logits, dtype, vocab, vocab);
+        let mut first_row = 0;
+        for (&frames, &labels) in self.frames.iter().zip(self.labels) {
+            problem.utterances.push(UtteranceShape { frames, labels, ..rows_of(first_row, u64::from(frames)) });
+            first_row += u64::from(frames);
+        }
+        problem.parts.push(Part { bytes: self.logits.bytes(), utterances: 0..self.frames.len() });
+        Ok(problem)
+    }
+
+    fn check_targets(&self, vocab: usize, blank: Blank) -> Result<()> {
+        for utterance in 0..self.labels.len() {
+            for (position, &label) in self.target(utterance).iter().enumerate() {
+                let problem = match label {
+                    _ if label as usize >= vocab => "is outside the vocabulary",
+                    _ if label == blank.0 => "is the blank",
+                    _ => continue,
+                };
+                return Err(Error::Label { utterance, position, label, problem, vocab, blank: blank.0 as usize });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A padded problem without lengths.
+fn padded(dtype: DType, [utterances, frames, vocab]: [usize; 3]) -> Result<Problem> {
+    counted("logits: utterances", utterances)?;
+    counted("logits: frames", frames)?;
+    let rows = (utterances as u64).saturating_mul(frames as u64);
+    counted("logits: rows", usize::try_from(rows).unwrap_or(usize::MAX))?;
+    let bytes = rows.saturating_mul(vocab as u64).saturating_mul(dtype.bytes());
+    let mut problem = Problem::new(Meaning::Logits, dtype, vocab, vocab);
+    problem.parts.push(Part { bytes, utterances: 0..utterances });
+    problem.utterances = (0..utterances as u64).map(|n| rows_of(n * frames as u64, frames as u64)).collect();
+    Ok(problem)
+}
+
+/// An utterance of so many rows, its lengths still to be said.
+fn rows_of(first_row: u64, rows: u64) -> UtteranceShape {
+    UtteranceShape { frames: 0, labels: 0, begin_frame: 0, begin_label: 0, positions: 1, rows, first_row, frame_stride: 1 }
+}
+
+fn check_vocabulary(vocab: usize, blank: Blank) -> Result<()> {
+    if vocab == 0 {
+        return Err(Error::Shape { argument: "logits", expected: "V of at least 1 in the last side".to_owned(), got: "0".to_owned() });
+    }
+    counted("logits: vocabulary", vocab)?;
+    if blank.0 as usize >= vocab {
+        return Err(Error::Value {
+            argument: "blank",
+            value: blank.0.to_string(),
+            help: "the blank must be one of the V symbols of the logits",
+        });
+    }
+    Ok(())
+}
+
+/// Kernels count in 32 bits.
+fn counted(what: &'static str, side: usize) -> Result<()> {
+    if u32::try_from(side).is_err() {
+        return Err(Error::LimitExceeded { what, need: side as u64, have: u64::from(u32::MAX), help: "split the batch" });
+    }
+    Ok(())
+}
