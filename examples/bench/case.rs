@@ -1,6 +1,7 @@
 //! What is timed, and how a case is named and chosen.
 
-use weft::{Context, RunReport};
+use weft::lattice::Status;
+use weft::{Context, Error, RunReport};
 
 /// What tells a case from the others, beside its shape. The words go into the case's name, its row and
 /// the file.
@@ -55,6 +56,17 @@ impl Case {
         let l = &self.labels;
         let shape: Vec<String> = self.shape.iter().map(|(side, size)| format!("{}{size}", side.to_uppercase())).collect();
         [l.op, l.input, l.dtype, l.layout, l.lengths, l.data, &shape.join(" "), l.direction].join(" ")
+    }
+}
+
+/// The report of a loss, if every utterance came out well: a time of the way out for bad utterances would be no
+/// time of the loss.
+pub fn all_ok(status: &[Status], costs: &[f32], report: RunReport) -> weft::Result<RunReport> {
+    match status.iter().zip(costs).enumerate().find(|(_, (status, _))| **status != Status::Ok) {
+        Some((utterance, (status, cost))) => {
+            Err(Error::Gpu { message: format!("utterance {utterance} came out as {status:?}, cost {cost}") })
+        }
+        None => Ok(report),
     }
 }
 

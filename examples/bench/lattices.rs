@@ -1,11 +1,11 @@
 //! The transducer losses: the classic shapes of the literature. One line of [`SWEEPS`] is one family of rows.
 
-use super::case::{Case, Labels, Ready};
+use super::case::{self, Case, Labels, Ready};
 use super::fill::{self, Block, Data, Filler, Look};
 use std::ops::Range;
 use std::rc::Rc;
-use weft::lattice::{Blank, Gradients, Kind, LogProbs, Logits, LossBatch, Scores, Status, TransducerLoss};
-use weft::{Context, DType, Error, Tensor};
+use weft::lattice::{Blank, Gradients, Kind, LogProbs, Logits, LossBatch, Scores, TransducerLoss};
+use weft::{Context, DType, Tensor};
 
 /// T, U = labels + 1, V.
 type Sides = [usize; 3];
@@ -298,11 +298,7 @@ impl Batch {
         let call = move || {
             let scores = self.scores(tensors.iter().map(|(tensor, _)| tensor));
             let out = loss.run_blocking(&LossBatch::new(scores, &self.targets, &self.frames, &self.labels))?;
-            // A time of the way out for bad utterances would be no time of the loss.
-            match out.status.iter().position(|&status| status != Status::Ok) {
-                Some(i) => Err(Error::Gpu { message: format!("utterance {i} came out as {:?}, cost {}", out.status[i], out.costs[i]) }),
-                None => Ok(out.report),
-            }
+            case::all_ok(&out.status, &out.costs, out.report)
         };
         let before: Option<Box<dyn Fn() -> weft::Result<()>>> = if direction == IN_PLACE { Some(Box::new(fill)) } else { None };
         Ok(Ready { call: Box::new(call), before, bytes, cells, workspace: Some(workspace), results })

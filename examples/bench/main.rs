@@ -7,6 +7,7 @@
 
 mod case;
 mod cells;
+mod ctc;
 mod fill;
 mod first_use;
 mod lattices;
@@ -96,6 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn cases(quick: bool) -> Vec<Case> {
     let mut cases = lattices::cases(quick);
+    cases.append(&mut ctc::cases(quick));
     cases.append(&mut cells::cases(quick));
     cases
 }
