@@ -2,14 +2,15 @@
 // into every state.
 // Twin: src/cpu/ctc/sweep.rs.
 //
-// One workgroup walks one utterance in one direction, a frame a step, an invocation four columns. The
-// backward walk goes through the groups, and the columns within them, from the last to the first.
+// One workgroup walks one utterance in one direction, a frame a step, an invocation a unit of COLUMNS
+// columns: one, two or four, as many as a short target can spare invocations for. The backward walk goes
+// through the units, and the columns within them, from the last to the first.
 // Columns beyond the target hold nothing there; in the forward walk what they hold leads nowhere.
 // Targets wider than the workgroup are cut into blocks, walked one after the other; what a block gives
 // to the next is kept in memory.
 #import ctc_layout
 #import lattice_status
-#import scaled4
+#import scaled_columns
 
 struct Params {
     // The first utterance of the launch, and how many.
@@ -40,23 +41,25 @@ struct Params {
 var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> batch: array<u32>;
-// Weights of the labels: `groups` a frame.
+// Weights of the labels: `groups` of four a frame.
 @group(0) @binding(2)
-var<storage, read> arcs: array<vec4u>;
+var<storage, read> arcs: array<Words>;
 // Of each frame: weight of the blank, bits of the log2 normaliser.
 @group(0) @binding(3)
 var<storage, read> frames: array<vec2u>;
 // Of each group of a frame the blanks, then the labels, as log2 relative to an anchor: forward variables
 // with the frame's own weight, backward variables without.
 @group(0) @binding(4)
-var<storage, read_write> lattice: array<vec4f>;
-// Exponents that the variables of a chunk are relative to. With BEST: the choices of a chunk, 16 bits a
-// frame, four bits a column.
+var<storage, read_write> lattice: array<Floats>;
+// Exponents that the variables of a chunk are relative to. With BEST: the choices of a chunk, four bits a
+// frame.
 @group(0) @binding(5)
-var<storage, read_write> anchors: array<vec4i>;
+var<storage, read_write> anchors: array<Ints>;
 @group(0) @binding(6)
 var<storage, read_write> results: array<u32>;
 
+// Units of a group.
+const UNITS = 4u / COLUMNS;
 // Invocations of the workgroup, a multiple of 32.
 override WIDTH: u32 = 256u;
 // The best path instead of all: choices are stored, and one step more than there are frames is made, for
@@ -69,18 +72,18 @@ struct Walk {
     // Its number within the launch.
     slot: u32,
     backward: bool,
-    // Groups, steps; nothing to walk: 0.
-    groups: u32,
+    // Units, steps; nothing to walk: 0.
+    units: u32,
     steps: u32,
 }
 
-// Four columns between two steps.
+// The columns of an invocation between two steps.
 struct Column {
     // Forward: the blanks. Backward: the blanks and labels of a column together.
-    first: Scaled4,
-    labels: Scaled4,
+    first: Columns,
+    labels: Columns,
     // What the next column is given: forward the labels, backward what the label before may go on to.
-    out: Scaled4,
+    out: Columns,
 }
 
 fn walk_of(number: u32) -> Walk {
@@ -94,15 +97,15 @@ fn walk_of(number: u32) -> Walk {
         utterance,
         slot,
         number % params.directions == 1u,
-        select(groups_of(utterance), 0u, none),
+        select(UNITS * groups_of(utterance), 0u, none),
         select(frames, 0u, none),
     );
 }
 
-// The group that invocation j of the whole width holds.
-fn group_of(walk: Walk, j: u32) -> u32 {
-    let group = min(j, max(walk.groups, 1u) - 1u);
-    return select(group, walk.groups - 1u - group, walk.backward);
+// The unit that invocation j of the whole width holds.
+fn unit_of(walk: Walk, j: u32) -> u32 {
+    let unit = min(j, max(walk.units, 1u) - 1u);
+    return select(unit, walk.units - 1u - unit, walk.backward);
 }
 
 // The row of step k in the workspace; the last one's after it.
@@ -112,47 +115,53 @@ fn row_at(walk: Walk, k: u32) -> u32 {
     return walk.utterance.first_row + t - params.workspace_row;
 }
 
-// Where the variables of a group at step k are stored, and their anchors.
-fn lattice_at(walk: Walk, k: u32, group: u32) -> u32 {
+// Where the blanks of a unit at step k are stored (the labels UNITS later), and their anchors.
+fn lattice_at(walk: Walk, k: u32, unit: u32) -> u32 {
     let row = select(walk.slot * CHUNK + k % CHUNK, row_at(walk, k), params.kept == 1u);
-    return select(0u, params.lattice_stride, walk.backward) + 2u * (row * params.groups + group);
+    let group = 2u * (row * params.groups + unit / UNITS);
+    return (select(0u, params.lattice_stride, walk.backward) + group) * UNITS + unit % UNITS;
 }
 
-fn anchor_at(walk: Walk, k: u32, group: u32) -> u32 {
+fn anchor_at(walk: Walk, k: u32, unit: u32) -> u32 {
     let chunk = select(walk.slot, walk.utterance.first_chunk + k / CHUNK - params.workspace_chunk, params.kept == 1u);
-    return select(0u, params.anchor_stride, walk.backward) + chunk * params.groups + group;
+    return (select(0u, params.anchor_stride, walk.backward) + chunk * params.groups) * UNITS + unit;
 }
 
 fn edge_at(walk: Walk, k: u32, block: u32) -> u32 {
     let list = (2u * walk.slot + select(0u, 1u, walk.backward)) * 2u + block % 2u;
-    return params.edges_at + list * params.edge_stride + k;
+    return (params.edges_at + 2u * (list * params.edge_stride + k)) * UNITS;
 }
 
-fn arcs_at(walk: Walk, k: u32, group: u32) -> vec4u {
-    let words = arcs[row_at(walk, k) * params.groups + group];
-    return select(words, words.wzyx, vec4<bool>(walk.backward));
+fn arcs_at(walk: Walk, k: u32, unit: u32) -> Words {
+    let words = arcs[row_at(walk, k) * params.groups * UNITS + unit];
+    return select(words, reverse_words(words), Bools(walk.backward));
 }
 
 fn blank_at(walk: Walk, k: u32) -> u32 {
     return frames[row_at(walk, k)].x;
 }
 
-// Label u, or none, which is like no label.
-fn label_at(walk: Walk, u: u32) -> u32 {
-    return select(0xffffffffu, batch[walk.utterance.labels_at + min(u, walk.utterance.labels - 1u)], u < walk.utterance.labels);
+// Whether label u may follow the one before without a blank between them; of none it is no matter.
+fn skips(walk: Walk, u: u32) -> u32 {
+    var skip = true;
+    if (u > 0u && u < walk.utterance.labels) {
+        skip = batch[walk.utterance.labels_at + u] != batch[walk.utterance.labels_at + u - 1u];
+    }
+    return select(0u, 1u, skip);
 }
 
-// In which columns the label may follow the one before without a blank between them.
-fn may_skip(walk: Walk, group: u32) -> vec4<bool> {
-    var labels = vec4u(0xffffffffu);
-    var before = 0xffffffffu;
-    if (walk.utterance.labels > 0u) {
-        let u = 4u * group;
-        labels = vec4u(label_at(walk, u), label_at(walk, u + 1u), label_at(walk, u + 2u), label_at(walk, u + 3u));
-        before = label_at(walk, u - 1u);
-    }
-    let skip = labels != vec4u(before, labels.xyz);
-    return select(skip, skip.wzyx, vec4<bool>(walk.backward));
+fn may_skip(walk: Walk, unit: u32) -> Bools {
+    let u = COLUMNS * unit;
+#ifdef PACK4
+    let skip = vec4u(skips(walk, u), skips(walk, u + 1u), skips(walk, u + 2u), skips(walk, u + 3u));
+#else
+#ifdef PACK2
+    let skip = vec2u(skips(walk, u), skips(walk, u + 1u));
+#else
+    let skip = skips(walk, u);
+#endif
+#endif
+    return select(skip, reverse_words(skip), Bools(walk.backward)) == Words(1u);
 }
 
 fn pack_scaled(a: Scaled) -> vec2u {
@@ -165,97 +174,84 @@ fn unpack_scaled(a: vec2u) -> Scaled {
 
 // What the next invocation is given.
 fn outgoing(column: Column) -> vec2u {
-    return pack_scaled(Scaled(column.out.e.w, column.out.m.w));
+    return pack_scaled(Scaled(last_int(column.out.e), last_float(column.out.m)));
 }
 
 // Before the first frame: the walk stands in the blank of its first column.
 fn start(walk: Walk, j: u32) -> Column {
-    let zero = scaled4_zero();
+    let zero = columns_zero();
     let first = select(0u, 3u - walk.utterance.labels % 4u, walk.backward);
-    let here = (vec4u(0u, 1u, 2u, 3u) == vec4u(first)) & vec4<bool>(j == 0u);
-    let one = scaled4_select(zero, Scaled4(vec4i(0), vec4f(1.0)), here);
-    return Column(one, zero, scaled4_select(zero, one, vec4<bool>(walk.backward)));
+    let one = columns_select(zero, Columns(Ints(0), Floats(1.0)), COLUMNS * j + numbers() == Words(first));
+    return Column(one, zero, columns_select(zero, one, Bools(walk.backward)));
 }
 
 fn tidy(c: Column) -> Column {
-    return Column(scaled4_tidy(c.first), scaled4_tidy(c.labels), scaled4_tidy(c.out));
+    return Column(columns_tidy(c.first), columns_tidy(c.labels), columns_tidy(c.out));
 }
 
-// One step of four columns: enters the frame and stores its variables. `wide`: some weight needs more
-// than the plain decoding.
+// One step: enters the frame and stores its variables. `wide`: some weight needs more than the plain
+// decoding.
 fn step(
     walk: Walk,
     wide: bool,
     column: ptr<function, Column>,
-    choices: ptr<function, vec4u>,
+    choices: ptr<function, Words>,
     k: u32,
     j: u32,
     come: Scaled,
-    skip: vec4<bool>,
-    words: vec4u,
+    skip: Bools,
+    words: Words,
     word: u32,
-    anchor: vec4i,
+    anchor: Ints,
 ) {
     let c = *column;
-    var w: Scaled4;
+    var w: Columns;
     var blank: Scaled;
     if (wide) {
-        w = any_weight4(words);
+        w = any_weights(words);
         blank = any_weight(word);
     } else {
-        w = plain_weight4(words);
+        w = plain_weights(words);
         blank = plain_weight(word);
     }
-    let blanks = Scaled4(vec4i(blank.e), vec4f(blank.m));
-    let before = scaled4_shift(c.out, come);
+    let blanks = Columns(Ints(blank.e), Floats(blank.m));
+    let before = columns_shift(c.out, come);
     if (BEST) {
-        let from_label = scaled4_less(c.first, before);
-        let first = scaled4_select(c.first, before, from_label);
-        let skips = from_label & skip;
-        let other = scaled4_select(c.first, before, skips);
-        let moves = scaled4_less(c.labels, other);
-        let labels = scaled4_mul(scaled4_select(c.labels, other, moves), w);
-        *column = Column(scaled4_mul(first, blanks), labels, labels);
-        let move_bits = select(vec4u(0u), select(vec4u(2u), vec4u(4u), skips), moves);
-        let bits = (select(vec4u(0u), vec4u(1u), from_label) | move_bits) << vec4u(0u, 4u, 8u, 12u);
-        (*choices)[k / 2u % 4u] |= (bits.x | bits.y | bits.z | bits.w) << (16u * (k % 2u));
+        let from_label = columns_less(c.first, before);
+        let first = columns_select(c.first, before, from_label);
+        let both = from_label & skip;
+        let other = columns_select(c.first, before, both);
+        let moves = columns_less(c.labels, other);
+        let labels = columns_mul(columns_select(c.labels, other, moves), w);
+        *column = Column(columns_mul(first, blanks), labels, labels);
+        let way = select(Words(0u), select(Words(2u), Words(4u), both), moves);
+        let choice = select(Words(0u), Words(1u), from_label) | way;
+        *choices |= choice << Words(4u * (k % CHUNK));
     } else {
-        let wanted = k < walk.utterance.frames && j < walk.groups;
-        let at = select(params.lattice_dump, lattice_at(walk, k, group_of(walk, j)), wanted);
+        let wanted = k < walk.utterance.frames && j < walk.units;
+        let at = select(params.lattice_dump * UNITS, lattice_at(walk, k, unit_of(walk, j)), wanted);
         if (walk.backward) {
-            let entered = scaled4_add(c.labels, before);
-            lattice[at] = scaled4_log2(c.first, anchor).wzyx;
-            lattice[at + 1u] = scaled4_log2(entered, anchor).wzyx;
-            let labels = scaled4_mul(entered, w);
-            let blank_next = scaled4_mul(c.first, blanks);
-            let both = scaled4_add(blank_next, labels);
-            *column = Column(both, labels, scaled4_select(blank_next, both, skip));
+            let entered = columns_add(c.labels, before);
+            lattice[at] = reverse_floats(columns_log2(c.first, anchor));
+            lattice[at + UNITS] = reverse_floats(columns_log2(entered, anchor));
+            let labels = columns_mul(entered, w);
+            let blank_next = columns_mul(c.first, blanks);
+            let both = columns_add(blank_next, labels);
+            *column = Column(both, labels, columns_select(blank_next, both, skip));
         } else {
-            let both = scaled4_add(c.first, before);
-            let first = scaled4_mul(both, blanks);
-            let labels = scaled4_mul(scaled4_add(c.labels, scaled4_select(c.first, both, skip)), w);
-            lattice[at] = scaled4_log2(first, anchor);
-            lattice[at + 1u] = scaled4_log2(labels, anchor);
+            let both = columns_add(c.first, before);
+            let first = columns_mul(both, blanks);
+            let labels = columns_mul(columns_add(c.labels, columns_select(c.first, both, skip)), w);
+            lattice[at] = columns_log2(first, anchor);
+            lattice[at + UNITS] = columns_log2(labels, anchor);
             *column = Column(first, labels, labels);
         }
     }
 }
 
-fn has_chunk(walk: Walk, k: u32, j: u32) -> bool {
-    return k < walk.steps && j < walk.groups;
-}
-
 // The larger exponent of each column, EXPONENT_ZERO in an empty one.
-fn exponents(c: Column) -> vec4i {
+fn exponents(c: Column) -> Ints {
     return max(c.first.e, c.labels.e);
-}
-
-// Gives empty columns the anchor of the column before: a path may enter them within the chunk.
-fn fill(a: vec4i, before: i32) -> vec4i {
-    let x = select(a.x, before, a.x <= EXPONENT_ZERO);
-    let y = select(a.y, x, a.y <= EXPONENT_ZERO);
-    let z = select(a.z, y, a.z <= EXPONENT_ZERO);
-    return vec4i(x, y, z, select(a.w, z, a.w <= EXPONENT_ZERO));
 }
 
 // The exponent of what comes in latest.
@@ -268,30 +264,33 @@ fn later_exponent(before: i32, edge: vec2u) -> i32 {
     return select(before, bitcast<i32>(edge.x), bitcast<f32>(edge.y) > 0.0);
 }
 
-fn drop_anchor(walk: Walk, k: u32, j: u32, filled: vec4i) -> vec4i {
-    let anchor = select(filled, vec4i(0), filled <= vec4i(EXPONENT_ZERO));
-    let at = select(params.anchor_dump, anchor_at(walk, k, group_of(walk, j)), has_chunk(walk, k, j));
-    anchors[at] = select(anchor, anchor.wzyx, vec4<bool>(walk.backward));
+fn drop_anchor(walk: Walk, k: u32, j: u32, filled: Ints) -> Ints {
+    let anchor = select(filled, Ints(0), filled <= Ints(EXPONENT_ZERO));
+    let stored = bitcast<Ints>(reverse_words(bitcast<Words>(anchor)));
+    store_anchor(walk, k, j, select(anchor, stored, Bools(walk.backward)));
     return anchor;
 }
 
-fn store_choices(walk: Walk, k: u32, j: u32, choices: vec4u) {
-    let at = select(params.anchor_dump, anchor_at(walk, k, group_of(walk, j)), has_chunk(walk, k, j));
-    anchors[at] = bitcast<vec4i>(choices);
+fn store_anchor(walk: Walk, k: u32, j: u32, x: Ints) {
+    let at = select(params.anchor_dump * UNITS, anchor_at(walk, k, unit_of(walk, j)), k < walk.steps && j < walk.units);
+    anchors[at] = x;
 }
 
 // What the last column of the block before gave before step k.
 fn edge_into(walk: Walk, k: u32, block: u32) -> vec2u {
     var edge = pack_scaled(scaled_zero());
     if (block > 0u && k < walk.steps) {
-        edge = bitcast<vec2u>(anchors[edge_at(walk, k, block - 1u)].xy);
+        let at = edge_at(walk, k, block - 1u);
+        edge = bitcast<vec2u>(vec2i(last_int(anchors[at]), last_int(anchors[at + 1u])));
     }
     return edge;
 }
 
 fn keep_edge(walk: Walk, k: u32, block: u32, edge: vec2u) {
     if (k < walk.steps) {
-        anchors[edge_at(walk, k, block)] = vec4i(bitcast<vec2i>(edge), 0, 0);
+        let at = edge_at(walk, k, block);
+        anchors[at] = Ints(bitcast<i32>(edge.x));
+        anchors[at + 1u] = Ints(bitcast<i32>(edge.y));
     }
 }
 
@@ -310,20 +309,30 @@ fn come_from(out: vec2u, edge: vec2u, lane: u32) -> Scaled {
     return unpack_scaled(select(subgroupShuffleUp(out, 1u), edge, vec2<bool>(lane == 0u)));
 }
 
-fn fill_from_left(own: vec4i, edge: i32, lane: u32) -> vec4i {
-    return fill(own, select(subgroupShuffleUp(own.w, 1u), edge, lane == 0u));
+// Anchors of empty columns: those of the column before, up to eight back, which is as far as a path comes
+// within a chunk; before the subgroup that of `edge`.
+fn fill_from_left(own: Ints, edge: i32, lane: u32) -> Ints {
+    var a = fill(own, EXPONENT_ZERO);
+    a = fill(a, select(subgroupShuffleUp(last_int(a), 1u), edge, lane < 1u));
+#ifndef PACK4
+    a = fill(a, select(subgroupShuffleUp(last_int(a), 2u), edge, lane < 2u));
+#ifndef PACK2
+    a = fill(a, select(subgroupShuffleUp(last_int(a), 4u), edge, lane < 4u));
+#endif
+#endif
+    return fill(a, select(subgroupShuffleUp(last_int(a), 1u), edge, lane < 1u));
 }
 
 // Subgroup s lags s chunks behind subgroup 0, so that the edge which it needs is complete: one barrier
 // a chunk.
 fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u32) {
     let j = block * WIDTH + local;
-    let group = group_of(walk, j);
-    let skip = may_skip(walk, group);
+    let unit = unit_of(walk, j);
+    let skip = may_skip(walk, unit);
     let subgroup = local / size;
-    let groups = min(WIDTH, walk.groups - block * WIDTH);
-    let rounds = (walk.steps + CHUNK - 1u) / CHUNK + (groups + size - 1u) / size - 1u;
-    let keeps = local == WIDTH - 1u && j + 1u < walk.groups;
+    let units = min(WIDTH, walk.units - block * WIDTH);
+    let rounds = (walk.steps + CHUNK - 1u) / CHUNK + (units + size - 1u) / size - 1u;
+    let keeps = local == WIDTH - 1u && j + 1u < walk.units;
     var column = start(walk, j);
     // Rounds before a subgroup's first chunk move zeros.
     for (var i = local; i < 2u * (WIDTH / MIN_SUBGROUP_SIZE) * CHUNK; i += WIDTH) {
@@ -332,14 +341,14 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u
     workgroupBarrier();
     // Wraps before the first chunk.
     var k = 0u - subgroup * CHUNK;
-    var w0 = arcs_at(walk, k, group);
-    var w1 = arcs_at(walk, k + 1u, group);
-    var w2 = arcs_at(walk, k + 2u, group);
-    var w3 = arcs_at(walk, k + 3u, group);
-    var w4 = arcs_at(walk, k + 4u, group);
-    var w5 = arcs_at(walk, k + 5u, group);
-    var w6 = arcs_at(walk, k + 6u, group);
-    var w7 = arcs_at(walk, k + 7u, group);
+    var w0 = arcs_at(walk, k, unit);
+    var w1 = arcs_at(walk, k + 1u, unit);
+    var w2 = arcs_at(walk, k + 2u, unit);
+    var w3 = arcs_at(walk, k + 3u, unit);
+    var w4 = arcs_at(walk, k + 4u, unit);
+    var w5 = arcs_at(walk, k + 5u, unit);
+    var w6 = arcs_at(walk, k + 6u, unit);
+    var w7 = arcs_at(walk, k + 7u, unit);
     var b0 = blank_at(walk, k);
     var b1 = blank_at(walk, k + 1u);
     var b2 = blank_at(walk, k + 2u);
@@ -369,48 +378,47 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u
             e6 = edge_into(walk, k + 6u, block);
             e7 = edge_into(walk, k + 7u, block);
         }
-        var anchor = vec4i(0);
+        var anchor = Ints(0);
         if (!BEST) {
-            // Eight columns back: as far as a path comes within a chunk.
             let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
-            anchor = fill_from_left(fill_from_left(exponents(column), edge, lane), edge, lane);
+            anchor = fill_from_left(exponents(column), edge, lane);
             anchor = drop_anchor(walk, k, j, anchor);
         }
-        var choices = vec4u(0u);
+        var choices = Words(0u);
         let o0 = outgoing(column);
         step(walk, wide, &column, &choices, k, j, come_from(o0, e0, lane), skip, w0, b0, anchor);
-        w0 = arcs_at(walk, k + 8u, group);
+        w0 = arcs_at(walk, k + 8u, unit);
         b0 = blank_at(walk, k + 8u);
         let o1 = outgoing(column);
         step(walk, wide, &column, &choices, k + 1u, j, come_from(o1, e1, lane), skip, w1, b1, anchor);
-        w1 = arcs_at(walk, k + 9u, group);
+        w1 = arcs_at(walk, k + 9u, unit);
         b1 = blank_at(walk, k + 9u);
         let o2 = outgoing(column);
         step(walk, wide, &column, &choices, k + 2u, j, come_from(o2, e2, lane), skip, w2, b2, anchor);
-        w2 = arcs_at(walk, k + 10u, group);
+        w2 = arcs_at(walk, k + 10u, unit);
         b2 = blank_at(walk, k + 10u);
         let o3 = outgoing(column);
         step(walk, wide, &column, &choices, k + 3u, j, come_from(o3, e3, lane), skip, w3, b3, anchor);
-        w3 = arcs_at(walk, k + 11u, group);
+        w3 = arcs_at(walk, k + 11u, unit);
         b3 = blank_at(walk, k + 11u);
         let o4 = outgoing(column);
         step(walk, wide, &column, &choices, k + 4u, j, come_from(o4, e4, lane), skip, w4, b4, anchor);
-        w4 = arcs_at(walk, k + 12u, group);
+        w4 = arcs_at(walk, k + 12u, unit);
         b4 = blank_at(walk, k + 12u);
         let o5 = outgoing(column);
         step(walk, wide, &column, &choices, k + 5u, j, come_from(o5, e5, lane), skip, w5, b5, anchor);
-        w5 = arcs_at(walk, k + 13u, group);
+        w5 = arcs_at(walk, k + 13u, unit);
         b5 = blank_at(walk, k + 13u);
         let o6 = outgoing(column);
         step(walk, wide, &column, &choices, k + 6u, j, come_from(o6, e6, lane), skip, w6, b6, anchor);
-        w6 = arcs_at(walk, k + 14u, group);
+        w6 = arcs_at(walk, k + 14u, unit);
         b6 = blank_at(walk, k + 14u);
         let o7 = outgoing(column);
         step(walk, wide, &column, &choices, k + 7u, j, come_from(o7, e7, lane), skip, w7, b7, anchor);
-        w7 = arcs_at(walk, k + 15u, group);
+        w7 = arcs_at(walk, k + 15u, unit);
         b7 = blank_at(walk, k + 15u);
         if (BEST) {
-            store_choices(walk, k, j, choices);
+            store_anchor(walk, k, j, bitcast<Ints>(choices));
         }
         if (lane == size - 1u) {
             let to = edges_at(round % 2u, subgroup);
@@ -450,30 +458,36 @@ fn come_from(k: u32, local: u32, out: vec2u, edge: vec2u) -> Scaled {
     return unpack_scaled(select(wg_columns[half + max(local, 1u) - 1u], edge, vec2<bool>(local == 0u)));
 }
 
-fn fill_from_left(own: vec4i, edge: i32, local: u32) -> vec4i {
+// Anchors of empty columns: those of the column before, up to eight back, which is as far as a path comes
+// within a chunk; before the workgroup that of `edge`.
+fn fill_from_left(own: Ints, edge: i32, local: u32) -> Ints {
+    let a = fill(own, EXPONENT_ZERO);
+    wg_anchors[local] = last_int(a);
     workgroupBarrier();
-    wg_anchors[local] = own.w;
-    workgroupBarrier();
-    return fill(own, select(wg_anchors[max(local, 1u) - 1u], edge, local == 0u));
+    var before = EXPONENT_ZERO;
+    for (var back = 1u; back <= 2u * UNITS && before <= EXPONENT_ZERO; back++) {
+        before = select(wg_anchors[max(local, back) - back], edge, local < back);
+    }
+    return fill(a, before);
 }
 
 // Neighbours exchange through workgroup memory: one barrier a step.
 fn walk_block(walk: Walk, wide: bool, block: u32, local: u32) {
     let j = block * WIDTH + local;
-    let group = group_of(walk, j);
-    let skip = may_skip(walk, group);
+    let unit = unit_of(walk, j);
+    let skip = may_skip(walk, unit);
     let chunks = (walk.steps + CHUNK - 1u) / CHUNK;
-    let keeps = local == WIDTH - 1u && j + 1u < walk.groups;
+    let keeps = local == WIDTH - 1u && j + 1u < walk.units;
     var column = start(walk, j);
     var k = 0u;
-    var w0 = arcs_at(walk, k, group);
-    var w1 = arcs_at(walk, k + 1u, group);
-    var w2 = arcs_at(walk, k + 2u, group);
-    var w3 = arcs_at(walk, k + 3u, group);
-    var w4 = arcs_at(walk, k + 4u, group);
-    var w5 = arcs_at(walk, k + 5u, group);
-    var w6 = arcs_at(walk, k + 6u, group);
-    var w7 = arcs_at(walk, k + 7u, group);
+    var w0 = arcs_at(walk, k, unit);
+    var w1 = arcs_at(walk, k + 1u, unit);
+    var w2 = arcs_at(walk, k + 2u, unit);
+    var w3 = arcs_at(walk, k + 3u, unit);
+    var w4 = arcs_at(walk, k + 4u, unit);
+    var w5 = arcs_at(walk, k + 5u, unit);
+    var w6 = arcs_at(walk, k + 6u, unit);
+    var w7 = arcs_at(walk, k + 7u, unit);
     var b0 = blank_at(walk, k);
     var b1 = blank_at(walk, k + 1u);
     var b2 = blank_at(walk, k + 2u);
@@ -492,48 +506,47 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32) {
         let e5 = edge_into(walk, k + 5u, block);
         let e6 = edge_into(walk, k + 6u, block);
         let e7 = edge_into(walk, k + 7u, block);
-        var anchor = vec4i(0);
+        var anchor = Ints(0);
         if (!BEST) {
-            // Eight columns back: as far as a path comes within a chunk.
             let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
-            anchor = fill_from_left(fill_from_left(exponents(column), edge, local), edge, local);
+            anchor = fill_from_left(exponents(column), edge, local);
             anchor = drop_anchor(walk, k, j, anchor);
         }
-        var choices = vec4u(0u);
+        var choices = Words(0u);
         let o0 = outgoing(column);
         step(walk, wide, &column, &choices, k, j, come_from(k, local, o0, e0), skip, w0, b0, anchor);
-        w0 = arcs_at(walk, k + 8u, group);
+        w0 = arcs_at(walk, k + 8u, unit);
         b0 = blank_at(walk, k + 8u);
         let o1 = outgoing(column);
         step(walk, wide, &column, &choices, k + 1u, j, come_from(k + 1u, local, o1, e1), skip, w1, b1, anchor);
-        w1 = arcs_at(walk, k + 9u, group);
+        w1 = arcs_at(walk, k + 9u, unit);
         b1 = blank_at(walk, k + 9u);
         let o2 = outgoing(column);
         step(walk, wide, &column, &choices, k + 2u, j, come_from(k + 2u, local, o2, e2), skip, w2, b2, anchor);
-        w2 = arcs_at(walk, k + 10u, group);
+        w2 = arcs_at(walk, k + 10u, unit);
         b2 = blank_at(walk, k + 10u);
         let o3 = outgoing(column);
         step(walk, wide, &column, &choices, k + 3u, j, come_from(k + 3u, local, o3, e3), skip, w3, b3, anchor);
-        w3 = arcs_at(walk, k + 11u, group);
+        w3 = arcs_at(walk, k + 11u, unit);
         b3 = blank_at(walk, k + 11u);
         let o4 = outgoing(column);
         step(walk, wide, &column, &choices, k + 4u, j, come_from(k + 4u, local, o4, e4), skip, w4, b4, anchor);
-        w4 = arcs_at(walk, k + 12u, group);
+        w4 = arcs_at(walk, k + 12u, unit);
         b4 = blank_at(walk, k + 12u);
         let o5 = outgoing(column);
         step(walk, wide, &column, &choices, k + 5u, j, come_from(k + 5u, local, o5, e5), skip, w5, b5, anchor);
-        w5 = arcs_at(walk, k + 13u, group);
+        w5 = arcs_at(walk, k + 13u, unit);
         b5 = blank_at(walk, k + 13u);
         let o6 = outgoing(column);
         step(walk, wide, &column, &choices, k + 6u, j, come_from(k + 6u, local, o6, e6), skip, w6, b6, anchor);
-        w6 = arcs_at(walk, k + 14u, group);
+        w6 = arcs_at(walk, k + 14u, unit);
         b6 = blank_at(walk, k + 14u);
         let o7 = outgoing(column);
         step(walk, wide, &column, &choices, k + 7u, j, come_from(k + 7u, local, o7, e7), skip, w7, b7, anchor);
-        w7 = arcs_at(walk, k + 15u, group);
+        w7 = arcs_at(walk, k + 15u, unit);
         b7 = blank_at(walk, k + 15u);
         if (BEST) {
-            store_choices(walk, k, j, choices);
+            store_anchor(walk, k, j, bitcast<Ints>(choices));
         }
         if (keeps) {
             keep_edge(walk, k, block, o0);
@@ -552,8 +565,10 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32) {
 
 // A state's variable, read back.
 fn variable(walk: Walk, k: u32, u: u32, place: u32) -> Scaled {
-    let x = lattice[lattice_at(walk, k, u / 4u) + place][u % 4u];
-    return scaled_exp2(x, anchors[anchor_at(walk, k, u / 4u)][u % 4u]);
+    let unit = u / COLUMNS;
+    let x = lattice[lattice_at(walk, k, unit) + place * UNITS];
+    let anchor = anchors[anchor_at(walk, k, unit)];
+    return scaled_exp2(float_at(x, u % COLUMNS), int_at(anchor, u % COLUMNS));
 }
 
 // Cost and status from the last frame's forward variables.
@@ -600,7 +615,7 @@ fn main(
     let number = group.x + group.y * groups.x;
     let walk = walk_of(number);
     let wide = (results[SEEN * params.utterances + params.first_utterance + walk.slot] & STATUS_WIDE) != 0u;
-    for (var block = 0u; block * WIDTH < walk.groups; block++) {
+    for (var block = 0u; block * WIDTH < walk.units; block++) {
 #ifdef SUBGROUPS
         walk_block(walk, wide, block, local, subgroup_lane, subgroup_size);
 #else

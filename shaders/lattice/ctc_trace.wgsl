@@ -29,7 +29,7 @@ struct Params {
 var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> batch: array<u32>;
-// Of each group of a chunk: 16 bits a frame, four a column. Bit 0: whether the blank is entered from the
+// Of each group of a chunk, a word a column: four bits a frame. Bit 0: whether the blank is entered from the
 // label before; bits 1 and 2: whether the label is entered from its blank, or from the label before.
 @group(0) @binding(2)
 var<storage, read> choices: array<vec4u>;
@@ -93,7 +93,7 @@ fn main(
                 let k = begin + i - 1u;
                 let column = s / 2u;
                 let words = wg_choices[(i - 1u) / CHUNK * REACH + top - column / 4u];
-                let bits = words[k % CHUNK / 2u] >> (16u * (k % 2u) + 4u * (column % 4u));
+                let bits = words[column % 4u] >> (4u * (k % CHUNK));
                 // Down by as many states as were skipped in coming here.
                 s -= select(bits & 1u, (bits >> 1u) & 3u, s % 2u == 1u);
                 wg_states[i - 1u] = s;

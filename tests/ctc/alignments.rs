@@ -85,6 +85,7 @@ fn long_and_fast_paths() {
     }
     check(&batch, "fast");
     check(&Batch::random(7, [1, 500, 12], 120, 3), "slow");
+    check(&Batch::random(8, [1, 300, 40], 190, 3), "between");
 }
 
 /// Paths of equal probability: one of them, whole, the same on every context.

@@ -219,8 +219,7 @@ impl Walk<'_> {
                 let label = if moves { other } else { c.label }.mul(Scaled::weight(weights[u]));
                 columns[u] = Column { first: first.mul(blank), label, out: label };
                 let way = if moves { 2 << u32::from(skips) } else { 0 };
-                let bits = (u32::from(from_label) | way) << (4 * (u % WIDE));
-                choices[(k / STEPS * self.groups + u / WIDE) * WIDE + k % STEPS / 2] |= bits << (16 * (k % 2));
+                choices[k / STEPS * self.groups * WIDE + u] |= (u32::from(from_label) | way) << (4 * (k % STEPS));
             }
         }
         Walked { anchors: choices.into_iter().map(|word| word as i32).collect(), ..Default::default() }

@@ -31,8 +31,7 @@ pub(in crate::cpu) fn trace(call: &mut Call<'_>) {
         for t in (0..utterance.frames).rev() {
             // Step t + 1 chose the state of frame t.
             let (k, u) = (t + 1, state / 2);
-            let word = choices[((first_chunk + k / steps) * kept.groups + u / columns) * columns + k % steps / 2];
-            let bits = word >> (16 * (k % 2) + 4 * (u % columns));
+            let bits = choices[(first_chunk + k / steps) * kept.groups * columns + u] >> (4 * (k % steps));
             state -= if state % 2 == 1 { (bits >> 1) & 3 } else { bits & 1 } as usize;
             let row = utterance.first_row + t;
             let (found, posterior) = if kept.is_ok(n) {

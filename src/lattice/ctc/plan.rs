@@ -16,7 +16,7 @@ use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
 
-/// Invocations of a workgroup of the row and gradient passes.
+/// Invocations of a workgroup of the row and gradient passes; the most of the sweep.
 const WORKGROUP: u32 = 256;
 /// Bytes of four words.
 const VEC4: u64 = 16;
@@ -167,7 +167,8 @@ struct Planner<'a> {
     lanes: u32,
     tile: u32,
     tiles: u64,
-    width: u32,
+    /// Columns of an invocation of the sweep.
+    columns: u32,
     windows: usize,
     recording: Recording,
     buffers: Option<Buffers>,
@@ -205,11 +206,20 @@ impl<'a> Planner<'a> {
             lanes,
             tile,
             tiles,
-            width: groups.next_multiple_of(32).clamp(32, 256) as u32,
+            columns: columns(groups),
             windows: 0,
             recording: Recording::new(),
             buffers: None,
         })
+    }
+
+    /// Invocations that the longest target takes, and those that there are.
+    fn units(&self) -> u64 {
+        self.groups * u64::from(COLUMNS / self.columns)
+    }
+
+    fn width(&self) -> u32 {
+        self.units().next_multiple_of(32).clamp(32, u64::from(WORKGROUP)) as u32
     }
 
     fn sizes(&self, part: Range<usize>) -> Sizes {
@@ -217,7 +227,7 @@ impl<'a> Planner<'a> {
         let count = shapes.len() as u64;
         let rows: u64 = shapes.iter().map(|shape| shape.rows).sum();
         let chunks = shapes.iter().map(chunks).sum::<u64>();
-        let edges = if self.groups > u64::from(self.width) { 4 * count * (u64::from(self.frames) + 1) } else { 0 };
+        let edges = if self.units() > u64::from(self.width()) { 8 * count * (u64::from(self.frames) + 1) } else { 0 };
         let (kept_rows, kept_chunks, directions) =
             if self.options.keeps() { (rows, chunks, 2) } else { (count * u64::from(CHUNK), count, 1) };
         Sizes { count, rows, lattice: kept_rows * self.groups, anchors: kept_chunks * self.groups, directions, groups: self.groups, edges }
@@ -403,9 +413,14 @@ impl<'a> Planner<'a> {
         let walks = sizes.count * directions;
         let frames: u64 = self.problem.utterances[part.clone()].iter().map(|shape| u64::from(shape.frames)).sum();
         let work = frames.saturating_mul(self.groups).saturating_mul(200 * directions);
-        let mut constants = vec![("WIDTH", f64::from(self.width))];
+        let mut constants = vec![("WIDTH", f64::from(self.width()))];
         constants.extend(best.then_some(("BEST", 1.0)));
-        let shader = self.caps.shader(Kernel::LatticeCtcSweep);
+        let flags: &[&str] = match self.columns {
+            4 => &["pack4"],
+            2 => &["pack2"],
+            _ => &[],
+        };
+        let shader = self.caps.shader_with(Kernel::LatticeCtcSweep, flags);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
     }
 
@@ -448,4 +463,14 @@ fn longest(ends: Range<usize>, fits: impl Fn(&usize) -> bool) -> usize {
 fn lanes(packs: usize, groups: u64) -> u32 {
     let wanted = (packs as u64).div_ceil(4).max((groups * u64::from(COLUMNS)).div_ceil(8));
     wanted.next_power_of_two().clamp(8, u64::from(WORKGROUP)) as u32
+}
+
+/// Columns of an invocation of the sweep. A step costs an invocation about as much for its first column as for
+/// three more; up to 128 invocations run side by side on most GPUs.
+fn columns(groups: u64) -> u32 {
+    match groups * u64::from(COLUMNS) {
+        0..=128 => 1,
+        129..=256 => 2,
+        _ => 4,
+    }
 }
