@@ -38,7 +38,13 @@ pub use weights::Weights;
 /// The wgpu that this crate was built with, for those who share a device.
 pub use wgpu;
 
-/// The example of the README, compiled by the tests.
+/// The examples of the README and of the pages, compiled by the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/choosing-a-lattice.md")]
+    struct ChoosingALattice;
+    #[doc = include_str!("../docs/coming-from.md")]
+    struct ComingFrom;
+}
