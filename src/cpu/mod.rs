@@ -2,6 +2,7 @@
 //! tested against. A twin takes the same params and the same buffers, in the same binding order, as
 //! its shader; how it walks the grid is its own affair. No wgpu here.
 
+mod arcs;
 mod audio;
 mod call;
 mod cell;
@@ -76,6 +77,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
+        Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
+        Kernel::LatticeArcsRow => arcs::row(&mut call),
+        Kernel::LatticeArcsSweep => arcs::sweep(&mut call),
+        Kernel::LatticeArcsThen => arcs::then(&mut call),
         Kernel::LatticeCtcGradient => ctc::gradient(&mut call),
         Kernel::LatticeCtcRow => ctc::row(&mut call),
         Kernel::LatticeCtcSweep => ctc::sweep(&mut call),

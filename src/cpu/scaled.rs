@@ -3,7 +3,7 @@
 /// Exponent of zero.
 pub(super) const EXPONENT_ZERO: i32 = -0x4000_0000;
 /// What an arc of probability zero adds to an exponent.
-const EXPONENT_NEVER: i32 = -0x200_0000;
+pub(super) const EXPONENT_NEVER: i32 = -0x200_0000;
 /// Base-2 logarithms below this are probability zero.
 pub(super) const LOG2_NEVER: f32 = -4.0e6;
 

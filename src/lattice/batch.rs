@@ -19,6 +19,7 @@ pub struct LossBatch<'a> {
     weights: Option<&'a [f32]>,
     bands: Option<&'a [Band]>,
     begin: Option<(&'a [u32], &'a [u32])>,
+    seed: u64,
 }
 
 /// Sides of the scores of a padded batch: all that a plan needs to know.
@@ -120,7 +121,7 @@ impl<'a> LossBatch<'a> {
     /// lies beyond the length of a target is ignored. `frames`, `labels`: lengths of each utterance, `[N]`; no labels are an
     /// ordinary number.
     pub fn new(scores: impl Into<Scores<'a>>, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
-        Self { scores: scores.into(), targets, frames, labels, weights: None, bands: None, begin: None }
+        Self { scores: scores.into(), targets, frames, labels, weights: None, bands: None, begin: None, seed: 0 }
     }
 
     /// Multiplies the cost of each utterance in reductions, and its gradient. Any sign.
@@ -140,6 +141,17 @@ impl<'a> LossBatch<'a> {
     pub fn begin(mut self, frames: &'a [u32], positions: &'a [u32]) -> Self {
         self.begin = Some((frames, positions));
         self
+    }
+
+    /// Where the draws of a kind that is [sometimes RNN-T](super::Kind::sometimes_rnnt) come from: the same seed draws the same
+    /// utterances, by their place in the batch. Give every training step its own.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(super) fn draws(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn scores(&self) -> &Scores<'a> {
@@ -165,7 +177,6 @@ impl<'a> LossBatch<'a> {
             }
         }
         let mut problem = self.place(options)?;
-        options.kind.check_vocabulary(problem.vocab)?;
         if problem.meaning == Meaning::Gathered && options.kind.label_frames().is_none() {
             return Err(Error::Value {
                 argument: name,
@@ -173,6 +184,7 @@ impl<'a> LossBatch<'a> {
                 help: "gathered scores have the blank and the next label only; this kind reads more symbols",
             });
         }
+        options.kind.check_vocabulary(problem.vocab)?;
         self.check_begin(&mut problem)?;
         self.check_targets(options, problem.vocab)?;
         if let Some(weights) = self.weights {

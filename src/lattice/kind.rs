@@ -1,6 +1,6 @@
 //! Kinds of lattices, as sets of arcs.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 
 /// Index of the blank among the V symbols; any is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,7 +35,8 @@ pub struct Arc {
     pub token: Token,
     /// Duration channel whose log-probability is added; they follow the V symbols in a row.
     pub duration: Option<u32>,
-    /// A symbol that is read in the row one position on, (t, u + 1), and added (k2's constrained transducer).
+    /// A symbol that is read in the row one position on, (t, u + 1), and added (k2's constrained transducer). A band that does not
+    /// allow that cell does not allow the arc.
     pub then: Option<u32>,
     /// Added to its log weight, nats.
     pub constant: f32,
@@ -53,6 +54,20 @@ impl Arc {
     pub fn label(frames: u32) -> Self {
         Self { frames, labels: 1, token: Token::NextLabel, duration: None, then: None, constant: 0.0, may_end: false }
     }
+
+    /// Skips frames and labels without looking at the scores, at the price of `weight`, a natural log; may not end the lattice.
+    pub fn free(frames: u32, labels: u32, weight: f32) -> Self {
+        Self { frames, labels, token: Token::None, duration: None, then: None, constant: weight, may_end: false }
+    }
+}
+
+/// Where arcs from any frame of the last position lead ([`Kind::w_transducer`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// To the last frame: its blank is still to come. NeMo's `force_final`.
+    LastFrame,
+    /// To the end, past the last blank. NeMo's `allow_ignore`.
+    End,
 }
 
 /// How the scores of a row become probabilities.
@@ -75,7 +90,18 @@ pub struct Kind {
     pub(super) normalisation: Normalisation,
     /// Natural log; subtracted from the log-probability of every symbol.
     pub(super) sigma: f32,
+    /// Log weight of arcs from (0, 0) to every later frame.
+    pub(super) entry: Option<f32>,
+    /// Log weight of arcs from every frame of the last position but the last, and where they lead.
+    pub(super) exit: Option<(f32, Exit)>,
+    /// Probability that an utterance is taken as plain RNN-T.
+    pub(super) omega: f32,
 }
+
+/// Most arcs of a kind: the table of them lies in workgroup memory.
+const MOST_ARCS: usize = 256;
+/// Most frames of an arc: kernels add them to frames of the lattice.
+const MOST_FRAMES: u32 = 65_535;
 
 impl Kind {
     /// Any set of arcs. `durations` gives the frames of the duration channels, which follow the V symbols of a row.
@@ -83,7 +109,7 @@ impl Kind {
     /// # Errors
     /// [`Error::Value`] for arcs that go nowhere, go back, emit two labels, or name a duration channel that is not there.
     pub fn custom(blank: Blank, arcs: Vec<Arc>, durations: Vec<u32>) -> Result<Self> {
-        let kind = Self { blank, arcs, durations, normalisation: Normalisation::Softmax, sigma: 0.0 };
+        let kind = Self::of(blank, arcs, durations);
         kind.check()?;
         Ok(kind)
     }
@@ -101,7 +127,7 @@ impl Kind {
 
     /// As RNN-T, with the blank apart from the labels' softmax: [`Normalisation::Hat`].
     pub fn hat(blank: Blank) -> Self {
-        Self { normalisation: Normalisation::Hat, ..Self::rnnt(blank) }
+        Self::rnnt(blank).with_hat()
     }
 
     /// k2's constrained transducer: every label is followed by a blank in the same frame. Needs T >= U.
@@ -128,6 +154,7 @@ impl Kind {
             }
             kind.arcs.push(Arc::stay(frames, symbol));
         }
+        kind.check()?;
         Ok(kind)
     }
 
@@ -151,8 +178,44 @@ impl Kind {
         Self::custom(blank, blanks.chain(labels).collect(), durations.to_vec())
     }
 
-    /// This kind with one more arc: `Arc { token: Token::None, constant, .. }` skips a frame (star) or a label (bypass) of a
-    /// doubtful transcript at a fixed price.
+    /// Star transducer (Bataev et al. 2025): RNN-T whose blanks, but for the last, have a twin of constant log weight, for frames
+    /// of which the transcript says nothing.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the weight is not finite.
+    pub fn star(blank: Blank, weight: f32) -> Result<Self> {
+        Self::rnnt(blank).with_arc(Arc::free(1, 0, weight))
+    }
+
+    /// Bypass transducer: RNN-T whose labels have a twin of constant log weight, for labels of the transcript that nobody said.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the weight is not finite.
+    pub fn bypass(blank: Blank, weight: f32) -> Result<Self> {
+        Self::rnnt(blank).with_arc(Arc::free(0, 1, weight))
+    }
+
+    /// Target-robust transducer: frames may be skipped as in [`star`](Self::star), labels as in [`bypass`](Self::bypass).
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a weight is not finite.
+    pub fn target_robust(blank: Blank, frame_weight: f32, label_weight: f32) -> Result<Self> {
+        Self::star(blank, frame_weight)?.with_arc(Arc::free(0, 1, label_weight))
+    }
+
+    /// W-transducer (Laptev et al. 2023, IEEE 10096679): RNN-T of a transcript that covers a part of the frames only. The lattice
+    /// may be entered at any frame from (0, 0), and left from any frame of the last position, at `weight` each (a natural log).
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the weight is not finite.
+    pub fn w_transducer(blank: Blank, weight: f32, exit: Exit) -> Result<Self> {
+        if !weight.is_finite() {
+            return Err(Error::Value { argument: "weight", value: weight.to_string(), help: "the weight of arcs must be finite" });
+        }
+        Ok(Self { entry: Some(weight), exit: Some((weight, exit)), ..Self::rnnt(blank) })
+    }
+
+    /// This kind with one more arc, such as [`Arc::free`].
     ///
     /// # Errors
     /// As [`custom`](Self::custom).
@@ -175,6 +238,26 @@ impl Kind {
         Ok(self)
     }
 
+    /// Takes each utterance with probability `omega` as plain RNN-T of its symbols, without under-normalisation; its durations get
+    /// no gradient then (TDT paper: models learn faster and can be decoded either way). Which, says
+    /// [`LossBatch::seed`](super::LossBatch::seed). NeMo draws once for the whole batch.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if it is no probability.
+    pub fn sometimes_rnnt(mut self, omega: f32) -> Result<Self> {
+        if !(0.0..=1.0).contains(&omega) {
+            return Err(Error::Value { argument: "omega", value: omega.to_string(), help: "a probability is between 0 and 1" });
+        }
+        self.omega = omega;
+        Ok(self)
+    }
+
+    /// This kind with the blank apart from the labels' softmax: [`Normalisation::Hat`].
+    pub fn with_hat(mut self) -> Self {
+        self.normalisation = Normalisation::Hat;
+        self
+    }
+
     /// The arcs.
     pub fn arcs(&self) -> &[Arc] {
         &self.arcs
@@ -185,16 +268,22 @@ impl Kind {
         self.blank
     }
 
+    fn of(blank: Blank, arcs: Vec<Arc>, durations: Vec<u32>) -> Self {
+        let normalisation = Normalisation::Softmax;
+        Self { blank, arcs, durations, normalisation, sigma: 0.0, entry: None, exit: None, omega: 0.0 }
+    }
+
     fn two_arcs(blank: Blank, label_frames: u32) -> Self {
         let label = Arc { may_end: label_frames > 0, ..Arc::label(label_frames) };
-        Self { blank, arcs: vec![Arc::stay(1, blank.0), label], durations: Vec::new(), normalisation: Normalisation::Softmax, sigma: 0.0 }
+        Self::of(blank, vec![Arc::stay(1, blank.0), label], Vec::new())
     }
 
     /// Frames that a label takes, for lattices of nothing but the blank and the label: those that the sweep of two arcs
     /// walks.
     pub(super) fn label_frames(&self) -> Option<u32> {
         let same = |frames| Self::two_arcs(self.blank, frames).arcs == self.arcs && self.durations.is_empty();
-        [0, 1].into_iter().find(|&frames| same(frames))
+        let fixed = self.entry.is_none() && self.exit.is_none() && self.omega == 0.0;
+        [0, 1].into_iter().find(|&frames| fixed && same(frames))
     }
 
     /// Channels of a row beyond its V symbols.
@@ -203,6 +292,11 @@ impl Kind {
     }
 
     fn check(&self) -> Result<()> {
+        let help = "join arcs, or use fewer durations";
+        within("arcs of a kind", self.arcs.len() as u64, MOST_ARCS as u64, help)?;
+        if self.arcs.is_empty() {
+            return Err(Error::Value { argument: "arcs", value: "none".to_owned(), help: "a kind needs arcs" });
+        }
         for arc in &self.arcs {
             let help = if arc.labels > 1 {
                 "an arc emits no label or one"
@@ -214,6 +308,8 @@ impl Kind {
                 "the duration channel is not among the durations"
             } else if arc.then.is_some() && arc.labels == 0 {
                 "only an arc that emits a label reads a second row"
+            } else if arc.frames > MOST_FRAMES {
+                "an arc takes 65,535 frames at most"
             } else if !(arc.constant.is_finite()) {
                 "the constant must be finite"
             } else {

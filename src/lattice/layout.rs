@@ -1,5 +1,6 @@
 //! How a batch and its lattices lie in memory. Twin: `shaders/shared/lattice_layout.wgsl`.
 
+use super::Kind;
 use super::scores::Meaning;
 use crate::tensor::DType;
 use std::ops::Range;
@@ -50,10 +51,28 @@ pub(super) struct UtteranceShape {
     pub frame_stride: u64,
 }
 
+/// What one step of a sweep takes of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stride {
+    /// Two frames: lattices of two arcs.
+    Pair,
+    /// One frame: any arcs. `pairs` in the kernels are frames then.
+    Cell,
+}
+
+impl Stride {
+    pub fn of(kind: &Kind) -> Self {
+        if kind.label_frames().is_some() { Self::Pair } else { Self::Cell }
+    }
+}
+
 impl UtteranceShape {
-    /// P, pairs of frames.
-    pub fn pairs(&self) -> u64 {
-        u64::from(self.frames).div_ceil(2)
+    /// P, pairs of frames; or frames.
+    pub fn lines(&self, stride: Stride) -> u64 {
+        match stride {
+            Stride::Pair => u64::from(self.frames).div_ceil(2),
+            Stride::Cell => u64::from(self.frames),
+        }
     }
 
     /// U + 1.
@@ -61,18 +80,22 @@ impl UtteranceShape {
         u64::from(self.labels) + 1
     }
 
-    /// Places of its lattice: pairs of cells.
-    pub fn places(&self) -> u64 {
-        self.pairs() * self.columns()
+    /// Places of its lattice: pairs of cells, or cells.
+    pub fn places(&self, stride: Stride) -> u64 {
+        self.lines(stride) * self.columns()
     }
 
-    /// Chunks of steps of a sweep.
-    pub fn chunks(&self) -> u64 {
-        if self.frames == 0 { 0 } else { (self.pairs() + u64::from(self.labels)).div_ceil(u64::from(CHUNK)) }
+    /// Chunks of steps of a sweep, or of frames of a column.
+    pub fn chunks(&self, stride: Stride) -> u64 {
+        let steps = match stride {
+            Stride::Pair if self.frames > 0 => self.lines(stride) + u64::from(self.labels),
+            Stride::Pair | Stride::Cell => self.lines(stride),
+        };
+        steps.div_ceil(u64::from(CHUNK))
     }
 
-    pub fn anchors(&self) -> u64 {
-        self.chunks() * self.columns()
+    pub fn anchors(&self, stride: Stride) -> u64 {
+        self.chunks(stride) * self.columns()
     }
 }
 
@@ -115,7 +138,7 @@ impl Problem {
 }
 
 /// Headers of the utterances, in chunks that share a workspace.
-pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]) -> Vec<u32> {
+pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32], stride: Stride) -> Vec<u32> {
     let mut words = Vec::with_capacity(problem.utterances.len() * HEADER);
     for chunk in chunks {
         let (mut first_pair, mut first_anchor) = (0, 0);
@@ -124,10 +147,10 @@ pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]
             words.extend([
                 u.frames,
                 u.labels,
-                u.pairs() as u32,
+                u.lines(stride) as u32,
                 first_pair as u32,
                 first_anchor as u32,
-                u.chunks() as u32,
+                u.chunks(stride) as u32,
                 0,
                 u.first_row as u32,
                 u.frame_stride as u32,
@@ -139,8 +162,8 @@ pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]
                 scales[n].to_bits(),
                 0,
             ]);
-            first_pair += u.places();
-            first_anchor += u.anchors();
+            first_pair += u.places(stride);
+            first_anchor += u.anchors(stride);
         }
     }
     words
@@ -151,5 +174,12 @@ pub(super) fn set_places(words: &mut [u32], places: &[(u32, u32)]) {
     for (header, &(labels_at, band_at)) in words.chunks_exact_mut(HEADER).zip(places) {
         header[6] = labels_at;
         header[13] = band_at;
+    }
+}
+
+/// Writes where the table of arcs of each utterance lies.
+pub(super) fn set_tables(words: &mut [u32], tables: &[u32]) {
+    for (header, &table_at) in words.chunks_exact_mut(HEADER).zip(tables) {
+        header[15] = table_at;
     }
 }

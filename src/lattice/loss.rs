@@ -1,7 +1,8 @@
 //! The transducer loss as callers see it.
 
+use super::layout::Stride;
 use super::options::{FastEmit, Gradients, Options, Reduction};
-use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, layout};
+use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, arc_table, layout};
 use crate::device::{Caps, Context, RunReport};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
@@ -165,9 +166,14 @@ impl TransducerLoss {
                 report: RunReport::default(),
             });
         }
-        let mut words = layout::headers(&problem, plan.chunks(), &batch.scales(&self.options));
+        let stride = Stride::of(&self.options.kind);
+        let mut words = layout::headers(&problem, plan.chunks(), &batch.scales(&self.options), stride);
         let places = batch.append_words(&mut words);
         layout::set_places(&mut words, &places);
+        if stride == Stride::Cell {
+            let tables = arc_table::append(&mut words, &self.options.kind, problem.vocab, utterances, batch.draws());
+            layout::set_tables(&mut words, &tables);
+        }
         let words = Tensor::from_u32(&self.context, &[words.len()], &words)?;
         let results = Tensor::empty(&self.context, &[4, utterances], DType::U32)?;
         let mut bound = scores.clone();

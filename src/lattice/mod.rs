@@ -13,6 +13,8 @@
 //! Accuracy: forward and backward variables are f32 mantissas with integer exponents, so that rounding errors do not grow with the
 //! cost. Log-domain f32 loses a hundredth of a gradient at 1500 frames and 300 labels; this does not.
 
+mod arc_plan;
+mod arc_table;
 mod band;
 mod batch;
 mod ctc;
@@ -25,11 +27,12 @@ mod scores;
 mod status;
 mod window;
 
+pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE};
 pub use band::Band;
 pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
 pub use ctc::{CtcAlignment, CtcBatch, CtcLoss, CtcLossBuilder, CtcOutput, CtcPlan, CtcShape, LabelSpan};
-pub use kind::{Arc, Blank, Kind, Normalisation, Token, WILDCARD};
+pub use kind::{Arc, Blank, Exit, Kind, Normalisation, Token, WILDCARD};
 pub(crate) use layout::{CHUNK, HEADER};
 pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};
 pub use options::{FastEmit, Gradients, Reduction};

@@ -4,7 +4,8 @@
 //! limit, the batch is done in chunks of utterances that reuse it. The scores are larger than any window much sooner: each
 //! chunk's rows are read in windows.
 
-use super::layout::Problem;
+use super::arc_table;
+use super::layout::{Problem, Stride, UtteranceShape};
 use super::options::{Gradients, Options};
 use super::scores::Meaning;
 use super::window::{Window, windows};
@@ -99,35 +100,64 @@ impl fmt::Display for TransducerPlan {
 }
 
 /// Sizes of the workspace of some utterances.
-#[derive(Clone, Copy, Default)]
-struct Workspace {
-    pairs: u64,
-    anchors: u64,
-    directions: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Workspace {
+    pub per: PerPlace,
+    /// Places of lattices: pairs of cells, or cells.
+    pub pairs: u64,
+    pub anchors: u64,
+}
+
+/// What a place takes.
+#[derive(Clone, Copy)]
+pub(super) struct PerPlace {
+    pub stride: Stride,
+    pub directions: u64,
+    /// Bytes of weights and normalisers.
+    arcs: u64,
+    /// Bytes of variables of one direction.
+    lattice: u64,
+}
+
+impl PerPlace {
+    fn of(problem: &Problem, options: &Options) -> Self {
+        let directions = if options.gradients == Gradients::None { 1 } else { 2 };
+        match Stride::of(&options.kind) {
+            // Weights of two arcs and two frames, and their two normalisers.
+            stride @ Stride::Pair => Self { stride, directions, arcs: 24, lattice: 8 },
+            stride @ Stride::Cell => {
+                Self { stride, directions, arcs: 8 * arc_table::word_pairs(&options.kind, problem.meaning), lattice: 4 }
+            }
+        }
+    }
 }
 
 impl Workspace {
-    fn of(problem: &Problem, utterances: Range<usize>, directions: u64) -> Self {
+    fn none(per: PerPlace) -> Self {
+        Self { per, pairs: 0, anchors: 0 }
+    }
+
+    fn of(problem: &Problem, utterances: Range<usize>, per: PerPlace) -> Self {
         let shapes = &problem.utterances[utterances];
-        Self { pairs: shapes.iter().map(|u| u.places()).sum(), anchors: shapes.iter().map(|u| u.anchors()).sum(), directions }
+        let sum = |size: fn(&UtteranceShape, Stride) -> u64| shapes.iter().map(|u| size(u, per.stride)).sum();
+        Self { per, pairs: sum(UtteranceShape::places), anchors: sum(UtteranceShape::anchors) }
     }
 
     fn max(self, other: Self) -> Self {
-        Self { pairs: self.pairs.max(other.pairs), anchors: self.anchors.max(other.anchors), directions: self.directions }
+        Self { pairs: self.pairs.max(other.pairs), anchors: self.anchors.max(other.anchors), ..self }
     }
 
-    /// Weights of two arcs and two frames, and their two normalisers.
     fn arcs_bytes(self) -> u64 {
-        24 * self.pairs
+        self.per.arcs * self.pairs
     }
 
-    /// Two variables a pair; one pair more for what no cell wants.
+    /// One place more for what no cell wants.
     fn lattice_bytes(self) -> u64 {
-        8 * self.directions * (self.pairs + 1)
+        self.per.lattice * self.per.directions * (self.pairs + 1)
     }
 
     fn anchors_bytes(self) -> u64 {
-        4 * self.directions * (self.anchors + 1)
+        4 * self.per.directions * (self.anchors + 1)
     }
 
     fn largest(self) -> u64 {
@@ -139,16 +169,16 @@ impl Workspace {
     }
 }
 
-struct Planner<'a> {
-    caps: &'a Caps,
-    problem: &'a Problem,
-    options: &'a Options,
+pub(super) struct Planner<'a> {
+    pub caps: &'a Caps,
+    pub problem: &'a Problem,
+    pub options: &'a Options,
     label_frames: u32,
-    workspace: Workspace,
+    pub workspace: Workspace,
     lanes: Lanes,
     chunks: Vec<Range<usize>>,
     windows: usize,
-    recording: Recording,
+    pub recording: Recording,
     scores: Vec<BufferId>,
     gradients: Vec<BufferId>,
     batch: BufferId,
@@ -161,17 +191,16 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps) -> Result<Self> {
         let label_frames = options.kind.label_frames().unwrap_or_default();
-        let directions = if options.gradients == Gradients::None { 1 } else { 2 };
+        let per = PerPlace::of(problem, options);
         let count = problem.utterances.len() as u64;
-        let batch_bytes = 4 * (16 * count + extra_words);
+        let table_words = if per.stride == Stride::Cell { arc_table::words(&options.kind) as u64 } else { 0 };
+        let batch_bytes = 4 * (16 * count + extra_words + table_words);
         within("lengths and targets: bytes", batch_bytes, caps.max_window_bytes(), "split the batch")?;
         for part in &problem.parts {
             within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
         }
-        let chunks = chunks(problem, directions, options, caps)?;
-        let workspace = chunks
-            .iter()
-            .fold(Workspace { directions, ..Default::default() }, |sum, chunk| sum.max(Workspace::of(problem, chunk.clone(), directions)));
+        let chunks = chunks(problem, per, options, caps)?;
+        let workspace = chunks.iter().fold(Workspace::none(per), |sum, chunk| sum.max(Workspace::of(problem, chunk.clone(), per)));
 
         let mut recording = Recording::new();
         let scores: Vec<_> = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
@@ -198,7 +227,7 @@ impl<'a> Planner<'a> {
             options,
             label_frames,
             workspace,
-            lanes: Lanes::of(problem),
+            lanes: Lanes::of(problem).at_least(if per.stride == Stride::Cell { arc_table::readers(&options.kind) } else { 0 }),
             chunks,
             windows: 0,
             recording,
@@ -222,9 +251,17 @@ impl<'a> Planner<'a> {
         let cells = self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0);
         for window in windows.iter().filter(|_| cells) {
             let set = self.recording.bind(&[window.binding(self.scores[window.part]), batch, arcs, results]);
-            self.rows(self.shader(Kernel::LatticeRow, false), set, window);
+            self.rows(self.shader(self.kernels()[0], false), set, window);
         }
-        self.sweep(chunk, [batch, arcs, lattice, anchors, results]);
+        match self.workspace.per.stride {
+            Stride::Pair => self.sweep(chunk, [batch, arcs, lattice, anchors, results]),
+            Stride::Cell => {
+                if cells {
+                    self.join_thens(chunk.clone(), [batch, arcs, results]);
+                }
+                self.sweep_arcs(chunk, [batch, arcs, lattice, anchors, results]);
+            }
+        }
         // Backwards: the windows that the row pass read last may still be in a cache.
         if self.gradients.is_empty() {
             return Ok(());
@@ -235,9 +272,17 @@ impl<'a> Planner<'a> {
             let mut bindings = vec![batch, arcs, lattice, anchors, results, gradients];
             bindings.extend((!in_place).then_some(scores));
             let set = self.recording.bind(&bindings);
-            self.rows(self.shader(Kernel::LatticeGradient, in_place), set, window);
+            self.rows(self.shader(self.kernels()[1], in_place), set, window);
         }
         Ok(())
+    }
+
+    /// Row pass, gradient pass.
+    fn kernels(&self) -> [Kernel; 2] {
+        match self.workspace.per.stride {
+            Stride::Pair => [Kernel::LatticeRow, Kernel::LatticeGradient],
+            Stride::Cell => [Kernel::LatticeArcsRow, Kernel::LatticeArcsGradient],
+        }
     }
 
     fn sweep(&mut self, chunk: Range<usize>, bindings: [crate::device::recording::Binding; 5]) {
@@ -254,13 +299,13 @@ impl<'a> Planner<'a> {
             first_utterance: chunk.start as u32,
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
-            directions: self.workspace.directions as u32,
+            directions: self.workspace.per.directions as u32,
             pairs: self.workspace.pairs as u32,
             anchors: self.workspace.anchors as u32,
         };
-        let walks = chunk.len() as u64 * self.workspace.directions;
-        let places: u64 = shapes.iter().map(|u| u.places()).sum();
-        let work = places.saturating_mul(64 * self.workspace.directions);
+        let walks = chunk.len() as u64 * self.workspace.per.directions;
+        let places: u64 = shapes.iter().map(|u| u.places(Stride::Pair)).sum();
+        let work = places.saturating_mul(64 * self.workspace.per.directions);
         let mut bindings = bindings;
         // Without the normalisers.
         bindings[1].bytes = 16 * self.workspace.pairs;
@@ -311,8 +356,10 @@ impl<'a> Planner<'a> {
         };
         let mut constants =
             vec![("SCORES", scores), ("LANES", f64::from(self.lanes.count)), ("WORKGROUP", f64::from(self.lanes.workgroup))];
-        if shader.kernel == Kernel::LatticeGradient {
-            constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
+        match shader.kernel {
+            Kernel::LatticeGradient => constants.push(("LABEL_FRAMES", f64::from(self.label_frames))),
+            Kernel::LatticeArcsGradient => constants.push(("READERS", arc_table::readers(&options.kind) as f64)),
+            _ => {}
         }
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end) - window.rows.start;
@@ -325,14 +372,14 @@ impl<'a> Planner<'a> {
 }
 
 /// Cuts a batch into runs of utterances whose lattices fit together.
-fn chunks(problem: &Problem, directions: u64, options: &Options, caps: &Caps) -> Result<Vec<Range<usize>>> {
+fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> Result<Vec<Range<usize>>> {
     let limit = options.workspace_limit.unwrap_or(u64::MAX);
     let fits = |space: Workspace| space.largest() <= caps.max_window_bytes() && space.sum() <= limit;
     let mut chunks = Vec::new();
     let mut first = 0;
-    let mut sum = Workspace { directions, ..Default::default() };
+    let mut sum = Workspace::none(per);
     for n in 0..problem.utterances.len() {
-        let one = Workspace::of(problem, n..n + 1, directions);
+        let one = Workspace::of(problem, n..n + 1, per);
         within(
             "lattice of one utterance: bytes",
             one.largest(),
@@ -340,7 +387,7 @@ fn chunks(problem: &Problem, directions: u64, options: &Options, caps: &Caps) ->
             "cut the utterance into shorter ones, or use Context::cpu()",
         )?;
         within("workspace of the longest utterance: bytes", one.sum(), limit, "raise the limit to that, or cut the utterance")?;
-        let more = Workspace { pairs: sum.pairs + one.pairs, anchors: sum.anchors + one.anchors, directions };
+        let more = Workspace { pairs: sum.pairs + one.pairs, anchors: sum.anchors + one.anchors, per };
         if n > first && !fits(more) {
             chunks.push(first..n);
             (first, sum) = (n, one);
@@ -378,6 +425,11 @@ impl Lanes {
             _ => 256,
         };
         Self { count, workgroup: 256 }
+    }
+
+    /// So many that the workgroup has memory for what so many arcs tell of each row.
+    fn at_least(self, readers: usize) -> Self {
+        Self { count: self.count.max((readers as u32).div_ceil(4).next_power_of_two()).min(self.workgroup), ..self }
     }
 }
 

@@ -5,15 +5,15 @@ mod row;
 mod sweep;
 
 pub(super) use gradient::gradient;
-pub(super) use row::row;
-pub(super) use sweep::sweep;
+pub(super) use row::{log2_sigmoid, row};
+pub(super) use sweep::{finish, sweep};
 
 use crate::device::shader::LatticeRowParams as RowParams;
 use crate::lattice::{CHUNK, HEADER, WILDCARD};
 
 /// What the scores are. Twin of the constants in `lattice_rows.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scores {
+pub(super) enum Scores {
     Logits,
     LogProbs,
     Gathered,
@@ -21,7 +21,7 @@ enum Scores {
 }
 
 impl Scores {
-    fn of(constant: f64) -> Self {
+    pub fn of(constant: f64) -> Self {
         match constant as u32 {
             0 => Self::Logits,
             1 => Self::LogProbs,
@@ -33,13 +33,13 @@ impl Scores {
 
 /// Twin of `Utterance` in `lattice_layout.wgsl`.
 #[derive(Clone, Copy)]
-struct Utterance<'a> {
-    batch: &'a [u32],
-    frames: usize,
-    labels: usize,
-    pairs: usize,
-    first_pair: usize,
-    first_anchor: usize,
+pub(super) struct Utterance<'a> {
+    pub batch: &'a [u32],
+    pub frames: usize,
+    pub labels: usize,
+    pub pairs: usize,
+    pub first_pair: usize,
+    pub first_anchor: usize,
     labels_at: usize,
     first_row: u32,
     frame_stride: u32,
@@ -47,23 +47,23 @@ struct Utterance<'a> {
     rows: usize,
     begin_frame: usize,
     begin_label: usize,
-    band_at: usize,
-    scale: f32,
+    pub band_at: usize,
+    pub scale: f32,
 }
 
 /// One row of scores that is a cell, or is beside the lattice.
 #[derive(Clone, Copy)]
-struct Row {
+pub(super) struct Row {
     /// Frame and position in the lattice; `None` outside.
-    place: Option<(usize, usize)>,
+    pub place: Option<(usize, usize)>,
     /// Whether the band allows it.
-    is_cell: bool,
+    pub is_cell: bool,
     /// First element in the window.
-    start: usize,
+    pub start: usize,
 }
 
 impl<'a> Utterance<'a> {
-    fn new(batch: &'a [u32], n: usize) -> Self {
+    pub fn new(batch: &'a [u32], n: usize) -> Self {
         let word = |i: usize| batch[n * HEADER + i] as usize;
         Self {
             batch,
@@ -84,7 +84,7 @@ impl<'a> Utterance<'a> {
         }
     }
 
-    fn columns(&self) -> usize {
+    pub fn columns(&self) -> usize {
         self.labels + 1
     }
 
@@ -98,16 +98,20 @@ impl<'a> Utterance<'a> {
         self.first_anchor + k / CHUNK as usize * self.columns() + j
     }
 
-    fn label(&self, u: usize) -> Option<u32> {
+    pub fn label(&self, u: usize) -> Option<u32> {
         (u < self.labels).then(|| self.batch[self.labels_at + u])
     }
 
-    fn after_wildcard(&self, u: usize) -> bool {
+    pub fn after_wildcard(&self, u: usize) -> bool {
         u > 0 && self.label(u - 1) == Some(WILDCARD)
     }
 
-    /// Row `number` of the tensor.
     fn row(&self, p: &RowParams, number: usize) -> Row {
+        self.row_at(number, p.position_stride, p.window_row, p.unit, p.shift)
+    }
+
+    /// Row `number` of the tensor, in a window that begins at `window_row`.
+    pub fn row_at(&self, number: usize, position_stride: u32, window_row: u32, unit: u32, shift: u32) -> Row {
         let (frame, position) = (number / self.positions, number % self.positions);
         let t = frame.checked_sub(self.begin_frame).filter(|&t| t < self.frames);
         let u = position.checked_sub(self.begin_label).filter(|&u| u <= self.labels);
@@ -116,13 +120,17 @@ impl<'a> Utterance<'a> {
             let at = self.band_at + 2 * t;
             self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
         };
-        let row = self.first_row + frame as u32 * self.frame_stride + position as u32 * p.position_stride - p.window_row;
-        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * p.unit as usize + p.shift as usize }
+        let row = self.first_row + frame as u32 * self.frame_stride + position as u32 * position_stride - window_row;
+        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * unit as usize + shift as usize }
     }
 
     /// The rows of the launch.
     fn row_range(&self, p: &RowParams) -> std::ops::Range<usize> {
-        p.first_row as usize..self.rows.min(p.end_row as usize)
+        self.rows_between(p.first_row, p.end_row)
+    }
+
+    pub fn rows_between(&self, first: u32, end: u32) -> std::ops::Range<usize> {
+        first as usize..self.rows.min(end as usize)
     }
 }
 

@@ -103,6 +103,6 @@ fn log_weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: 
 }
 
 /// log2 of the logistic function, for base-2 logits.
-fn log2_sigmoid(x: f32) -> f32 {
+pub(in crate::cpu) fn log2_sigmoid(x: f32) -> f32 {
     x.min(0.0) - ((-x.abs()).exp2() + 1.0).log2()
 }

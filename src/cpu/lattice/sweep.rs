@@ -42,14 +42,13 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
             anchors[direction * (p.anchors as usize + 1) + place] = anchor;
         }
         if direction == 0 {
-            finish(&p, batch, n, walked.total, results);
+            finish(p.utterances as usize, Utterance::new(batch, n).frames == 0, n, walked.total, results);
         }
     }
 }
 
-fn finish(p: &SweepParams, batch: &[u32], n: usize, total: Scaled, results: &mut [u32]) {
-    let all = p.utterances as usize;
-    let empty = Utterance::new(batch, n).frames == 0;
+/// Results of utterance n, of `all`.
+pub(in crate::cpu) fn finish(all: usize, empty: bool, n: usize, total: Scaled, results: &mut [u32]) {
     let total = total.tidy();
     let rest = if total.m > 0.0 { total.m.log2() } else { 0.0 };
     let (status, cost) = match results[n] & NON_FINITE {

@@ -1,0 +1,230 @@
+// Gradient pass for lattices of any arcs: d cost / d scores from the softmax, recomputed, and the
+// occupancies of the arcs that read a row. Everything outside the lattice, and every utterance that is
+// not ok, gets exact zeros. Twin: src/cpu/arcs/gradient.rs.
+#import arcs_table
+#import lattice_rows
+#import lattice_status
+#import scores
+
+@group(0) @binding(1)
+var<storage, read> batch: array<u32>;
+// Words of the cells.
+@group(0) @binding(2)
+var<storage, read> arcs: array<u32>;
+// Forward, then backward variables: log2, relative to an anchor.
+@group(0) @binding(3)
+var<storage, read> lattice: array<f32>;
+// Exponents that the variables are relative to: forward, backward.
+@group(0) @binding(4)
+var<storage, read> anchors: array<i32>;
+// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
+@group(0) @binding(5)
+var<storage, read> results: array<u32>;
+// The same window of the gradients as of the scores.
+@group(0) @binding(6)
+#ifdef IN_PLACE
+var<storage, read_write> scores: array<Packed>;
+#else
+var<storage, read_write> gradients: array<Packed>;
+// A window of the scores.
+@group(0) @binding(7)
+var<storage, read> scores: array<Packed>;
+#endif
+
+fn store(at: u32, gradient: Scores) {
+#ifdef IN_PLACE
+    scores[at] = pack_scores(gradient);
+#else
+    gradients[at] = pack_scores(gradient);
+#endif
+}
+
+// Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
+override READERS: u32 = 4u;
+
+// An arc that reads a row.
+struct Reader {
+    // Its symbol, and what it pulls there; NONE: no symbol.
+    symbol: u32,
+    pull: f32,
+    // Its channel of the durations, and what it pulls there.
+    duration: u32,
+    occupied: f32,
+}
+
+var<workgroup> wg_readers: array<Reader, WORKGROUP / LANES * READERS>;
+
+// log2 of the backward variable of cell (t, u), exponent and rest; (T, U) is the end.
+struct After {
+    e: i32,
+    x: f32,
+}
+
+fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
+    if (t >= utterance.frames || u > utterance.labels) {
+        return After(0, select(LOG_ZERO, 0.0, may_end && u == utterance.labels && t == utterance.frames));
+    }
+    let anchor = anchors[params.anchors + 1u + anchor_at(utterance, utterance.frames - 1u - t, utterance.labels - u)];
+    return After(anchor, lattice[params.pairs + 1u + pair_at(utterance, t, u)]);
+}
+
+// Probability that a path takes arc a from cell (t, u).
+fn occupancy(utterance: Utterance, n: u32, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
+    let cell = pair_at(utterance, t, u);
+    let e = anchors[anchor_at(utterance, t, u)] - bitcast<i32>(results[2u * params.utterances + n]);
+    let x = lattice[cell] - bitcast<f32>(results[3u * params.utterances + n]);
+    let w = arc_log2(arcs[word_at(params.pairs, cell, a)]);
+    let to = after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
+    // Exponents are added as integers first: large ones cancel without rounding.
+    return exp2(clamp(f32(e + to.e) + (x + (w + to.x)), -1e4, 1.0));
+}
+
+fn reader(utterance: Utterance, kind: Kind, n: u32, row: Row, number: u32) -> Reader {
+    let wild = after_wildcard(utterance, row.u);
+    if (number >= kind.arcs) {
+        // Emits the label before this position.
+        let a = arc_of_then(kind, number - kind.arcs);
+        let arc = arc_of(kind, a);
+        if (row.u == 0u) {
+            return Reader(NONE, 0.0, NONE, 0.0);
+        }
+        let occupied = occupancy(utterance, n, row.t, row.u - 1u, arc, a);
+        return Reader(select(arc.then, NONE, wild), occupied * params.label_scale, NONE, occupied);
+    }
+    let arc = arc_of(kind, number);
+    if (arc.labels == 1u && row.u >= utterance.labels) {
+        return Reader(NONE, 0.0, NONE, 0.0);
+    }
+    let occupied = occupancy(utterance, n, row.t, row.u, arc, number);
+    // Symbols of constant weight have no gradient.
+    var symbol = select(arc.token, NONE, wild);
+    if (arc.token == NEXT_LABEL) {
+        let label = label_at(utterance, row.u);
+        symbol = select(label, NONE, label == WILDCARD);
+    }
+    return Reader(symbol, occupied * select(1.0, params.label_scale, arc.labels == 1u), arc.duration, occupied);
+}
+
+// What the elements of a row share.
+struct Shared {
+    // Its first reader.
+    at: u32,
+    readers: u32,
+    vocab: u32,
+    normaliser: f32,
+    duration_normaliser: f32,
+    // What all symbols pull that are normalised together.
+    pull: f32,
+}
+
+// The gradient of an element that some reader reads; x in base 2.
+fn read_element(all: Shared, v: u32, x: f32) -> f32 {
+    var own = 0.0;
+    var others = 0.0;
+    for (var i = 0u; i < all.readers; i++) {
+        let reader = wg_readers[all.at + i];
+        if (v >= all.vocab) {
+            if (reader.duration == v - all.vocab) {
+                own += reader.occupied;
+            } else if (reader.duration != NONE) {
+                others += reader.occupied;
+            }
+        } else if (reader.symbol == v) {
+            own += reader.pull;
+        } else if (reader.symbol != NONE && !(SCORES == HAT && reader.symbol == params.blank)) {
+            others += reader.pull;
+        }
+    }
+    if (SCORES == LOG_PROBS) {
+        return -own;
+    }
+    if (SCORES == HAT && v == params.blank) {
+        let stay = 1.0 / (1.0 + exp2(-max(x, -126.0)));
+        let leave = 1.0 / (1.0 + exp2(clamp(x, -126.0, 126.0)));
+        return others * stay - own * leave;
+    }
+    // p * all - own would cancel where p is near 1.
+    let p = exp2(min(x - select(all.normaliser, all.duration_normaliser, v >= all.vocab), 0.0));
+    return others * p - own * (1.0 - p);
+}
+
+fn read_elements(all: Shared, pack: u32, x: Scores) -> Scores {
+    let v = symbols_of(pack);
+#ifdef PACK4
+    return vec4f(read_element(all, v.x, x.x), read_element(all, v.y, x.y), read_element(all, v.z, x.z), read_element(all, v.w, x.w));
+#else
+#ifdef PACK2
+    return vec2f(read_element(all, v.x, x.x), read_element(all, v.y, x.y));
+#else
+    return read_element(all, v, x);
+#endif
+#endif
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    // The scores that the row pass read last may still be in a cache.
+    let n = params.first_utterance + groups.z - 1u - group.z;
+    let utterance = utterance(n);
+    let kind = kind_of(n);
+    let rows = min(params.end_row, utterance.rows) - params.first_row;
+    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
+    let row = locate(utterance, select(rows, rows - 1u - number, number < rows));
+    let lane = local % LANES;
+    let is_live = row.is_cell && (results[n] & STATUS_MASK) == STATUS_OK;
+    let at = local / LANES * READERS;
+    let readers = kind.arcs + kind.thens;
+    for (var i = lane; i < readers; i += LANES) {
+        var found = Reader(NONE, 0.0, NONE, 0.0);
+        if (is_live) {
+            found = reader(utterance, kind, n, row, i);
+        }
+        wg_readers[at + i] = found;
+    }
+    workgroupBarrier();
+
+    var all = Shared(at, readers, kind.vocab, 0.0, 0.0, 0.0);
+    var occupied = 0.0;
+    for (var i = 0u; i < readers; i++) {
+        let reader = wg_readers[at + i];
+        occupied += reader.occupied;
+        let together = reader.symbol != NONE && !(SCORES == HAT && reader.symbol == params.blank);
+        all.pull += select(0.0, reader.pull, together);
+    }
+    if (is_live && SCORES != LOG_PROBS) {
+        let cell = pair_at(utterance, row.t, row.u);
+        all.normaliser = bitcast<f32>(arcs[word_at(params.pairs, cell, readers)]);
+        if (kind.durations > 0u) {
+            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.pairs, cell, readers + 1u)]);
+        }
+    }
+    // Packs with symbols that arcs name, or with durations.
+    let first_named = kind.lowest / PACK;
+    let last_named = kind.highest / PACK;
+    let blank_pack = params.blank / PACK;
+    let label_pack = label_at(utterance, row.u) / PACK;
+    let first_duration = kind.vocab / PACK;
+    let first = row.start / PACK;
+    let packs = select(0u, params.vocab / PACK, row.exists);
+    for (var i = lane; i < packs; i += LANES) {
+        var g = Scores(0.0);
+        // A cell that no path visits need not be read.
+        if (occupied > 0.0) {
+            let is_read = i == blank_pack || i == label_pack || (i >= first_named && i <= last_named) || i >= first_duration;
+            if (is_read || SCORES != LOG_PROBS) {
+                let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));
+                if (is_read) {
+                    g = read_elements(all, i, x);
+                } else {
+                    g = all.pull * exp2(min(x - all.normaliser, Scores(0.0)));
+                }
+            }
+            g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
+        }
+        store(first + i, g);
+    }
+}

@@ -1,0 +1,190 @@
+// Row pass for lattices of any arcs: one read of the scores gives the weights of the arcs that leave a
+// cell, and the normalisers of its row for the gradient pass. Twin: src/cpu/arcs/row.rs.
+#import arcs_table
+#import lattice_rows
+#import lattice_status
+#import row_sum
+
+// A window of the scores.
+@group(0) @binding(1)
+var<storage, read> scores: array<Packed>;
+@group(0) @binding(2)
+var<storage, read> batch: array<u32>;
+// Words of the cells.
+@group(0) @binding(3)
+var<storage, read_write> arcs: array<u32>;
+// Status words [N], then words that this pass leaves alone.
+@group(0) @binding(4)
+var<storage, read_write> results: array<atomic<u32>>;
+
+// The log-sum of each row of the workgroup.
+var<workgroup> wg_rows: array<LogSum, WORKGROUP / LANES>;
+
+// A row whose sum is known.
+struct Weighed {
+    // First pack in the window.
+    first: u32,
+    // log2; of the symbols that are normalised together, and of the durations.
+    normaliser: f32,
+    duration_normaliser: f32,
+    // Whether any symbol, any duration is possible.
+    has_symbols: bool,
+    has_durations: bool,
+    // log2 of what HAT's blank leaves to the labels.
+    leave: f32,
+    unusable: bool,
+}
+
+// Score of channel v, as a base-2 logarithm.
+fn score_at(row: ptr<function, Weighed>, v: u32) -> f32 {
+    let packed = scores[(*row).first + v / PACK];
+    let wanted = symbols_of(v / PACK) == Bits(v);
+    (*row).unusable = (*row).unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));
+    return max(sum_of(select(Scores(0.0), clean_scores(packed), wanted)) * LOG2_E, LOG_ZERO);
+}
+
+// log2 of the logistic function, for base-2 logits.
+fn log2_sigmoid(x: f32) -> f32 {
+    return min(x, 0.0) - log2(1.0 + exp2(-abs(x)));
+}
+
+fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
+    let x = score_at(row, symbol);
+    var w = x;
+    if (SCORES == HAT && symbol == params.blank) {
+        w = select(log2_sigmoid(x), LOG_ZERO, is_log_zero(x));
+    } else if (SCORES != LOG_PROBS) {
+        w = select(LOG_ZERO, x - (*row).normaliser + (*row).leave, (*row).has_symbols);
+    }
+    return w - kind.sigma;
+}
+
+fn duration_weight(row: ptr<function, Weighed>, kind: Kind, duration: u32) -> f32 {
+    let x = score_at(row, kind.vocab + duration);
+    if (SCORES == LOG_PROBS) {
+        return x;
+    }
+    return select(LOG_ZERO, x - (*row).duration_normaliser, (*row).has_durations);
+}
+
+// Of a symbol that an arc names.
+fn named_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32, wild: bool) -> f32 {
+    if (wild) {
+        return params.wildcard;
+    }
+    return symbol_weight(row, kind, symbol);
+}
+
+fn arc_weight(row: ptr<function, Weighed>, kind: Kind, arc: Arc, label: u32, lead: f32, wild: bool) -> f32 {
+    var w = arc.constant;
+    if (arc.labels == 1u) {
+        w += params.delay * lead;
+    }
+    if (arc.token == NEXT_LABEL) {
+        if (label != WILDCARD) {
+            w += symbol_weight(row, kind, label);
+            w += select(0.0, params.eos_delay * lead, label == params.eos);
+        }
+    } else if (arc.token != NONE) {
+        w += named_weight(row, kind, arc.token, wild);
+    }
+    if (arc.duration != NONE) {
+        w += duration_weight(row, kind, arc.duration);
+    }
+    return w;
+}
+
+// LANES invocations a row: together for its sum, then each for some of its arcs.
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+#ifdef SUBGROUPS
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
+) {
+    let n = params.first_utterance + group.z;
+    let utterance = utterance(n);
+    let kind = kind_of(n);
+    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
+    let place = locate(utterance, number);
+    let lane = local % LANES;
+    let reads = place.is_cell && SCORES != LOG_PROBS;
+    // No symbol: beyond the row.
+    let without = select(params.vocab, params.blank, SCORES == HAT);
+    let own = row_sum(place.start / PACK, select(0u, kind.vocab / PACK, reads), lane, without);
+    var row = Weighed(place.start / PACK, 0.0, 0.0, true, true, 0.0, own.unusable);
+    var share = own.sum;
+    if (reads && lane == 0u) {
+        // Symbols in a pack with durations.
+        for (var v = kind.vocab / PACK * PACK; v < kind.vocab; v++) {
+            if (v != without) {
+                share = log_sum_merge(share, LogSum(score_at(&row, v), 1.0));
+            }
+        }
+    }
+
+#ifdef SUBGROUPS
+    let reduced = log_sum_reduce(share, local, subgroup_lane, subgroup_size);
+#else
+    let reduced = log_sum_reduce(share, local);
+#endif
+    if (lane == 0u) {
+        wg_rows[local / LANES] = reduced;
+    }
+    workgroupBarrier();
+    let sum = wg_rows[local / LANES];
+
+    if (place.is_cell && SCORES != LOG_PROBS) {
+        row.has_symbols = !is_log_zero(sum.peak);
+        row.normaliser = select(0.0, sum.peak + log2(sum.sum), row.has_symbols);
+        var durations = log_sum_empty();
+        for (var d = 0u; d < kind.durations; d++) {
+            durations = log_sum_merge(durations, LogSum(score_at(&row, kind.vocab + d), 1.0));
+        }
+        row.has_durations = !is_log_zero(durations.peak);
+        row.duration_normaliser = select(0.0, durations.peak + log2(max(durations.sum, 1.0)), row.has_durations);
+        if (SCORES == HAT) {
+            row.leave = log2_sigmoid(-score_at(&row, params.blank));
+        }
+    }
+
+    var status = 0u;
+    if (place.exists && place.t < utterance.frames && place.u <= utterance.labels) {
+        let cell = pair_at(utterance, place.t, place.u);
+        let label = label_at(utterance, place.u);
+        let lead = 0.5 * f32(utterance.frames - 1u) - f32(place.t);
+        let wild = after_wildcard(utterance, place.u);
+        let words = kind.arcs + kind.thens;
+        for (var word = lane; word < words; word += LANES) {
+            var w = LOG_ZERO;
+            if (place.is_cell) {
+                if (word < kind.arcs) {
+                    let arc = arc_of(kind, word);
+                    // Nothing lies beyond the last position.
+                    if (arc.labels == 0u || place.u < utterance.labels) {
+                        w = arc_weight(&row, kind, arc, label, lead, wild);
+                    }
+                } else {
+                    let arc = arc_of(kind, arc_of_then(kind, word - kind.arcs));
+                    w = named_weight(&row, kind, arc.then, wild);
+                }
+            }
+            let bits = arc_word(w);
+            arcs[word_at(params.pairs, cell, word)] = bits;
+            status |= select(STATUS_WIDE, 0u, is_plain_weight(bits));
+        }
+        if (SCORES != LOG_PROBS && lane == 0u) {
+            arcs[word_at(params.pairs, cell, words)] = bitcast<u32>(row.normaliser);
+            if (kind.durations > 0u) {
+                arcs[word_at(params.pairs, cell, words + 1u)] = bitcast<u32>(row.duration_normaliser);
+            }
+        }
+    }
+    status |= select(0u, STATUS_NON_FINITE, row.unusable);
+    if (status != 0u) {
+        atomicOr(&results[n], status);
+    }
+}

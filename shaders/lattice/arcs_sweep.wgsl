@@ -1,0 +1,511 @@
+// Sweep for lattices of any arcs: forward and backward variables of every cell, and the cost.
+// Twin: src/cpu/arcs/sweep.rs.
+//
+// One workgroup walks one utterance in one direction, an invocation a column: at step k, column j takes
+// frame s = k - j. The backward walk is the forward walk in mirrored coordinates: frames and columns
+// counted from the end. An arc of d frames and l labels enters a cell from step k - (d + l) of column
+// j - l; the last RING steps of every column are kept in workgroup memory, earlier ones are read back.
+// Steps before a column's first frame add zeros to zeros; what steps after its last one compute reaches
+// such steps of the next columns only.
+// Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
+// reads the last column of the block before it back from memory.
+#import arcs_table
+#import lattice_status
+
+struct Params {
+    // The first utterance of the launch, and their number.
+    first_utterance: u32,
+    count: u32,
+    // N, of the whole batch.
+    utterances: u32,
+    // 1: forward only. 2: both.
+    directions: u32,
+    // Cells and anchors of one direction; one more of each takes what no cell wants.
+    cells: u32,
+    anchors: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+@group(0) @binding(1)
+var<storage, read> batch: array<u32>;
+// Words of the cells.
+@group(0) @binding(2)
+var<storage, read> arcs: array<u32>;
+// Forward, then backward variables: log2, relative to an anchor.
+@group(0) @binding(3)
+var<storage, read_write> lattice: array<f32>;
+// Exponents that the variables are relative to: forward, backward. One for CHUNK frames of a column.
+@group(0) @binding(4)
+var<storage, read_write> anchors: array<i32>;
+// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
+@group(0) @binding(5)
+var<storage, read_write> results: array<u32>;
+
+// Columns of a block = invocations of the workgroup, a multiple of 32.
+override WIDTH: u32 = 128u;
+// Steps that are kept: more than any arc crosses, or as many as there is memory for.
+override RING: u32 = 8u;
+// Whether some arc crosses RING steps or more.
+override FAR: u32 = 0u;
+// Most arcs of a kind, rounded up to a multiple of 4.
+override ARCS: u32 = 4u;
+
+// Place 0 of a step is the last column of the block before.
+var<workgroup> wg_ring: array<vec2u, RING * (WIDTH + 1u)>;
+var<workgroup> wg_arcs: array<Reach, ARCS>;
+var<workgroup> wg_wide: bool;
+// Sum of what leaves the last column for the end from any frame.
+var<workgroup> wg_left: Scaled;
+
+// Where an arc comes from.
+struct Reach {
+    // Steps and columns back.
+    steps: u32,
+    columns: u32,
+    // Lines and columns back to the cell that has its weight.
+    lines: u32,
+    aside: u32,
+}
+
+// What one workgroup walks.
+struct Walk {
+    utterance: Utterance,
+    kind: Kind,
+    backward: bool,
+    // Whether some weight needs more than the plain decoding.
+    wide: bool,
+    // First elements of its direction in `lattice` and `anchors`.
+    lattice: u32,
+    anchors: u32,
+    // Places of a line, and of all lines.
+    columns: u32,
+    places: u32,
+}
+
+// A column between two steps.
+struct Column {
+    anchor: i32,
+    anchored: bool,
+    // Its variable in its first frame, and the sum of them all so far: for arcs from or to any frame.
+    first: Scaled,
+    sum: Scaled,
+}
+
+// The weights of a step.
+struct Words {
+    w0: vec4u,
+    w1: vec4u,
+    w2: vec4u,
+    w3: vec4u,
+    // What the last column of the block before has at this step: variable and anchor.
+    edge: vec2u,
+}
+
+fn pack_scaled(x: Scaled) -> vec2u {
+    return vec2u(bitcast<u32>(x.e), bitcast<u32>(x.m));
+}
+
+fn unpack_scaled(bits: vec2u) -> Scaled {
+    return Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y));
+}
+
+// The line of step k, as its first place. Steps outside of the lattice get some line.
+fn line_of(walk: Walk, k: i32) -> u32 {
+    let frames = i32(walk.utterance.frames);
+    let diagonal = select(k, frames + i32(walk.utterance.labels) - 1 - k, walk.backward);
+    return u32((diagonal % frames + frames) % frames) * walk.columns;
+}
+
+// The line of the next step.
+fn next_line(walk: Walk, line: u32) -> u32 {
+    if (walk.backward) {
+        return select(line, walk.places, line == 0u) - walk.columns;
+    }
+    let next = line + walk.columns;
+    return select(next, 0u, next == walk.places);
+}
+
+// Position of column j.
+fn position(walk: Walk, j: u32) -> u32 {
+    let column = min(j, walk.utterance.labels);
+    return select(column, walk.utterance.labels - column, walk.backward);
+}
+
+// Before its first step k - j wraps.
+fn is_cell(walk: Walk, k: u32, j: u32) -> bool {
+    return k - j < walk.utterance.frames && j <= walk.utterance.labels;
+}
+
+// Where the variable of a cell and its anchor are.
+fn variable_at(walk: Walk, s: u32, j: u32) -> vec2u {
+    let t = select(s, walk.utterance.frames - 1u - s, walk.backward);
+    return vec2u(walk.lattice + pair_at(walk.utterance, t, position(walk, j)), walk.anchors + anchor_at(walk.utterance, s, j));
+}
+
+// The variable of step k of column j, read back from memory, as bits.
+fn stored_bits(walk: Walk, k: i32, j: u32) -> vec2u {
+    let at = variable_at(walk, u32(clamp(k - i32(j), 0, i32(walk.utterance.frames) - 1)), min(j, walk.utterance.labels));
+    return vec2u(bitcast<u32>(lattice[at.x]), bitcast<u32>(anchors[at.y]));
+}
+
+fn stored(walk: Walk, k: i32, j: u32, bits: vec2u) -> Scaled {
+    let is_cell = k >= i32(j) && k - i32(j) < i32(walk.utterance.frames) && j <= walk.utterance.labels;
+    return scaled_exp2(select(-1e30, bitcast<f32>(bits.x), is_cell), bitcast<i32>(bits.y));
+}
+
+// The word of arc a at step k of column j, by the line of the step.
+fn word_of(walk: Walk, line: u32, j: u32, a: u32) -> u32 {
+    let reach = wg_arcs[a];
+    let origin = select(line + walk.places, line, line >= reach.lines) - reach.lines;
+    let u = position(walk, j);
+    let cell = walk.utterance.first_pair + origin + u - min(u, reach.aside);
+    return select(0u, arcs[word_at(params.cells, cell, a)], a < walk.kind.arcs);
+}
+
+fn words_of(walk: Walk, line: u32, j: u32, a: u32) -> vec4u {
+    return vec4u(
+        word_of(walk, line, j, a),
+        word_of(walk, line, j, a + 1u),
+        word_of(walk, line, j, a + 2u),
+        word_of(walk, line, j, a + 3u),
+    );
+}
+
+fn load(walk: Walk, k: u32, line: u32, first: u32, local: u32) -> Words {
+    var words: Words;
+    let j = first + local;
+    words.w0 = words_of(walk, line, j, 0u);
+    if (ARCS > 4u) {
+        words.w1 = words_of(walk, line, j, 4u);
+    }
+    if (ARCS > 8u) {
+        words.w2 = words_of(walk, line, j, 8u);
+    }
+    if (ARCS > 12u) {
+        words.w3 = words_of(walk, line, j, 12u);
+    }
+    if (first > 0u && local == 0u) {
+        words.edge = stored_bits(walk, i32(k), first - 1u);
+    }
+    return words;
+}
+
+// The variable that arc a comes from.
+fn source(walk: Walk, k: u32, slot: u32, j: u32, local: u32, a: u32) -> Scaled {
+    let reach = wg_arcs[a];
+    if (FAR == 1u && reach.steps >= RING) {
+        let origin = max(j, reach.columns) - reach.columns;
+        let x = stored(walk, i32(k) - i32(reach.steps), origin, stored_bits(walk, i32(k) - i32(reach.steps), origin));
+        return Scaled(select(EXPONENT_ZERO, x.e, j >= reach.columns), select(0.0, x.m, j >= reach.columns));
+    }
+    let before = select(slot + RING, slot, slot >= reach.steps) - reach.steps;
+    return unpack_scaled(wg_ring[before * (WIDTH + 1u) + local + 1u - reach.columns]);
+}
+
+fn times(x: Scaled, word: u32) -> Scaled {
+    let w = any_weight(word);
+    return scaled_mul(x, Scaled(select(w.e, EXPONENT_NEVER, word == 0u), select(w.m, 0.0, word == 0u)));
+}
+
+// What arcs a .. a + 4 bring.
+fn enter(walk: Walk, k: u32, slot: u32, j: u32, local: u32, a: u32, words: vec4u) -> Scaled {
+    let x0 = source(walk, k, slot, j, local, a);
+    let x1 = source(walk, k, slot, j, local, a + 1u);
+    let x2 = source(walk, k, slot, j, local, a + 2u);
+    let x3 = source(walk, k, slot, j, local, a + 3u);
+    if (walk.wide) {
+        return scaled_add(
+            scaled_add(times(x0, words.x), times(x1, words.y)),
+            scaled_add(times(x2, words.z), times(x3, words.w)),
+        );
+    }
+    // Plain weights are floats as they are: their exponents decide what is largest only.
+    let e = vec4i(x0.e, x1.e, x2.e, x3.e);
+    let m = vec4f(x0.m, x1.m, x2.m, x3.m) * bitcast<vec4f>(words);
+    let product = e + select(vec4i(words >> vec4u(23u)) - 127, vec4i(EXPONENT_NEVER), words == vec4u(0u));
+    let largest = max(max(product.x, product.y), max(product.z, product.w));
+    let shift = clamp(e - largest, vec4i(-127), vec4i(127)) + 127;
+    return Scaled(largest, dot(m, bitcast<vec4f>(vec4u(shift) << vec4u(23u))));
+}
+
+// What enters a cell from outside of the lattice: the start, or backward the end.
+fn seed(walk: Walk, k: u32, j: u32, line: u32) -> Scaled {
+    var sum = scaled_zero();
+    if (!walk.backward) {
+        sum = Scaled(select(EXPONENT_ZERO, 0, k == 0u && j == 0u), select(0.0, 1.0, k == 0u && j == 0u));
+    } else {
+        for (var a = 0u; a < walk.kind.arcs; a++) {
+            let arc = arc_of(walk.kind, a);
+            if (arc.may_end && arc.frames > 0u && arc.frames == k - j + 1u && arc.labels == j) {
+                sum = scaled_tidy(scaled_add(sum, times(scaled_one(), word_of(walk, line, j, a))));
+            }
+        }
+    }
+    return sum;
+}
+
+// Weight of arcs from or to any frame, if there are any.
+fn free_weight(log2_weight: f32, there: bool) -> Scaled {
+    let w = scaled_exp2(log2_weight, 0);
+    let is_weight = there && log2_weight >= LOG2_NEVER;
+    return Scaled(select(EXPONENT_NEVER, w.e, is_weight), select(0.0, w.m, is_weight));
+}
+
+fn has_any_frame(kind: Kind) -> bool {
+    return kind.entry > LOG2_NEVER || kind.exit_to != EXIT_NONE;
+}
+
+// Arcs from or to any frame: those into the first column come from its first frame, or from the end;
+// those into the last frame of the last column come from all frames before.
+fn any_frame(walk: Walk, column: Column, k: u32, j: u32, y: Scaled) -> Scaled {
+    let s = k - j;
+    let last = walk.utterance.frames - 1u;
+    let exit_to = walk.kind.exit_to;
+    var sum = y;
+    if (j == 0u && s >= 1u && s <= last) {
+        if (!walk.backward) {
+            sum = scaled_add(sum, free_weight(walk.kind.entry, true));
+        } else {
+            sum = scaled_add(sum, free_weight(walk.kind.exit, exit_to == EXIT_END));
+            sum = scaled_add(sum, scaled_mul(column.first, free_weight(walk.kind.exit, exit_to == EXIT_LAST_CELL)));
+        }
+    }
+    if (j == walk.utterance.labels && s == last) {
+        let weight = select(walk.kind.exit, walk.kind.entry, walk.backward);
+        sum = scaled_add(sum, scaled_mul(column.sum, free_weight(weight, walk.backward || exit_to == EXIT_LAST_CELL)));
+    }
+    // A cell outside of the band has no arcs.
+    if (walk.utterance.band_at > 0u && s <= last && j <= walk.utterance.labels) {
+        let at = walk.utterance.band_at + 2u * select(s, last - s, walk.backward);
+        let u = position(walk, j);
+        if (u < batch[at] || u > batch[at + 1u]) {
+            sum = scaled_zero();
+        }
+    }
+    return sum;
+}
+
+// One step of one column: its cell is entered and stored.
+fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, line: u32, words: Words) -> Column {
+    var column = before;
+    let j = first + local;
+    let s = k - j;
+    var y = enter(walk, k, slot, j, local, 0u, words.w0);
+    if (ARCS > 4u) {
+        y = scaled_add(y, enter(walk, k, slot, j, local, 4u, words.w1));
+    }
+    if (ARCS > 8u) {
+        y = scaled_add(y, enter(walk, k, slot, j, local, 8u, words.w2));
+    }
+    if (ARCS > 12u) {
+        y = scaled_add(y, enter(walk, k, slot, j, local, 12u, words.w3));
+    }
+    for (var a = 16u; a < ARCS; a += 4u) {
+        y = scaled_add(y, enter(walk, k, slot, j, local, a, words_of(walk, line, j, a)));
+    }
+    if (k < walk.kind.reach) {
+        y = scaled_add(y, seed(walk, k, j, line));
+    }
+    if (has_any_frame(walk.kind)) {
+        y = scaled_tidy(any_frame(walk, column, k, j, y));
+        if (s == 0u) {
+            column.first = y;
+        }
+        if (s + 1u < walk.utterance.frames) {
+            column.sum = scaled_tidy(scaled_add(column.sum, y));
+        }
+    }
+    y = scaled_tidy(y);
+
+    let known = is_cell(walk, k, j);
+    // The first variable above zero of CHUNK frames.
+    column.anchored = column.anchored && s % CHUNK != 0u;
+    if (!column.anchored) {
+        column.anchored = y.m > 0.0;
+        column.anchor = select(0, y.e, column.anchored);
+        anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, s, j), known)] = column.anchor;
+    }
+    let place = walk.utterance.first_pair + line + position(walk, j);
+    lattice[walk.lattice + select(params.cells, place, known)] = scaled_log2(y, column.anchor);
+    let at = slot * (WIDTH + 1u) + local + 1u;
+    wg_ring[at] = pack_scaled(y);
+    if (local == 0u && first > 0u) {
+        wg_ring[at - 1u] = pack_scaled(stored(walk, i32(k), first - 1u, words.edge));
+    }
+    return column;
+}
+
+fn next_slot(slot: u32) -> u32 {
+    return select(slot + 1u, 0u, slot + 1u == RING);
+}
+
+fn end_step() {
+    if (FAR == 1u) {
+        // What is read back was stored by other invocations.
+        storageBarrier();
+    }
+    workgroupBarrier();
+}
+
+// One barrier a step: RING is more than an arc crosses, so that no step is overwritten while it is read.
+fn walk_block(walk: Walk, first: u32, local: u32) {
+    let columns = min(WIDTH, walk.columns - first);
+    let end = first + walk.utterance.frames + columns - 1u;
+    for (var slot = 0u; slot < RING; slot++) {
+        wg_ring[slot * (WIDTH + 1u) + local + 1u] = pack_scaled(scaled_zero());
+        if (local == 0u) {
+            wg_ring[slot * (WIDTH + 1u)] = pack_scaled(scaled_zero());
+        }
+    }
+    if (local == 0u && first > 0u) {
+        let before = i32(first) - 1;
+        wg_ring[(RING - 1u) * (WIDTH + 1u)] = pack_scaled(stored(walk, before, first - 1u, stored_bits(walk, before, first - 1u)));
+    }
+    var column = Column(0, false, scaled_zero(), scaled_zero());
+    // Weights of four steps ahead.
+    var line = line_of(walk, i32(first));
+    var ahead = line;
+    var slot = 0u;
+    var words0 = load(walk, first, ahead, first, local);
+    ahead = next_line(walk, ahead);
+    var words1 = load(walk, first + 1u, ahead, first, local);
+    ahead = next_line(walk, ahead);
+    var words2 = load(walk, first + 2u, ahead, first, local);
+    ahead = next_line(walk, ahead);
+    var words3 = load(walk, first + 3u, ahead, first, local);
+    ahead = next_line(walk, ahead);
+    workgroupBarrier();
+    for (var k = first; k < end; k += 4u) {
+        column = step(walk, column, k, slot, first, local, line, words0);
+        words0 = load(walk, k + 4u, ahead, first, local);
+        ahead = next_line(walk, ahead);
+        line = next_line(walk, line);
+        slot = next_slot(slot);
+        end_step();
+        column = step(walk, column, k + 1u, slot, first, local, line, words1);
+        words1 = load(walk, k + 5u, ahead, first, local);
+        ahead = next_line(walk, ahead);
+        line = next_line(walk, line);
+        slot = next_slot(slot);
+        end_step();
+        column = step(walk, column, k + 2u, slot, first, local, line, words2);
+        words2 = load(walk, k + 6u, ahead, first, local);
+        ahead = next_line(walk, ahead);
+        line = next_line(walk, line);
+        slot = next_slot(slot);
+        end_step();
+        column = step(walk, column, k + 3u, slot, first, local, line, words3);
+        words3 = load(walk, k + 7u, ahead, first, local);
+        ahead = next_line(walk, ahead);
+        line = next_line(walk, line);
+        slot = next_slot(slot);
+        end_step();
+    }
+    if (first + local == walk.utterance.labels) {
+        wg_left = column.sum;
+    }
+}
+
+// -log of the total, and what the gradient pass needs of it.
+fn finish(walk: Walk, n: u32) {
+    var status = results[n] & STATUS_NON_FINITE;
+    // +inf, as bits: no float holds it in WGSL.
+    var cost = 0x7f800000u;
+    var exponent = 0;
+    var rest = 0.0;
+    if (walk.utterance.frames == 0u) {
+        status = STATUS_EMPTY;
+    } else {
+        let total = total_of(walk);
+        if (status == STATUS_NON_FINITE) {
+            cost = 0x7fc00000u;
+        } else if (total.m == 0.0) {
+            status = STATUS_INFEASIBLE;
+        } else {
+            exponent = total.e;
+            rest = log2(total.m);
+            cost = bitcast<u32>(-LN_2 * (f32(exponent) + rest));
+        }
+    }
+    // The other direction may have yet to look whether weights are wide.
+    results[n] = status | (results[n] & STATUS_WIDE);
+    results[params.utterances + n] = cost;
+    results[2u * params.utterances + n] = bitcast<u32>(exponent);
+    results[3u * params.utterances + n] = bitcast<u32>(rest);
+}
+
+// What all arcs to the end bring.
+fn total_of(walk: Walk) -> Scaled {
+    let utterance = walk.utterance;
+    var total = scaled_zero();
+    for (var a = 0u; a < walk.kind.arcs; a++) {
+        let arc = arc_of(walk.kind, a);
+        if (arc.may_end && arc.frames <= utterance.frames && arc.frames > 0u && arc.labels <= utterance.labels) {
+            let t = utterance.frames - arc.frames;
+            let u = utterance.labels - arc.labels;
+            let x = stored(walk, i32(t + u), u, stored_bits(walk, i32(t + u), u));
+            let word = arcs[word_at(params.cells, pair_at(utterance, t, u), a)];
+            total = scaled_tidy(scaled_add(total, times(x, word)));
+        }
+    }
+    if (walk.kind.exit_to == EXIT_END) {
+        total = scaled_tidy(scaled_add(total, scaled_mul(wg_left, free_weight(walk.kind.exit, true))));
+    }
+    return total;
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let number = group.x + group.y * groups.x;
+    let slot = min(number / params.directions, params.count - 1u);
+    let exists = number < params.count * params.directions;
+    let direction = number % params.directions;
+    let n = params.first_utterance + slot;
+    let utterance = utterance(n);
+    let kind = kind_of(n);
+    let columns = utterance.labels + 1u;
+    if (local == 0u) {
+        wg_wide = (results[n] & STATUS_WIDE) != 0u;
+        wg_left = scaled_zero();
+    }
+    for (var a = local; a < ARCS; a += WIDTH) {
+        var reach = Reach(1u, 0u, 0u, 0u);
+        if (a < kind.arcs) {
+            let arc = arc_of(kind, a);
+            let steps = arc.frames + arc.labels;
+            reach = Reach(steps, arc.labels, steps % max(utterance.frames, 1u) * columns, arc.labels);
+            if (direction == 1u) {
+                // Backward, the weight is that of the cell itself.
+                reach.lines = 0u;
+                reach.aside = 0u;
+            }
+        }
+        wg_arcs[a] = reach;
+    }
+    let wide = workgroupUniformLoad(&wg_wide);
+    let walk = Walk(
+        utterance,
+        kind,
+        direction == 1u,
+        wide,
+        direction * (params.cells + 1u),
+        direction * (params.anchors + 1u),
+        columns,
+        columns * utterance.frames,
+    );
+    let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
+    for (var block = 0u; block < blocks; block++) {
+        walk_block(walk, block * WIDTH, local);
+        // The next block, and the last lines, read what other invocations stored.
+        storageBarrier();
+        workgroupBarrier();
+    }
+    if (local == 0u && exists && !walk.backward) {
+        finish(walk, n);
+    }
+}

@@ -1,0 +1,131 @@
+//! Twins of the kernels of `shaders/lattice` for lattices of any arcs.
+
+mod gradient;
+mod row;
+mod sweep;
+mod then;
+
+pub(super) use gradient::gradient;
+pub(super) use row::row;
+pub(super) use sweep::sweep;
+pub(super) use then::then;
+
+use super::lattice::Utterance;
+use super::scaled::{EXPONENT_NEVER, LOG2_NEVER, Scaled, weight_log2, weight_word};
+use crate::lattice::{ARC_WORDS, CHUNK, HEADER, KIND_WORDS, NEXT_LABEL, NONE};
+
+const NON_FINITE: u32 = 3;
+/// The weight of an arc that is not there.
+const NEVER: Scaled = Scaled { e: EXPONENT_NEVER, m: 0.0 };
+
+/// What an arc reads of the symbols of its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Symbol(usize),
+    NextLabel,
+    None,
+}
+
+/// Twin of `Arc` in `arcs_table.wgsl`.
+#[derive(Clone, Copy, Debug)]
+struct Arc {
+    frames: usize,
+    labels: usize,
+    token: Token,
+    duration: Option<usize>,
+    then: usize,
+    constant: f32,
+    may_end: bool,
+}
+
+/// Where arcs from any frame of the last position lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    None,
+    LastFrame,
+    End,
+}
+
+/// Twin of `Kind` in `arcs_table.wgsl`.
+#[derive(Clone, Debug)]
+struct Kind {
+    arcs: Vec<Arc>,
+    /// Arcs that read a second symbol.
+    thens: Vec<usize>,
+    vocab: usize,
+    durations: usize,
+    sigma: f32,
+    entry: f32,
+    exit: f32,
+    exit_to: Exit,
+}
+
+impl Kind {
+    /// Of utterance n.
+    fn of(batch: &[u32], n: usize) -> Self {
+        let table = &batch[batch[n * HEADER + 15] as usize..];
+        let count = table[0] as usize;
+        let (arcs, thens) = table[KIND_WORDS..].split_at(count * ARC_WORDS);
+        Self {
+            arcs: arcs.chunks_exact(ARC_WORDS).map(Arc::of).collect(),
+            thens: thens[..table[1] as usize].iter().map(|&arc| arc as usize).collect(),
+            vocab: table[2] as usize,
+            durations: table[3] as usize,
+            sigma: f32::from_bits(table[4]),
+            entry: f32::from_bits(table[7]),
+            exit: f32::from_bits(table[8]),
+            exit_to: [Exit::None, Exit::LastFrame, Exit::End][table[9].min(2) as usize],
+        }
+    }
+
+    /// Arcs that read a row.
+    fn readers(&self) -> usize {
+        self.arcs.len() + self.thens.len()
+    }
+}
+
+impl Arc {
+    fn of(words: &[u32]) -> Self {
+        Self {
+            frames: words[0] as usize,
+            labels: words[1] as usize,
+            token: match words[2] {
+                NONE => Token::None,
+                NEXT_LABEL => Token::NextLabel,
+                symbol => Token::Symbol(symbol as usize),
+            },
+            duration: (words[3] != NONE).then_some(words[3] as usize),
+            then: words[4] as usize,
+            constant: f32::from_bits(words[5]),
+            may_end: words[6] != 0,
+        }
+    }
+}
+
+/// Place of a cell. What `Utterance` calls pairs are frames here.
+fn cell_at(utterance: &Utterance<'_>, t: usize, u: usize) -> usize {
+    utterance.first_pair + (t + u) % utterance.pairs * utterance.columns() + u
+}
+
+/// Place of the anchor of frame s of column j, in the coordinates of a direction.
+fn anchor_at(utterance: &Utterance<'_>, s: usize, j: usize) -> usize {
+    utterance.first_anchor + s / CHUNK as usize * utterance.columns() + j
+}
+
+/// Word number `word` of a cell.
+fn word_at(cells: u32, cell: usize, word: usize) -> usize {
+    (word / 2 * cells as usize + cell) * 2 + word % 2
+}
+
+/// An arc without probability is 0.
+fn arc_word(log2_weight: f32) -> u32 {
+    if log2_weight < LOG2_NEVER { 0 } else { weight_word(log2_weight) }
+}
+
+fn arc_log2(word: u32) -> f32 {
+    if word == 0 { -1e30 } else { weight_log2(word) }
+}
+
+fn arc_weight(word: u32) -> Scaled {
+    if word == 0 { NEVER } else { Scaled::weight(word) }
+}

@@ -1,0 +1,112 @@
+//! What the plan of a lattice of any arcs has of its own.
+
+use super::arc_table;
+use super::layout::Stride;
+use super::plan::Planner;
+use crate::device::Caps;
+use crate::device::recording::{Binding, fold};
+use crate::device::shader::{Kernel, LatticeArcsSweepParams as SweepParams, LatticeArcsThenParams as ThenParams};
+use std::ops::Range;
+
+/// Invocations of a workgroup that joins weights.
+const WORKGROUP: u64 = 256;
+
+impl Planner<'_> {
+    /// Arcs that read a second symbol get its weight.
+    pub(super) fn join_thens(&mut self, chunk: Range<usize>, bindings: [Binding; 3]) {
+        if arc_table::thens(&self.options.kind).next().is_none() {
+            return;
+        }
+        let shader = self.caps.shader(Kernel::LatticeArcsThen);
+        let set = self.recording.bind(&bindings);
+        // The third side of a grid is limited too.
+        let most = self.caps.max_workgroups.min(65_535) as usize;
+        for first in chunk.clone().step_by(most) {
+            let shapes = &self.problem.utterances[first..(first + most).min(chunk.end)];
+            let cells = shapes.iter().map(|u| u.places(Stride::Cell)).max().unwrap_or(0);
+            let [x, y, _] = fold(cells.div_ceil(WORKGROUP), self.caps.max_workgroups);
+            let params = ThenParams { first_utterance: first as u32, cells: self.workspace.pairs as u32 };
+            let work = cells.saturating_mul(shapes.len() as u64 * 32);
+            self.recording.dispatch_with(shader, &[("WORKGROUP", WORKGROUP as f64)], set, &params, [x, y, shapes.len() as u32], work);
+        }
+    }
+
+    pub(super) fn sweep_arcs(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
+        let shapes = &self.problem.utterances[chunk.clone()];
+        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
+        let arcs = (arc_table::readers(&self.options.kind) as u32).next_multiple_of(4).max(4);
+        let ring = Ring::of(columns, arc_table::reach(&self.options.kind), arcs, self.caps);
+        let constants = [
+            ("WIDTH", f64::from(ring.width)),
+            ("RING", f64::from(ring.steps)),
+            ("FAR", f64::from(u32::from(ring.far))),
+            ("ARCS", f64::from(arcs)),
+        ];
+        let directions = self.workspace.per.directions;
+        let params = SweepParams {
+            first_utterance: chunk.start as u32,
+            count: chunk.len() as u32,
+            utterances: self.problem.utterances.len() as u32,
+            directions: directions as u32,
+            cells: self.workspace.pairs as u32,
+            anchors: self.workspace.anchors as u32,
+        };
+        let walks = chunk.len() as u64 * directions;
+        let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
+        let work = places.saturating_mul(u64::from(arcs) * 16 * directions);
+        let set = self.recording.bind(&bindings);
+        let shader = self.caps.shader(Kernel::LatticeArcsSweep);
+        self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
+    }
+}
+
+/// What the workgroup of a sweep keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ring {
+    /// Columns.
+    width: u32,
+    /// Steps of each.
+    steps: u32,
+    /// Whether some arc crosses more.
+    far: bool,
+}
+
+impl Ring {
+    /// As many columns as the device allows, in blocks of about the same size. Where the steps that the longest arc crosses leave
+    /// room for few of them, those of long arcs are read back from memory.
+    fn of(columns: u64, reach: u32, arcs: u32, caps: &Caps) -> Self {
+        let room = caps.max_workgroup_bytes.saturating_sub(16 * arcs + 64) / 8;
+        let most = caps.max_invocations.min(512) / 32 * 32;
+        let wanted = (columns.next_multiple_of(32) as u32).min(most).max(32);
+        let steps = reach.saturating_add(1);
+        let widest = (room / steps).saturating_sub(1) / 32 * 32;
+        let (widest, steps) =
+            if widest >= wanted.min(96) { (widest.min(most), steps) } else { (wanted.min(96), room / (wanted.min(96) + 1)) };
+        let blocks = columns.div_ceil(u64::from(widest)).max(1);
+        let width = (columns.div_ceil(blocks).next_multiple_of(32) as u32).clamp(32, widest);
+        Self { width, steps, far: reach >= steps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_fit_and_hold_what_they_can() {
+        for bytes in [16_384, 32_768, 49_152, 101_376] {
+            let caps = Caps { max_workgroup_bytes: bytes, max_invocations: 1024, ..Caps::portable() };
+            for columns in [1, 31, 33, 129, 300, 1001, 5000] {
+                for reach in [1, 2, 5, 9, 17, 64, 400, 65_536] {
+                    let ring = Ring::of(columns, reach, 12, &caps);
+                    assert!(ring.width.is_multiple_of(32) && (32..=512).contains(&ring.width), "{ring:?}");
+                    assert!(8 * ring.steps * (ring.width + 1) + 16 * 12 + 64 <= bytes, "{ring:?} {columns} {reach}");
+                    assert!(ring.steps >= 2 && ring.far == (reach >= ring.steps));
+                }
+            }
+        }
+        let h100 = Caps { max_workgroup_bytes: 49_152, max_invocations: 1024, ..Caps::portable() };
+        assert_eq!(Ring::of(301, 5, 12, &h100), Ring { width: 320, steps: 6, far: false });
+        assert_eq!(Ring::of(301, 8, 8, &h100), Ring { width: 320, steps: 9, far: false });
+    }
+}
