@@ -259,3 +259,27 @@ fn variants_agree() {
         assert_close(name, &out.costs, &costs, 0.0, 1e-6);
     }
 }
+
+/// Whatever comes: sides, lengths, masks and repeats drawn at random.
+#[test]
+fn random_batches() {
+    let mut numbers = Lcg(2024);
+    let mut draw = |n: usize| ((numbers.next() + 1.0) / 2.0 * n as f32) as usize;
+    for round in 0..24 {
+        let (n, frames, most, vocab) = (1 + draw(4), 1 + draw(60), draw(40), 2 + draw(50));
+        let mut batch = Batch::random(round, [n, frames, vocab], most, draw(vocab) as u32);
+        let lengths = |draw: &mut dyn FnMut(usize) -> usize, most: usize| (0..n).map(|_| draw(most + 1) as u32).collect::<Vec<_>>();
+        let (frames, labels) = (lengths(&mut draw, frames), lengths(&mut draw, most));
+        batch = batch.with_lengths(&frames, &labels);
+        for i in 1..batch.targets.len() {
+            if draw(4) == 0 {
+                batch.targets[i] = batch.targets[i - 1];
+            }
+        }
+        for _ in 0..draw(8) {
+            let at = draw(batch.logits.len());
+            batch.logits[at] = f32::NEG_INFINITY;
+        }
+        batch.check(&format!("round {round}: {:?}, {:?} frames, {:?} labels", batch.shape, batch.frames, batch.labels));
+    }
+}
