@@ -76,6 +76,11 @@ fn put_occupied(tile: u32, symbol: u32, x: f32) {
     wg_occupied[tile + symbol % PACK * (DEPTH * LANES / PACK) + symbol / PACK] = x;
 }
 
+fn gradient_of(packed: Packed, normaliser: f32, occupied: Scores) -> Scores {
+    let p = exp2(clean_scores(packed) * LOG2_E - normaliser);
+    return clamp(p - occupied, Scores(-params.clamp), Scores(params.clamp));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -130,15 +135,23 @@ fn main(
             }
         }
         workgroupBarrier();
-        for (var pack = lane; pack < tile_packs; pack += LANES) {
+        // Two at a time: both are on their way before the first is wanted.
+        for (var pack = lane; pack < tile_packs; pack += 2u * LANES) {
             let here = i * tile_packs + pack;
+            let next = here + LANES;
+            var a = Scores(0.0);
+            var b = Scores(0.0);
+            if (alive) {
+                let packed_a = scores[first + min(here, packs - 1u)];
+                let packed_b = scores[first + min(next, packs - 1u)];
+                a = utterance.scale * gradient_of(packed_a, normaliser, take_occupied(tile, pack));
+                b = utterance.scale * gradient_of(packed_b, normaliser, take_occupied(tile, pack + LANES));
+            }
             if (here < packs) {
-                var gradient = Scores(0.0);
-                if (alive) {
-                    let p = exp2(clean_scores(scores[first + here]) * LOG2_E - normaliser);
-                    gradient = utterance.scale * clamp(p - take_occupied(tile, pack), Scores(-params.clamp), Scores(params.clamp));
-                }
-                store(first + here, gradient);
+                store(first + here, a);
+            }
+            if (next < packs) {
+                store(first + next, b);
             }
         }
         workgroupBarrier();
