@@ -254,14 +254,51 @@ fn exponents(c: Column) -> Ints {
     return max(c.first.e, c.labels.e);
 }
 
-// The exponent of what comes in latest.
-fn latest_exponent(e0: vec2u, e1: vec2u, e2: vec2u, e3: vec2u, e4: vec2u, e5: vec2u, e6: vec2u, e7: vec2u) -> i32 {
-    let early = later_exponent(later_exponent(later_exponent(later_exponent(EXPONENT_ZERO, e0), e1), e2), e3);
-    return later_exponent(later_exponent(later_exponent(later_exponent(early, e4), e5), e6), e7);
-}
-
+// The exponent of what comes in, if anything does.
 fn later_exponent(before: i32, edge: vec2u) -> i32 {
     return select(before, bitcast<i32>(edge.x), bitcast<f32>(edge.y) > 0.0);
+}
+
+// The weights of the steps of a chunk, on their way. A chunk ahead, and in registers of their own: what waits
+// for a load would hold up the steps.
+struct Ahead {
+    w0: Words,
+    w1: Words,
+    w2: Words,
+    w3: Words,
+    w4: Words,
+    w5: Words,
+    w6: Words,
+    w7: Words,
+    b0: u32,
+    b1: u32,
+    b2: u32,
+    b3: u32,
+    b4: u32,
+    b5: u32,
+    b6: u32,
+    b7: u32,
+}
+
+fn load_chunk(walk: Walk, k: u32, unit: u32) -> Ahead {
+    return Ahead(
+        arcs_at(walk, k, unit),
+        arcs_at(walk, k + 1u, unit),
+        arcs_at(walk, k + 2u, unit),
+        arcs_at(walk, k + 3u, unit),
+        arcs_at(walk, k + 4u, unit),
+        arcs_at(walk, k + 5u, unit),
+        arcs_at(walk, k + 6u, unit),
+        arcs_at(walk, k + 7u, unit),
+        blank_at(walk, k),
+        blank_at(walk, k + 1u),
+        blank_at(walk, k + 2u),
+        blank_at(walk, k + 3u),
+        blank_at(walk, k + 4u),
+        blank_at(walk, k + 5u),
+        blank_at(walk, k + 6u),
+        blank_at(walk, k + 7u),
+    );
 }
 
 fn drop_anchor(walk: Walk, k: u32, j: u32, filled: Ints) -> Ints {
@@ -323,6 +360,14 @@ fn fill_from_left(own: Ints, edge: i32, lane: u32) -> Ints {
     return fill(a, select(subgroupShuffleUp(last_int(a), 1u), edge, lane < 1u));
 }
 
+// What comes into the first column of a subgroup at step i of a chunk.
+fn edge_of(walk: Walk, k: u32, i: u32, block: u32, subgroup: u32, source: u32) -> vec2u {
+    if (subgroup == 0u) {
+        return edge_into(walk, k + i, block);
+    }
+    return wg_edges[source + i];
+}
+
 // Subgroup s lags s chunks behind subgroup 0, so that the edge which it needs is complete: one barrier
 // a chunk.
 fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u32) {
@@ -341,105 +386,37 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32, lane: u32, size: u
     workgroupBarrier();
     // Wraps before the first chunk.
     var k = 0u - subgroup * CHUNK;
-    var w0 = arcs_at(walk, k, unit);
-    var w1 = arcs_at(walk, k + 1u, unit);
-    var w2 = arcs_at(walk, k + 2u, unit);
-    var w3 = arcs_at(walk, k + 3u, unit);
-    var w4 = arcs_at(walk, k + 4u, unit);
-    var w5 = arcs_at(walk, k + 5u, unit);
-    var w6 = arcs_at(walk, k + 6u, unit);
-    var w7 = arcs_at(walk, k + 7u, unit);
-    var b0 = blank_at(walk, k);
-    var b1 = blank_at(walk, k + 1u);
-    var b2 = blank_at(walk, k + 2u);
-    var b3 = blank_at(walk, k + 3u);
-    var b4 = blank_at(walk, k + 4u);
-    var b5 = blank_at(walk, k + 5u);
-    var b6 = blank_at(walk, k + 6u);
-    var b7 = blank_at(walk, k + 7u);
+    var ahead = load_chunk(walk, k, unit);
     for (var round = 0u; round < rounds; round++) {
         column = tidy(column);
         let source = edges_at((round + 1u) % 2u, max(subgroup, 1u) - 1u);
-        var e0 = wg_edges[source];
-        var e1 = wg_edges[source + 1u];
-        var e2 = wg_edges[source + 2u];
-        var e3 = wg_edges[source + 3u];
-        var e4 = wg_edges[source + 4u];
-        var e5 = wg_edges[source + 5u];
-        var e6 = wg_edges[source + 6u];
-        var e7 = wg_edges[source + 7u];
-        if (subgroup == 0u) {
-            e0 = edge_into(walk, k, block);
-            e1 = edge_into(walk, k + 1u, block);
-            e2 = edge_into(walk, k + 2u, block);
-            e3 = edge_into(walk, k + 3u, block);
-            e4 = edge_into(walk, k + 4u, block);
-            e5 = edge_into(walk, k + 5u, block);
-            e6 = edge_into(walk, k + 6u, block);
-            e7 = edge_into(walk, k + 7u, block);
-        }
+        let to = edges_at(round % 2u, subgroup);
+        var words = array<Words, 8>(ahead.w0, ahead.w1, ahead.w2, ahead.w3, ahead.w4, ahead.w5, ahead.w6, ahead.w7);
+        var blanks = array<u32, 8>(ahead.b0, ahead.b1, ahead.b2, ahead.b3, ahead.b4, ahead.b5, ahead.b6, ahead.b7);
+        ahead = load_chunk(walk, k + CHUNK, unit);
         var anchor = Ints(0);
         if (!BEST) {
-            let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
-            anchor = fill_from_left(exponents(column), edge, lane);
+            var latest = EXPONENT_ZERO;
+            for (var i = 0u; i < CHUNK; i++) {
+                latest = later_exponent(latest, edge_of(walk, k, i, block, subgroup, source));
+            }
+            anchor = fill_from_left(exponents(column), latest, lane);
             anchor = drop_anchor(walk, k, j, anchor);
         }
         var choices = Words(0u);
-        let o0 = outgoing(column);
-        step(walk, wide, &column, &choices, k, j, come_from(o0, e0, lane), skip, w0, b0, anchor);
-        w0 = arcs_at(walk, k + 8u, unit);
-        b0 = blank_at(walk, k + 8u);
-        let o1 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 1u, j, come_from(o1, e1, lane), skip, w1, b1, anchor);
-        w1 = arcs_at(walk, k + 9u, unit);
-        b1 = blank_at(walk, k + 9u);
-        let o2 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 2u, j, come_from(o2, e2, lane), skip, w2, b2, anchor);
-        w2 = arcs_at(walk, k + 10u, unit);
-        b2 = blank_at(walk, k + 10u);
-        let o3 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 3u, j, come_from(o3, e3, lane), skip, w3, b3, anchor);
-        w3 = arcs_at(walk, k + 11u, unit);
-        b3 = blank_at(walk, k + 11u);
-        let o4 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 4u, j, come_from(o4, e4, lane), skip, w4, b4, anchor);
-        w4 = arcs_at(walk, k + 12u, unit);
-        b4 = blank_at(walk, k + 12u);
-        let o5 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 5u, j, come_from(o5, e5, lane), skip, w5, b5, anchor);
-        w5 = arcs_at(walk, k + 13u, unit);
-        b5 = blank_at(walk, k + 13u);
-        let o6 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 6u, j, come_from(o6, e6, lane), skip, w6, b6, anchor);
-        w6 = arcs_at(walk, k + 14u, unit);
-        b6 = blank_at(walk, k + 14u);
-        let o7 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 7u, j, come_from(o7, e7, lane), skip, w7, b7, anchor);
-        w7 = arcs_at(walk, k + 15u, unit);
-        b7 = blank_at(walk, k + 15u);
+        for (var i = 0u; i < CHUNK; i++) {
+            let edge = edge_of(walk, k, i, block, subgroup, source);
+            let out = outgoing(column);
+            step(walk, wide, &column, &choices, k + i, j, come_from(out, edge, lane), skip, words[i], blanks[i], anchor);
+            if (lane == size - 1u) {
+                wg_edges[to + i] = out;
+            }
+            if (keeps) {
+                keep_edge(walk, k + i, block, out);
+            }
+        }
         if (BEST) {
             store_anchor(walk, k, j, bitcast<Ints>(choices));
-        }
-        if (lane == size - 1u) {
-            let to = edges_at(round % 2u, subgroup);
-            wg_edges[to] = o0;
-            wg_edges[to + 1u] = o1;
-            wg_edges[to + 2u] = o2;
-            wg_edges[to + 3u] = o3;
-            wg_edges[to + 4u] = o4;
-            wg_edges[to + 5u] = o5;
-            wg_edges[to + 6u] = o6;
-            wg_edges[to + 7u] = o7;
-        }
-        if (keeps) {
-            keep_edge(walk, k, block, o0);
-            keep_edge(walk, k + 1u, block, o1);
-            keep_edge(walk, k + 2u, block, o2);
-            keep_edge(walk, k + 3u, block, o3);
-            keep_edge(walk, k + 4u, block, o4);
-            keep_edge(walk, k + 5u, block, o5);
-            keep_edge(walk, k + 6u, block, o6);
-            keep_edge(walk, k + 7u, block, o7);
         }
         k += CHUNK;
         workgroupBarrier();
@@ -480,83 +457,32 @@ fn walk_block(walk: Walk, wide: bool, block: u32, local: u32) {
     let keeps = local == WIDTH - 1u && j + 1u < walk.units;
     var column = start(walk, j);
     var k = 0u;
-    var w0 = arcs_at(walk, k, unit);
-    var w1 = arcs_at(walk, k + 1u, unit);
-    var w2 = arcs_at(walk, k + 2u, unit);
-    var w3 = arcs_at(walk, k + 3u, unit);
-    var w4 = arcs_at(walk, k + 4u, unit);
-    var w5 = arcs_at(walk, k + 5u, unit);
-    var w6 = arcs_at(walk, k + 6u, unit);
-    var w7 = arcs_at(walk, k + 7u, unit);
-    var b0 = blank_at(walk, k);
-    var b1 = blank_at(walk, k + 1u);
-    var b2 = blank_at(walk, k + 2u);
-    var b3 = blank_at(walk, k + 3u);
-    var b4 = blank_at(walk, k + 4u);
-    var b5 = blank_at(walk, k + 5u);
-    var b6 = blank_at(walk, k + 6u);
-    var b7 = blank_at(walk, k + 7u);
+    var ahead = load_chunk(walk, k, unit);
     for (var chunk = 0u; chunk < chunks; chunk++) {
         column = tidy(column);
-        let e0 = edge_into(walk, k, block);
-        let e1 = edge_into(walk, k + 1u, block);
-        let e2 = edge_into(walk, k + 2u, block);
-        let e3 = edge_into(walk, k + 3u, block);
-        let e4 = edge_into(walk, k + 4u, block);
-        let e5 = edge_into(walk, k + 5u, block);
-        let e6 = edge_into(walk, k + 6u, block);
-        let e7 = edge_into(walk, k + 7u, block);
+        var words = array<Words, 8>(ahead.w0, ahead.w1, ahead.w2, ahead.w3, ahead.w4, ahead.w5, ahead.w6, ahead.w7);
+        var blanks = array<u32, 8>(ahead.b0, ahead.b1, ahead.b2, ahead.b3, ahead.b4, ahead.b5, ahead.b6, ahead.b7);
+        ahead = load_chunk(walk, k + CHUNK, unit);
         var anchor = Ints(0);
         if (!BEST) {
-            let edge = latest_exponent(e0, e1, e2, e3, e4, e5, e6, e7);
-            anchor = fill_from_left(exponents(column), edge, local);
+            var latest = EXPONENT_ZERO;
+            for (var i = 0u; i < CHUNK; i++) {
+                latest = later_exponent(latest, edge_into(walk, k + i, block));
+            }
+            anchor = fill_from_left(exponents(column), latest, local);
             anchor = drop_anchor(walk, k, j, anchor);
         }
         var choices = Words(0u);
-        let o0 = outgoing(column);
-        step(walk, wide, &column, &choices, k, j, come_from(k, local, o0, e0), skip, w0, b0, anchor);
-        w0 = arcs_at(walk, k + 8u, unit);
-        b0 = blank_at(walk, k + 8u);
-        let o1 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 1u, j, come_from(k + 1u, local, o1, e1), skip, w1, b1, anchor);
-        w1 = arcs_at(walk, k + 9u, unit);
-        b1 = blank_at(walk, k + 9u);
-        let o2 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 2u, j, come_from(k + 2u, local, o2, e2), skip, w2, b2, anchor);
-        w2 = arcs_at(walk, k + 10u, unit);
-        b2 = blank_at(walk, k + 10u);
-        let o3 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 3u, j, come_from(k + 3u, local, o3, e3), skip, w3, b3, anchor);
-        w3 = arcs_at(walk, k + 11u, unit);
-        b3 = blank_at(walk, k + 11u);
-        let o4 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 4u, j, come_from(k + 4u, local, o4, e4), skip, w4, b4, anchor);
-        w4 = arcs_at(walk, k + 12u, unit);
-        b4 = blank_at(walk, k + 12u);
-        let o5 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 5u, j, come_from(k + 5u, local, o5, e5), skip, w5, b5, anchor);
-        w5 = arcs_at(walk, k + 13u, unit);
-        b5 = blank_at(walk, k + 13u);
-        let o6 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 6u, j, come_from(k + 6u, local, o6, e6), skip, w6, b6, anchor);
-        w6 = arcs_at(walk, k + 14u, unit);
-        b6 = blank_at(walk, k + 14u);
-        let o7 = outgoing(column);
-        step(walk, wide, &column, &choices, k + 7u, j, come_from(k + 7u, local, o7, e7), skip, w7, b7, anchor);
-        w7 = arcs_at(walk, k + 15u, unit);
-        b7 = blank_at(walk, k + 15u);
+        for (var i = 0u; i < CHUNK; i++) {
+            let out = outgoing(column);
+            let come = come_from(k + i, local, out, edge_into(walk, k + i, block));
+            step(walk, wide, &column, &choices, k + i, j, come, skip, words[i], blanks[i], anchor);
+            if (keeps) {
+                keep_edge(walk, k + i, block, out);
+            }
+        }
         if (BEST) {
             store_anchor(walk, k, j, bitcast<Ints>(choices));
-        }
-        if (keeps) {
-            keep_edge(walk, k, block, o0);
-            keep_edge(walk, k + 1u, block, o1);
-            keep_edge(walk, k + 2u, block, o2);
-            keep_edge(walk, k + 3u, block, o3);
-            keep_edge(walk, k + 4u, block, o4);
-            keep_edge(walk, k + 5u, block, o5);
-            keep_edge(walk, k + 6u, block, o6);
-            keep_edge(walk, k + 7u, block, o7);
         }
         k += CHUNK;
     }
