@@ -164,7 +164,7 @@ fn main(
                 if (word < kind.arcs) {
                     let arc = arc_of(kind, word);
                     // Nothing lies beyond the last position.
-                    if (arc.labels == 0u || place.u < utterance.labels) {
+                    if (arc.is_active && (arc.labels == 0u || place.u < utterance.labels)) {
                         w = arc_weight(&row, kind, arc, label, lead, wild);
                     }
                 } else {

@@ -48,25 +48,34 @@ override WIDTH: u32 = 128u;
 override RING: u32 = 8u;
 // Whether some arc crosses RING steps or more.
 override FAR: u32 = 0u;
-// Most arcs of a kind, rounded up to a multiple of 4.
-override ARCS: u32 = 4u;
+// Arcs of the kind.
+override ARCS: u32 = 2u;
+// Of the first 16: twice the steps that they cross, and their labels. Constants, so that a compiler may
+// work with them.
+override ARC_0: u32 = 2u;
+override ARC_1: u32 = 3u;
+override ARC_2: u32 = 2u;
+override ARC_3: u32 = 2u;
+override ARC_4: u32 = 2u;
+override ARC_5: u32 = 2u;
+override ARC_6: u32 = 2u;
+override ARC_7: u32 = 2u;
+override ARC_8: u32 = 2u;
+override ARC_9: u32 = 2u;
+override ARC_10: u32 = 2u;
+override ARC_11: u32 = 2u;
+override ARC_12: u32 = 2u;
+override ARC_13: u32 = 2u;
+override ARC_14: u32 = 2u;
+override ARC_15: u32 = 2u;
+// Words of a step in the ring.
+override STRIDE: u32 = WIDTH + 1u;
 
 // Place 0 of a step is the last column of the block before.
-var<workgroup> wg_ring: array<vec2u, RING * (WIDTH + 1u)>;
-var<workgroup> wg_arcs: array<Reach, ARCS>;
+var<workgroup> wg_ring: array<vec2u, RING * STRIDE>;
 var<workgroup> wg_wide: bool;
 // Sum of what leaves the last column for the end from any frame.
 var<workgroup> wg_left: Scaled;
-
-// Where an arc comes from.
-struct Reach {
-    // Steps and columns back.
-    steps: u32,
-    columns: u32,
-    // Lines and columns back to the cell that has its weight.
-    lines: u32,
-    aside: u32,
-}
 
 // What one workgroup walks.
 struct Walk {
@@ -154,36 +163,54 @@ fn stored(walk: Walk, k: i32, j: u32, bits: vec2u) -> Scaled {
     return scaled_exp2(select(-1e30, bitcast<f32>(bits.x), is_cell), bitcast<i32>(bits.y));
 }
 
-// The word of arc a at step k of column j, by the line of the step.
-fn word_of(walk: Walk, line: u32, j: u32, a: u32) -> u32 {
-    let reach = wg_arcs[a];
-    let origin = select(line + walk.places, line, line >= reach.lines) - reach.lines;
-    let u = position(walk, j);
-    let cell = walk.utterance.first_pair + origin + u - min(u, reach.aside);
-    return select(0u, arcs[word_at(params.cells, cell, a)], a < walk.kind.arcs);
+// Places from a cell back to where the weights of four arcs lie. Backward, they are those of the cell
+// itself.
+fn places_back(walk: Walk, j: u32, arcs: vec4u) -> vec4i {
+    let lines = (arcs >> vec4u(1u)) % walk.utterance.frames * walk.columns;
+    let columns = min(arcs & vec4u(1u), vec4u(position(walk, j)));
+    return select(vec4i(lines + columns), vec4i(0), walk.backward);
 }
 
-fn words_of(walk: Walk, line: u32, j: u32, a: u32) -> vec4u {
+// The word of arc a of the cell at `place`, which wraps.
+fn word_of(walk: Walk, place: i32, a: u32) -> u32 {
+    if (a >= ARCS) {
+        return 0u;
+    }
+    let cell = walk.utterance.first_pair + u32(select(place, place + i32(walk.places), place < 0));
+    return arcs[word_at(params.cells, cell, a)];
+}
+
+// Of arcs a .. a + 4, that come from `back` places before.
+fn words_of(walk: Walk, place: u32, a: u32, back: vec4i) -> vec4u {
+    let origin = vec4i(i32(place)) - back;
     return vec4u(
-        word_of(walk, line, j, a),
-        word_of(walk, line, j, a + 1u),
-        word_of(walk, line, j, a + 2u),
-        word_of(walk, line, j, a + 3u),
+        word_of(walk, origin.x, a),
+        word_of(walk, origin.y, a + 1u),
+        word_of(walk, origin.z, a + 2u),
+        word_of(walk, origin.w, a + 3u),
     );
 }
 
-fn load(walk: Walk, k: u32, line: u32, first: u32, local: u32) -> Words {
+// The way back to the weights of the first 16 arcs.
+struct Back {
+    b0: vec4i,
+    b1: vec4i,
+    b2: vec4i,
+    b3: vec4i,
+}
+
+fn load(walk: Walk, back: Back, k: u32, line: u32, first: u32, local: u32) -> Words {
     var words: Words;
-    let j = first + local;
-    words.w0 = words_of(walk, line, j, 0u);
+    let place = line + position(walk, first + local);
+    words.w0 = words_of(walk, place, 0u, back.b0);
     if (ARCS > 4u) {
-        words.w1 = words_of(walk, line, j, 4u);
+        words.w1 = words_of(walk, place, 4u, back.b1);
     }
     if (ARCS > 8u) {
-        words.w2 = words_of(walk, line, j, 8u);
+        words.w2 = words_of(walk, place, 8u, back.b2);
     }
     if (ARCS > 12u) {
-        words.w3 = words_of(walk, line, j, 12u);
+        words.w3 = words_of(walk, place, 12u, back.b3);
     }
     if (first > 0u && local == 0u) {
         words.edge = stored_bits(walk, i32(k), first - 1u);
@@ -191,16 +218,37 @@ fn load(walk: Walk, k: u32, line: u32, first: u32, local: u32) -> Words {
     return words;
 }
 
-// The variable that arc a comes from.
-fn source(walk: Walk, k: u32, slot: u32, j: u32, local: u32, a: u32) -> Scaled {
-    let reach = wg_arcs[a];
-    if (FAR == 1u && reach.steps >= RING) {
-        let origin = max(j, reach.columns) - reach.columns;
-        let x = stored(walk, i32(k) - i32(reach.steps), origin, stored_bits(walk, i32(k) - i32(reach.steps), origin));
-        return Scaled(select(EXPONENT_ZERO, x.e, j >= reach.columns), select(0.0, x.m, j >= reach.columns));
+// Arcs beyond the first 16, as the constants tell those.
+fn arcs_from(walk: Walk, a: u32) -> vec4u {
+    return vec4u(arc_constant(walk, a), arc_constant(walk, a + 1u), arc_constant(walk, a + 2u), arc_constant(walk, a + 3u));
+}
+
+fn arc_constant(walk: Walk, a: u32) -> u32 {
+    let arc = arc_of(walk.kind, min(a, ARCS - 1u));
+    return 2u * (arc.frames + arc.labels) + arc.labels;
+}
+
+// What a step of one column sees.
+struct Step {
+    k: u32,
+    // Of the ring.
+    slot: u32,
+    j: u32,
+    local: u32,
+}
+
+// The variable that an arc comes from.
+fn source(walk: Walk, at: Step, arc: u32) -> Scaled {
+    let steps = arc >> 1u;
+    let columns = arc & 1u;
+    if (FAR == 1u && steps >= RING) {
+        let origin = max(at.j, columns) - columns;
+        let k = i32(at.k) - i32(steps);
+        let x = stored(walk, k, origin, stored_bits(walk, k, origin));
+        return Scaled(select(EXPONENT_ZERO, x.e, at.j >= columns), select(0.0, x.m, at.j >= columns));
     }
-    let before = select(slot + RING, slot, slot >= reach.steps) - reach.steps;
-    return unpack_scaled(wg_ring[before * (WIDTH + 1u) + local + 1u - reach.columns]);
+    let slot = select(at.slot + RING, at.slot, at.slot >= steps) - steps;
+    return unpack_scaled(wg_ring[slot * STRIDE + at.local + 1u - columns]);
 }
 
 fn times(x: Scaled, word: u32) -> Scaled {
@@ -209,24 +257,33 @@ fn times(x: Scaled, word: u32) -> Scaled {
 }
 
 // What arcs a .. a + 4 bring.
-fn enter(walk: Walk, k: u32, slot: u32, j: u32, local: u32, a: u32, words: vec4u) -> Scaled {
-    let x0 = source(walk, k, slot, j, local, a);
-    let x1 = source(walk, k, slot, j, local, a + 1u);
-    let x2 = source(walk, k, slot, j, local, a + 2u);
-    let x3 = source(walk, k, slot, j, local, a + 3u);
+fn enter(walk: Walk, at: Step, a: u32, arcs: vec4u, words: vec4u) -> Scaled {
+    let x0 = source(walk, at, arcs.x);
+    var x1 = scaled_zero();
+    var x2 = scaled_zero();
+    var x3 = scaled_zero();
+    if (a + 1u < ARCS) {
+        x1 = source(walk, at, arcs.y);
+    }
+    if (a + 2u < ARCS) {
+        x2 = source(walk, at, arcs.z);
+    }
+    if (a + 3u < ARCS) {
+        x3 = source(walk, at, arcs.w);
+    }
     if (walk.wide) {
         return scaled_add(
             scaled_add(times(x0, words.x), times(x1, words.y)),
             scaled_add(times(x2, words.z), times(x3, words.w)),
         );
     }
-    // Plain weights are floats as they are: their exponents decide what is largest only.
-    let e = vec4i(x0.e, x1.e, x2.e, x3.e);
-    let m = vec4f(x0.m, x1.m, x2.m, x3.m) * bitcast<vec4f>(words);
-    let product = e + select(vec4i(words >> vec4u(23u)) - 127, vec4i(EXPONENT_NEVER), words == vec4u(0u));
+    // Plain weights are floats as they are; their exponents, 127 too large, only tell what is largest.
+    let e = select(vec4i(x0.e, x1.e, x2.e, x3.e), vec4i(EXPONENT_ZERO), words == vec4u(0u));
+    let product = e + vec4i(words >> vec4u(23u));
     let largest = max(max(product.x, product.y), max(product.z, product.w));
-    let shift = clamp(e - largest, vec4i(-127), vec4i(127)) + 127;
-    return Scaled(largest, dot(m, bitcast<vec4f>(vec4u(shift) << vec4u(23u))));
+    let scale = bitcast<vec4f>(vec4u(max(e - largest + 254, vec4i(0))) << vec4u(23u));
+    let m = vec4f(x0.m, x1.m, x2.m, x3.m) * bitcast<vec4f>(words);
+    return Scaled(largest - 127, dot(m, scale));
 }
 
 // What enters a cell from outside of the lattice: the start, or backward the end.
@@ -238,7 +295,7 @@ fn seed(walk: Walk, k: u32, j: u32, line: u32) -> Scaled {
         for (var a = 0u; a < walk.kind.arcs; a++) {
             let arc = arc_of(walk.kind, a);
             if (arc.may_end && arc.frames > 0u && arc.frames == k - j + 1u && arc.labels == j) {
-                sum = scaled_tidy(scaled_add(sum, times(scaled_one(), word_of(walk, line, j, a))));
+                sum = scaled_tidy(scaled_add(sum, times(scaled_one(), word_of(walk, i32(line + position(walk, j)), a))));
             }
         }
     }
@@ -291,18 +348,21 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
     var column = before;
     let j = first + local;
     let s = k - j;
-    var y = enter(walk, k, slot, j, local, 0u, words.w0);
+    let at = Step(k, slot, j, local);
+    var y = enter(walk, at, 0u, vec4u(ARC_0, ARC_1, ARC_2, ARC_3), words.w0);
     if (ARCS > 4u) {
-        y = scaled_add(y, enter(walk, k, slot, j, local, 4u, words.w1));
+        y = scaled_add(y, enter(walk, at, 4u, vec4u(ARC_4, ARC_5, ARC_6, ARC_7), words.w1));
     }
     if (ARCS > 8u) {
-        y = scaled_add(y, enter(walk, k, slot, j, local, 8u, words.w2));
+        y = scaled_add(y, enter(walk, at, 8u, vec4u(ARC_8, ARC_9, ARC_10, ARC_11), words.w2));
     }
     if (ARCS > 12u) {
-        y = scaled_add(y, enter(walk, k, slot, j, local, 12u, words.w3));
+        y = scaled_add(y, enter(walk, at, 12u, vec4u(ARC_12, ARC_13, ARC_14, ARC_15), words.w3));
     }
     for (var a = 16u; a < ARCS; a += 4u) {
-        y = scaled_add(y, enter(walk, k, slot, j, local, a, words_of(walk, line, j, a)));
+        let arcs = arcs_from(walk, a);
+        let far_words = words_of(walk, line + position(walk, j), a, places_back(walk, j, arcs));
+        y = scaled_tidy(scaled_add(y, enter(walk, at, a, arcs, far_words)));
     }
     if (k < walk.kind.reach) {
         y = scaled_add(y, seed(walk, k, j, line));
@@ -328,10 +388,10 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
     }
     let place = walk.utterance.first_pair + line + position(walk, j);
     lattice[walk.lattice + select(params.cells, place, known)] = scaled_log2(y, column.anchor);
-    let at = slot * (WIDTH + 1u) + local + 1u;
-    wg_ring[at] = pack_scaled(y);
+    let to = slot * STRIDE + local + 1u;
+    wg_ring[to] = pack_scaled(y);
     if (local == 0u && first > 0u) {
-        wg_ring[at - 1u] = pack_scaled(stored(walk, i32(k), first - 1u, words.edge));
+        wg_ring[to - 1u] = pack_scaled(stored(walk, i32(k), first - 1u, words.edge));
     }
     return column;
 }
@@ -353,50 +413,57 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
     let columns = min(WIDTH, walk.columns - first);
     let end = first + walk.utterance.frames + columns - 1u;
     for (var slot = 0u; slot < RING; slot++) {
-        wg_ring[slot * (WIDTH + 1u) + local + 1u] = pack_scaled(scaled_zero());
+        wg_ring[slot * STRIDE + local + 1u] = pack_scaled(scaled_zero());
         if (local == 0u) {
-            wg_ring[slot * (WIDTH + 1u)] = pack_scaled(scaled_zero());
+            wg_ring[slot * STRIDE] = pack_scaled(scaled_zero());
         }
     }
     if (local == 0u && first > 0u) {
         let before = i32(first) - 1;
-        wg_ring[(RING - 1u) * (WIDTH + 1u)] = pack_scaled(stored(walk, before, first - 1u, stored_bits(walk, before, first - 1u)));
+        wg_ring[(RING - 1u) * STRIDE] = pack_scaled(stored(walk, before, first - 1u, stored_bits(walk, before, first - 1u)));
     }
     var column = Column(0, false, scaled_zero(), scaled_zero());
+    let j = first + local;
+    let back = Back(
+        places_back(walk, j, vec4u(ARC_0, ARC_1, ARC_2, ARC_3)),
+        places_back(walk, j, vec4u(ARC_4, ARC_5, ARC_6, ARC_7)),
+        places_back(walk, j, vec4u(ARC_8, ARC_9, ARC_10, ARC_11)),
+        places_back(walk, j, vec4u(ARC_12, ARC_13, ARC_14, ARC_15)),
+    );
     // Weights of four steps ahead.
     var line = line_of(walk, i32(first));
     var ahead = line;
     var slot = 0u;
-    var words0 = load(walk, first, ahead, first, local);
+    var words0 = load(walk, back, first, ahead, first, local);
     ahead = next_line(walk, ahead);
-    var words1 = load(walk, first + 1u, ahead, first, local);
+    var words1 = load(walk, back, first + 1u, ahead, first, local);
     ahead = next_line(walk, ahead);
-    var words2 = load(walk, first + 2u, ahead, first, local);
+    var words2 = load(walk, back, first + 2u, ahead, first, local);
     ahead = next_line(walk, ahead);
-    var words3 = load(walk, first + 3u, ahead, first, local);
+    var words3 = load(walk, back, first + 3u, ahead, first, local);
     ahead = next_line(walk, ahead);
     workgroupBarrier();
     for (var k = first; k < end; k += 4u) {
         column = step(walk, column, k, slot, first, local, line, words0);
-        words0 = load(walk, k + 4u, ahead, first, local);
+        words0 = load(walk, back, k + 4u, ahead, first, local);
         ahead = next_line(walk, ahead);
         line = next_line(walk, line);
         slot = next_slot(slot);
         end_step();
         column = step(walk, column, k + 1u, slot, first, local, line, words1);
-        words1 = load(walk, k + 5u, ahead, first, local);
+        words1 = load(walk, back, k + 5u, ahead, first, local);
         ahead = next_line(walk, ahead);
         line = next_line(walk, line);
         slot = next_slot(slot);
         end_step();
         column = step(walk, column, k + 2u, slot, first, local, line, words2);
-        words2 = load(walk, k + 6u, ahead, first, local);
+        words2 = load(walk, back, k + 6u, ahead, first, local);
         ahead = next_line(walk, ahead);
         line = next_line(walk, line);
         slot = next_slot(slot);
         end_step();
         column = step(walk, column, k + 3u, slot, first, local, line, words3);
-        words3 = load(walk, k + 7u, ahead, first, local);
+        words3 = load(walk, back, k + 7u, ahead, first, local);
         ahead = next_line(walk, ahead);
         line = next_line(walk, line);
         slot = next_slot(slot);
@@ -472,20 +539,6 @@ fn main(
     if (local == 0u) {
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
         wg_left = scaled_zero();
-    }
-    for (var a = local; a < ARCS; a += WIDTH) {
-        var reach = Reach(1u, 0u, 0u, 0u);
-        if (a < kind.arcs) {
-            let arc = arc_of(kind, a);
-            let steps = arc.frames + arc.labels;
-            reach = Reach(steps, arc.labels, steps % max(utterance.frames, 1u) * columns, arc.labels);
-            if (direction == 1u) {
-                // Backward, the weight is that of the cell itself.
-                reach.lines = 0u;
-                reach.aside = 0u;
-            }
-        }
-        wg_arcs[a] = reach;
     }
     let wide = workgroupUniformLoad(&wg_wide);
     let walk = Walk(

@@ -7,7 +7,7 @@
 #import scaled
 
 // Words of the table before its arcs, and of an arc.
-const KIND_WORDS = 12u;
+const KIND_WORDS = 11u;
 const ARC_WORDS = 8u;
 // No symbol, no duration.
 const NONE = 0xffffffffu;
@@ -51,6 +51,8 @@ struct Arc {
     then: u32,
     constant: f32,
     may_end: bool,
+    // Whether the utterance has it.
+    is_active: bool,
 }
 
 fn kind_of(n: u32) -> Kind {
@@ -81,6 +83,7 @@ fn arc_of(kind: Kind, a: u32) -> Arc {
         batch[at + 4u],
         bitcast<f32>(batch[at + 5u]),
         batch[at + 6u] != 0u,
+        batch[at + 7u] != 0u,
     );
 }
 

@@ -10,6 +10,11 @@ use std::ops::Range;
 
 /// Invocations of a workgroup that joins weights.
 const WORKGROUP: u64 = 256;
+/// Pipeline constants of the first arcs.
+const ARC_NAMES: [&str; 16] = [
+    "ARC_0", "ARC_1", "ARC_2", "ARC_3", "ARC_4", "ARC_5", "ARC_6", "ARC_7", "ARC_8", "ARC_9", "ARC_10", "ARC_11", "ARC_12", "ARC_13",
+    "ARC_14", "ARC_15",
+];
 
 impl Planner<'_> {
     /// Arcs that read a second symbol get its weight.
@@ -34,14 +39,16 @@ impl Planner<'_> {
     pub(super) fn sweep_arcs(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
         let shapes = &self.problem.utterances[chunk.clone()];
         let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
-        let arcs = (arc_table::readers(&self.options.kind) as u32).next_multiple_of(4).max(4);
-        let ring = Ring::of(columns, arc_table::reach(&self.options.kind), arcs, self.caps);
-        let constants = [
+        let arcs: Vec<_> = arc_table::arcs(&self.options.kind).collect();
+        let reach = arcs.iter().map(arc_table::steps).max().unwrap_or(1);
+        let ring = Ring::of(columns, reach, self.caps);
+        let mut constants = vec![
             ("WIDTH", f64::from(ring.width)),
             ("RING", f64::from(ring.steps)),
             ("FAR", f64::from(u32::from(ring.far))),
-            ("ARCS", f64::from(arcs)),
+            ("ARCS", arcs.len() as f64),
         ];
+        constants.extend(ARC_NAMES.iter().zip(&arcs).map(|(&name, arc)| (name, f64::from(2 * arc_table::steps(arc) + arc.labels))));
         let directions = self.workspace.per.directions;
         let params = SweepParams {
             first_utterance: chunk.start as u32,
@@ -53,7 +60,7 @@ impl Planner<'_> {
         };
         let walks = chunk.len() as u64 * directions;
         let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
-        let work = places.saturating_mul(u64::from(arcs) * 16 * directions);
+        let work = places.saturating_mul(arcs.len() as u64 * 20 * directions);
         let set = self.recording.bind(&bindings);
         let shader = self.caps.shader(Kernel::LatticeArcsSweep);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
@@ -74,8 +81,8 @@ struct Ring {
 impl Ring {
     /// As many columns as the device allows, in blocks of about the same size. Where the steps that the longest arc crosses leave
     /// room for few of them, those of long arcs are read back from memory.
-    fn of(columns: u64, reach: u32, arcs: u32, caps: &Caps) -> Self {
-        let room = caps.max_workgroup_bytes.saturating_sub(16 * arcs + 64) / 8;
+    fn of(columns: u64, reach: u32, caps: &Caps) -> Self {
+        let room = caps.max_workgroup_bytes.saturating_sub(64) / 8;
         let most = caps.max_invocations.min(512) / 32 * 32;
         let wanted = (columns.next_multiple_of(32) as u32).min(most).max(32);
         let steps = reach.saturating_add(1);
@@ -98,15 +105,15 @@ mod tests {
             let caps = Caps { max_workgroup_bytes: bytes, max_invocations: 1024, ..Caps::portable() };
             for columns in [1, 31, 33, 129, 300, 1001, 5000] {
                 for reach in [1, 2, 5, 9, 17, 64, 400, 65_536] {
-                    let ring = Ring::of(columns, reach, 12, &caps);
+                    let ring = Ring::of(columns, reach, &caps);
                     assert!(ring.width.is_multiple_of(32) && (32..=512).contains(&ring.width), "{ring:?}");
-                    assert!(8 * ring.steps * (ring.width + 1) + 16 * 12 + 64 <= bytes, "{ring:?} {columns} {reach}");
+                    assert!(8 * ring.steps * (ring.width + 1) + 64 <= bytes, "{ring:?} {columns} {reach}");
                     assert!(ring.steps >= 2 && ring.far == (reach >= ring.steps));
                 }
             }
         }
         let h100 = Caps { max_workgroup_bytes: 49_152, max_invocations: 1024, ..Caps::portable() };
-        assert_eq!(Ring::of(301, 5, 12, &h100), Ring { width: 320, steps: 6, far: false });
-        assert_eq!(Ring::of(301, 8, 8, &h100), Ring { width: 320, steps: 9, far: false });
+        assert_eq!(Ring::of(301, 5, &h100), Ring { width: 320, steps: 6, far: false });
+        assert_eq!(Ring::of(301, 8, &h100), Ring { width: 320, steps: 9, far: false });
     }
 }

@@ -5,7 +5,7 @@ use super::{Arc, Exit, Kind, Token};
 use std::f32::consts::LOG2_E;
 
 /// Words of a table before its arcs, and of an arc.
-pub(crate) const KIND_WORDS: usize = 12;
+pub(crate) const KIND_WORDS: usize = 11;
 pub(crate) const ARC_WORDS: usize = 8;
 /// No symbol, no duration.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -16,31 +16,36 @@ const NEVER: f32 = -1e30;
 
 /// Words of all tables of a kind.
 pub(super) fn words(kind: &Kind) -> usize {
-    let size = |kind: &Kind| KIND_WORDS + kind.arcs().len() * ARC_WORDS + thens(kind).count();
-    size(kind) + if kind.omega > 0.0 { size(&plain(kind)) } else { 0 }
+    let tables = if kind.omega > 0.0 { 2 } else { 1 };
+    tables * (KIND_WORDS + arcs(kind).count() * ARC_WORDS + thens(kind).count())
 }
 
 /// Appends the tables of a kind and says which each utterance is to use.
 pub(super) fn append(words: &mut Vec<u32>, kind: &Kind, vocab: usize, utterances: usize, seed: u64) -> Vec<u32> {
     let own = words.len() as u32;
-    write(words, kind, vocab);
+    write(words, kind, vocab, false);
     if kind.omega == 0.0 {
         return vec![own; utterances];
     }
-    let rnnt = words.len() as u32;
-    write(words, &plain(kind), vocab);
-    (0..utterances).map(|n| if draw(seed, n as u32) < f64::from(kind.omega) { rnnt } else { own }).collect()
+    let drawn = words.len() as u32;
+    write(words, kind, vocab, true);
+    (0..utterances).map(|n| if draw(seed, n as u32) < f64::from(kind.omega) { drawn } else { own }).collect()
+}
+
+/// The arcs of a kind, and those of RNN-T if some utterances are taken as that.
+pub(super) fn arcs(kind: &Kind) -> impl Iterator<Item = Arc> + Clone + '_ {
+    let plain = [Arc::stay(1, kind.blank.0), Arc::label(0)];
+    kind.arcs.iter().copied().chain(plain.into_iter().filter(|_| kind.omega > 0.0))
 }
 
 /// Arcs that read a second symbol.
 pub(super) fn thens(kind: &Kind) -> impl Iterator<Item = usize> + '_ {
-    kind.arcs().iter().enumerate().filter(|(_, arc)| arc.then.is_some()).map(|(index, _)| index)
+    kind.arcs.iter().enumerate().filter(|(_, arc)| arc.then.is_some()).map(|(index, _)| index)
 }
 
 /// Arcs that read a row: those that leave its cell, and those that read it from one position before.
 pub(super) fn readers(kind: &Kind) -> usize {
-    let count = |kind: &Kind| kind.arcs().len() + thens(kind).count();
-    count(kind).max(if kind.omega > 0.0 { 2 } else { 0 })
+    arcs(kind).count() + thens(kind).count()
 }
 
 /// Pairs of words that the lattice keeps of each cell.
@@ -52,56 +57,53 @@ pub(super) fn word_pairs(kind: &Kind, meaning: Meaning) -> u64 {
     (readers(kind) + normalisers).div_ceil(2) as u64
 }
 
-/// Largest number of diagonals that an arc crosses.
-pub(super) fn reach(kind: &Kind) -> u32 {
-    let own = kind.arcs().iter().map(|arc| arc.frames + arc.labels).max();
-    own.unwrap_or(1).max(1)
+/// Diagonals that an arc crosses.
+pub(super) fn steps(arc: &Arc) -> u32 {
+    arc.frames + arc.labels
 }
 
-/// RNN-T with the symbols and channels of another kind.
-fn plain(kind: &Kind) -> Kind {
-    Kind { durations: kind.durations.clone(), normalisation: kind.normalisation, ..Kind::rnnt(kind.blank) }
-}
-
-fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize) {
-    let log2 = |nats: Option<f32>| nats.map_or(NEVER, |nats| nats * LOG2_E).to_bits();
+/// One table. `drawn`: for utterances that are taken as RNN-T.
+fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
+    let log2 = |nats: Option<f32>| nats.filter(|_| !drawn).map_or(NEVER, |nats| nats * LOG2_E).to_bits();
     let named = || {
-        let symbols = kind.arcs().iter().flat_map(|arc| {
+        let symbols = kind.arcs.iter().flat_map(|arc| {
             let token = if let Token::Symbol(symbol) = arc.token { Some(symbol) } else { None };
             [token, arc.then]
         });
         symbols.flatten().filter(|&symbol| symbol != kind.blank.0)
     };
+    let sigma = if drawn { 0.0 } else { kind.sigma * LOG2_E };
     words.extend([
-        kind.arcs().len() as u32,
+        arcs(kind).count() as u32,
         thens(kind).count() as u32,
         vocab as u32,
         kind.durations.len() as u32,
-        (kind.sigma * LOG2_E).to_bits(),
+        sigma.to_bits(),
         named().min().unwrap_or(u32::MAX),
         named().max().unwrap_or(0),
         log2(kind.entry),
         log2(kind.exit.map(|(weight, _)| weight)),
-        match kind.exit {
+        match kind.exit.filter(|_| !drawn) {
             None => 0,
             Some((_, Exit::LastFrame)) => 1,
             Some((_, Exit::End)) => 2,
         },
-        reach(kind),
-        0,
+        arcs(kind).map(|arc| steps(&arc)).max().unwrap_or(1),
     ]);
-    words.extend(kind.arcs().iter().flat_map(arc_words));
+    let own = kind.arcs.len();
+    words.extend(arcs(kind).enumerate().flat_map(|(index, arc)| arc_words(&arc, (index < own) != drawn)));
     words.extend(thens(kind).map(|index| index as u32));
 }
 
-fn arc_words(arc: &Arc) -> [u32; ARC_WORDS] {
+fn arc_words(arc: &Arc, active: bool) -> [u32; ARC_WORDS] {
     let token = match arc.token {
         Token::Symbol(symbol) => symbol,
         Token::NextLabel => NEXT_LABEL,
         Token::None => NONE,
     };
     let constant = (arc.constant * LOG2_E).to_bits();
-    [arc.frames, arc.labels, token, arc.duration.unwrap_or(NONE), arc.then.unwrap_or(NONE), constant, u32::from(arc.may_end), 0]
+    let flags = [arc.may_end, active].map(u32::from);
+    [arc.frames, arc.labels, token, arc.duration.unwrap_or(NONE), arc.then.unwrap_or(NONE), constant, flags[0], flags[1]]
 }
 
 /// A number in [0, 1) for an utterance: 32-bit PCG-RXS-M-XS (O'Neill 2014), as a hash of seed and utterance.

@@ -36,6 +36,7 @@ struct Arc {
     then: usize,
     constant: f32,
     may_end: bool,
+    active: bool,
 }
 
 /// Where arcs from any frame of the last position lead.
@@ -98,6 +99,7 @@ impl Arc {
             then: words[4] as usize,
             constant: f32::from_bits(words[5]),
             may_end: words[6] != 0,
+            active: words[7] != 0,
         }
     }
 }

@@ -81,6 +81,7 @@ impl Pass<'_> {
         let lead = 0.5 * (utterance.frames - 1) as f32 - t as f32;
         let wild = utterance.after_wildcard(u);
         let arcs = kind.arcs.iter().map(|arc| match arc.labels {
+            _ if !arc.active => LOG_ZERO,
             // Nothing lies beyond the last position.
             1 if u >= utterance.labels => LOG_ZERO,
             _ => row.arc(arc, utterance.label(u), lead, wild),
