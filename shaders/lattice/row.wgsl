@@ -42,7 +42,9 @@ fn weights_of(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> Weight
     let label = label_at(utterance, row.u);
     var unusable = false;
     let x_blank = score_at(first, params.blank, &unusable);
-    let x_label = score_at(first, symbol_of(label), &unusable);
+    // Where no label is read, nothing but the blank is.
+    let is_read = label != WILDCARD && row.u < utterance.labels;
+    let x_label = score_at(first, select(params.blank, symbol_of(label), is_read), &unusable);
     w.unusable = unusable;
     // A row without any symbol has no arcs.
     let usable = SCORES == LOG_PROBS || SCORES == GATHERED || !is_log_zero(sum.peak);

@@ -95,7 +95,7 @@ fn after_wildcard(utterance: Utterance, u: u32) -> bool {
     return label_at(utterance, u - 1u) == WILDCARD;
 }
 
-// The symbol whose score is that of a label.
+// The symbol whose score is that of a label, which is no wildcard.
 fn symbol_of(label: u32) -> u32 {
-    return select(select(label, 0u, label == WILDCARD), 1u, SCORES == GATHERED);
+    return select(label, 1u, SCORES == GATHERED);
 }

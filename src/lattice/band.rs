@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// The positions that an utterance may be at in each frame: paths that leave the band have no probability, and cells
-/// outside of it are not read.
+/// outside of it are not read, so that arcs which read a second row ([`Arc::then`](super::Arc::then)) there have none either.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Band {
     ranges: Vec<[u32; 2]>,
@@ -28,7 +28,8 @@ impl Band {
     }
 
     /// Each label within a window of frames, first and last, of an utterance of `frames` frames (Mahadeokar et al. 2021,
-    /// arXiv:2011.03072). Labels come in order, so the windows of later ones begin no earlier.
+    /// arXiv:2011.03072). For lattices whose labels take no frame. Labels come in order, so the windows of later ones begin no
+    /// earlier.
     pub fn label_windows(windows: &[[u32; 2]], frames: u32) -> Self {
         let mut from = Vec::with_capacity(windows.len());
         let mut to = vec![u32::MAX; windows.len() + 1];

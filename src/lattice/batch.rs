@@ -177,14 +177,15 @@ impl<'a> LossBatch<'a> {
             }
         }
         let mut problem = self.place(options)?;
-        if problem.meaning == Meaning::Gathered && options.kind.label_frames().is_none() {
+        if problem.meaning != Meaning::Gathered {
+            options.kind.check_vocabulary(problem.vocab)?;
+        } else if options.kind.label_frames().is_none() {
             return Err(Error::Value {
                 argument: name,
                 value: "gathered".to_owned(),
                 help: "gathered scores have the blank and the next label only; this kind reads more symbols",
             });
         }
-        options.kind.check_vocabulary(problem.vocab)?;
         self.check_begin(&mut problem)?;
         self.check_targets(options, problem.vocab)?;
         if let Some(weights) = self.weights {

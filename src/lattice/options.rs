@@ -21,8 +21,8 @@ impl From<bool> for Gradients {
     }
 }
 
-/// FastEmit (Yu et al. 2021, arXiv:2010.11148): the gradient through labels, times 1 + lambda. Implementations differ in the
-/// cost that they tell; hence two names.
+/// FastEmit (Yu et al. 2021, arXiv:2010.11148): the gradient through labels, times 1 + lambda; that of durations stays as it is, as
+/// in NeMo. Implementations differ in the cost that they tell; hence two names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FastEmit {
     /// The cost stays as it is (warp-rnnt).

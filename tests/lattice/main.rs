@@ -4,15 +4,22 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../oracle/truth/mod.rs"]
+mod truth;
+
 mod against_oracle;
 mod bad_input;
+mod case;
+mod conformance;
+mod differences;
+mod forms;
 mod invariance;
-mod known_values;
+mod kinds;
+mod known;
 mod limits;
-mod oracle;
+mod settings;
 
 use common::{Lcg, assert_close};
-use oracle::Utterance;
 use std::sync::OnceLock;
 use weft::lattice::{Blank, Logits, LossBatch, LossOutput, Status, TransducerLoss};
 use weft::{Context, Tensor};
@@ -93,7 +100,7 @@ impl Batch {
     }
 
     /// One utterance, without its padding.
-    fn utterance(&self, n: usize) -> Utterance {
+    fn utterance(&self, n: usize) -> truth::Lattice {
         let [_, frames, positions, vocab] = self.shape;
         let labels = self.labels[n] as usize;
         let logits = (0..self.frames[n] as usize)
@@ -103,7 +110,7 @@ impl Batch {
             })
             .collect();
         let target = self.targets[n * (positions - 1)..][..labels].to_vec();
-        Utterance { logits, frames: self.frames[n] as usize, vocab, target, blank: self.blank }
+        truth::Lattice::new(truth::Kind::rnnt(self.blank), [self.frames[n] as usize, vocab], target, logits)
     }
 
     /// The same utterance as a batch of its own, of the same padded size.
@@ -178,6 +185,22 @@ impl Batch {
                 assert!(gradient.iter().all(|&g| g == 0.0), "{what}: gradient in the padding at [{n}, {t}, {u}]");
             }
         }
+    }
+}
+
+/// Who is asked for the published values of `tests/oracle/known`: the library.
+trait Solve {
+    fn solved(&self) -> truth::Solution;
+    fn solved_with(&self, reshape: &truth::Reshape) -> truth::Solution;
+}
+
+/// Fails with the place of the first difference above `tolerance`, or what f32 arithmetic may be off.
+#[track_caller]
+fn assert_near(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}: lengths");
+    for (i, (g, e)) in got.iter().zip(expected).enumerate() {
+        let near = g == e || (g - e).abs() <= tolerance.max(2e-6 * e.abs().max(1.0));
+        assert!(near, "{what} [{i}]: got {g}, expected {e}");
     }
 }
 

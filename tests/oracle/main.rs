@@ -15,6 +15,24 @@ mod planes;
 mod proofs;
 mod samples;
 
+use truth::{Lattice, Reshape, Solution};
+
+/// Who is asked for the published values: the truth here, the library in its own tests.
+trait Solve {
+    fn solved(&self) -> Solution;
+    fn solved_with(&self, reshape: &Reshape) -> Solution;
+}
+
+impl Solve for Lattice {
+    fn solved(&self) -> Solution {
+        self.solve()
+    }
+
+    fn solved_with(&self, reshape: &Reshape) -> Solution {
+        self.solve_with(reshape)
+    }
+}
+
 /// Fails with the place of the first difference above `tolerance`.
 #[track_caller]
 fn assert_near(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {

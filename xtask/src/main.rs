@@ -1,8 +1,9 @@
-//! The chores of this workspace, one word each: `cargo xtask setup | test | bench | demo | npm`.
+//! The chores of this workspace, one word each: `cargo xtask setup | test | conformance | bench | demo | npm`.
 
 mod bench;
 mod browser;
 mod command;
+mod conformance;
 mod demo;
 mod failure;
 mod files;
@@ -23,6 +24,8 @@ use failure::{Failure, Result};
 const USAGE: &str = "\
 cargo xtask setup [PART…]        install what the chores need; parts: vulkan browser wasm node (default: all)
 cargo xtask test [STEP…]         every check, in order; `--list` names the steps, `--keep-going` runs them all
+cargo xtask conformance          errors of the transducer losses against f64, as a table, on this machine's adapter
+cargo xtask conformance --software  the same on every software adapter
 cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE, --only WORDS, --list
 cargo xtask bench --page         write docs/bench/README.md and its plots from the JSON files there
 cargo xtask bench --plot D [F…]  write the plots alone, of those files or of these, into a folder
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "setup" => setup::run(args),
         "test" => return test::run(args),
+        "conformance" => conformance::run(args),
         "bench" => bench::run(args),
         "demo" => demo::run(args),
         "npm" => npm::run(args),

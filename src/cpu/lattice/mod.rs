@@ -134,11 +134,10 @@ impl<'a> Utterance<'a> {
     }
 }
 
-/// The symbol whose score is that of a label.
+/// The symbol whose score is that of a label, which is no wildcard.
 fn symbol_of(label: u32, scores: Scores) -> usize {
     match scores {
         Scores::Gathered => 1,
-        _ if label == WILDCARD => 0,
         _ => label as usize,
     }
 }

@@ -61,9 +61,7 @@ fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utt
     }
     let (mut blank, mut label, normaliser) = log_weights(p, meaning, scores, utterance, row, u);
     let symbols = row.start..row.start + p.vocab as usize;
-    let mut read = [p.blank as usize, utterance.label(u).map_or(p.blank as usize, |label| symbol_of(label, meaning))]
-        .into_iter()
-        .map(|symbol| row.start + symbol);
+    let mut read = [p.blank as usize, label_read(p, meaning, utterance, u)].into_iter().map(|symbol| row.start + symbol);
     let unusable = match meaning {
         Scores::Logits | Scores::Hat => symbols.clone().any(|at| scores.is_unusable(at)),
         Scores::LogProbs | Scores::Gathered => read.any(|at| scores.is_unusable(at)),
@@ -86,11 +84,17 @@ fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utt
     Weights { place, blank: weight_word(blank), label: weight_word(label), normaliser, unusable }
 }
 
+/// The symbol that is read for the label of a cell: the blank where there is none to read.
+fn label_read(p: &RowParams, meaning: Scores, utterance: &Utterance<'_>, u: usize) -> usize {
+    let label = utterance.label(u).filter(|&label| label != WILDCARD);
+    label.map_or(p.blank as usize, |label| symbol_of(label, meaning))
+}
+
 /// log2 weights of blank and label, and the normaliser.
 fn log_weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, row: Row, u: usize) -> (f32, f32, f32) {
     let at = |symbol: usize| (scores.clean(row.start + symbol) * LOG2_E).max(LOG_ZERO);
     let blank = at(p.blank as usize);
-    let label = at(utterance.label(u).map_or(p.blank as usize, |label| symbol_of(label, meaning)));
+    let label = at(label_read(p, meaning, utterance, u));
     let all = |without: usize| log_sum((0..p.vocab as usize).filter(move |&v| v != without).map(at));
     match meaning {
         Scores::LogProbs | Scores::Gathered => (blank, label, 0.0),

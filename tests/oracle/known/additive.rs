@@ -1,8 +1,8 @@
 //! awni/transducer torch_test.py: logits are emissions plus predictions.
 
 use super::check;
-use crate::assert_near;
 use crate::truth::{Kind, Lattice, k_best};
+use crate::{Solve, assert_near};
 
 /// emissions [T, V] + predictions [U1, V].
 fn added<const V: usize>(emissions: &[[f64; V]], predictions: &[[f64; V]], target: &[u32]) -> Lattice {
@@ -15,7 +15,7 @@ fn added<const V: usize>(emissions: &[[f64; V]], predictions: &[[f64; V]], targe
 fn collected<const V: usize>(lattice: &Lattice) -> (Vec<f64>, Vec<f64>) {
     let positions = lattice.target.len() + 1;
     let (mut by_emissions, mut by_predictions) = (vec![0.0; lattice.frames * V], vec![0.0; positions * V]);
-    for (i, g) in lattice.solve().gradient.into_iter().enumerate() {
+    for (i, g) in lattice.solved().gradient.into_iter().enumerate() {
         by_emissions[i / V / positions * V + i % V] += g;
         by_predictions[i / V % positions * V + i % V] += g;
     }
@@ -79,7 +79,7 @@ fn awni_big() {
     for (n, (target, cost, first_emission, last_prediction)) in expected.into_iter().enumerate() {
         let sample = added(&emissions[n], &predictions[n], &target);
         // The source computes in f32.
-        assert_near("cost", &[sample.solve().cost], &[cost], 2e-6);
+        assert_near("cost", &[sample.solved().cost], &[cost], 2e-6);
         let (by_emissions, by_predictions) = collected::<3>(&sample);
         assert_near("emissions", &by_emissions[..3], &first_emission, 1e-6);
         assert_near("predictions", &by_predictions[6..], &last_prediction, 1e-6);

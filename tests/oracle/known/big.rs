@@ -3,8 +3,8 @@
 //! C++ test.
 
 use super::{check, lattice};
-use crate::assert_near;
 use crate::truth::{Eos, Kind, Lattice, Paths, Sweep, k_best};
+use crate::{Solve, assert_near};
 
 #[rustfmt::skip]
 const FIRST: [[f64; 3]; 12] = [
@@ -31,7 +31,7 @@ fn second(kind: Kind) -> Lattice {
 
 #[track_caller]
 fn check_costs(kind: &Kind, costs: [f64; 2]) {
-    let got = [first(kind.clone()), second(kind.clone())].map(|lattice| lattice.solve().cost);
+    let got = [first(kind.clone()), second(kind.clone())].map(|lattice| lattice.solved().cost);
     assert_near("costs", &got, &costs, 1e-10);
 }
 
@@ -42,10 +42,10 @@ fn warp_transducer_options_test() {
     for (lattice, expected) in
         [(first(Kind::rnnt(0)), [-0.186844, -0.062555, 0.249399]), (second(Kind::rnnt(0)), [-0.356344, -0.055347, 0.411691])]
     {
-        let solution = lattice.solve();
+        let solution = lattice.solved();
         assert_near("gradient", &solution.gradient[..3], &expected, 1e-6);
     }
-    let by_log_probs = first(Kind::rnnt(0)).solve().by_log_probs;
+    let by_log_probs = first(Kind::rnnt(0)).solved().by_log_probs;
     assert_near("by log-probs", &by_log_probs[..3], &[-0.432226, -0.567774, 0.0], 1e-6);
 }
 
@@ -61,8 +61,8 @@ fn delay_penalty() {
 #[test]
 fn eos_penalty_on_every_label_is_delay_penalty() {
     let eos = Some(Eos { symbol: 1, penalty: 0.3 });
-    let sum = Lattice { delay: 0.2, eos, ..second(Kind::rnnt(0)) }.solve();
-    let delay = Lattice { delay: 0.5, ..second(Kind::rnnt(0)) }.solve();
+    let sum = Lattice { delay: 0.2, eos, ..second(Kind::rnnt(0)) }.solved();
+    let delay = Lattice { delay: 0.5, ..second(Kind::rnnt(0)) }.solved();
     assert_near("cost", &[sum.cost], &[delay.cost], 1e-12);
     assert_near("gradient", &sum.gradient, &delay.gradient, 1e-12);
 }

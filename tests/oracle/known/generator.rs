@@ -2,8 +2,8 @@
 //! torchaudio.
 
 use super::check;
-use crate::assert_near;
 use crate::truth::{Kind, Lattice, Padded, sine, sines};
+use crate::{Solve, assert_near};
 
 #[test]
 fn sines_are_laid_out_frame_position_symbol() {
@@ -15,7 +15,7 @@ fn sines_are_laid_out_frame_position_symbol() {
 fn burn_generator_b1() {
     let one = Lattice::new(Kind::rnnt(0), [4, 3], vec![1, 2], sines(0, [4, 3, 3]));
     check(&one, 4.449110981282546, &[]);
-    let gradient = one.solve().gradient;
+    let gradient = one.solved().gradient;
     assert_near("(0, 0)", &gradient[..3], &[-0.2041265, -0.2245772, 0.4287037], 1e-7);
     assert_near("(3, 2)", &gradient[33..], &[-0.6898629, 0.3231166, 0.3667463], 1e-7);
 }
@@ -38,7 +38,7 @@ fn burn_generator_b3() {
         begins: vec![[0, 0]; 3],
         lengths: vec![[6, 3], [4, 2], [5, 1]],
     };
-    let solutions: Vec<_> = (0..3).map(|n| batch.lattice(n, &Kind::rnnt(0)).solve()).collect();
+    let solutions: Vec<_> = (0..3).map(|n| batch.lattice(n, &Kind::rnnt(0)).solved()).collect();
     let costs: Vec<f64> = solutions.iter().map(|solution| solution.cost).collect();
     assert_near("costs", &costs, &[10.745807130234391, 8.019574513059435, 8.331641338027655], 1e-12);
     let padded = batch.scatter(&solutions.into_iter().map(|solution| solution.gradient).collect::<Vec<_>>());

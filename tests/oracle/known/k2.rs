@@ -1,7 +1,7 @@
 //! k2-fsa/k2 k2/python/tests/rnnt_loss_test.py `test_rnnt_loss_basic`: its inputs; it prints no number.
 
-use crate::assert_near;
 use crate::truth::{Kind, Lattice};
+use crate::{Solve, assert_near};
 
 const AM: [[f64; 3]; 4] = [[0.0, 1.0, 2.0], [0.0, 0.0, 0.0], [0.0, 2.0, 4.0], [0.0, 3.0, 3.0]];
 const LM: [[f64; 3]; 4] = [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [2.0, 2.0, 0.0]];
@@ -14,7 +14,7 @@ fn joint(kind: Kind, frame: impl Fn(usize) -> f64, position: impl Fn(usize) -> f
             logits.extend((0..3).map(|v| am[v] + lm[v] + frame(t) + position(u)));
         }
     }
-    Lattice::new(kind, [4, 3], vec![0, 1, 0], logits).solve().cost
+    Lattice::new(kind, [4, 3], vec![0, 1, 0], logits).solved().cost
 }
 
 /// The three `rnnt_type`s; constants of a frame or a position change nothing.

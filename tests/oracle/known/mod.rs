@@ -13,8 +13,8 @@ mod small;
 mod tdt;
 mod uniform;
 
-use crate::assert_near;
 use crate::truth::{Kind, Lattice};
+use crate::{Solve, assert_near};
 
 /// A lattice over [T, U1, V] given row by row.
 fn lattice<const V: usize>(kind: Kind, rows: &[[f64; V]], target: &[u32]) -> Lattice {
@@ -25,7 +25,7 @@ fn lattice<const V: usize>(kind: Kind, rows: &[[f64; V]], target: &[u32]) -> Lat
 /// Cost and some stretches of the gradient by the input: (index of the first, values).
 #[track_caller]
 fn check(lattice: &Lattice, cost: f64, gradients: &[(usize, &[f64])]) {
-    let solution = lattice.solve();
+    let solution = lattice.solved();
     assert_near("cost", &[solution.cost], &[cost], 1e-9);
     for &(first, expected) in gradients {
         assert_near(&format!("gradient from {first}"), &solution.gradient[first..][..expected.len()], expected, 1e-8);

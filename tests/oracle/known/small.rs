@@ -1,8 +1,8 @@
 //! T 2, U1 3, V 5: the small case that most transducer losses share.
 
 use super::{check, lattice};
-use crate::assert_near;
 use crate::truth::{Kind, Lattice, Paths, Reshape, Sweep, k_best};
+use crate::{Solve, assert_near};
 
 /// The two frames.
 const ROWS: [[f64; 5]; 6] = [
@@ -31,7 +31,7 @@ fn small() -> Lattice {
 /// Gradients by the log-probabilities of blank and next label, cell by cell.
 #[track_caller]
 fn check_by_log_probs(lattice: &Lattice, expected: &[(f64, f64)]) {
-    let solution = lattice.solve();
+    let solution = lattice.solved();
     let positions = lattice.target.len() + 1;
     let mut all = vec![0.0; solution.by_log_probs.len()];
     for (cell, &(blank, label)) in expected.iter().enumerate() {
@@ -79,7 +79,7 @@ fn small_case_alignments() {
 /// NeMo test_rnnt_pytorch.py `test_case_small_clamp`.
 #[test]
 fn nemo_small_clamp() {
-    let solution = small().solve_with(&Reshape { clamp: Some(0.1), ..Reshape::default() });
+    let solution = small().solved_with(&Reshape { clamp: Some(0.1), ..Reshape::default() });
     let expected: Vec<f64> = GRADIENT.iter().map(|g| g.clamp(-0.1, 0.1)).collect();
     assert_near("gradient", &solution.gradient, &expected, 1e-8);
     assert_near("cost", &[solution.cost], &[4.495666773770732], 1e-12);
@@ -89,7 +89,7 @@ fn nemo_small_clamp() {
 /// 1ytic/warp-rnnt is not.
 #[test]
 fn nemo_small_fast_emit() {
-    let solution = small().solve_with(&Reshape { fast_emit: 0.01, ..Reshape::default() });
+    let solution = small().solved_with(&Reshape { fast_emit: 0.01, ..Reshape::default() });
     assert_near("scaled cost", &[solution.cost * 1.01], &[4.54062344150844], 1e-12);
     #[rustfmt::skip]
     let mut expected = [

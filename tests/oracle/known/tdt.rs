@@ -1,8 +1,8 @@
 //! Token-and-duration transducer.
 
 use super::check;
-use crate::assert_near;
 use crate::truth::{Kind, Lattice, Paths, sines};
+use crate::{Solve, assert_near};
 
 /// NVIDIA/NeMo test_rnnt_pytorch.py `TestTDTLoss::test_case_fixed_case_act_label`: all zeros.
 #[test]
@@ -20,7 +20,7 @@ fn nemo_fixed_case_act_label() {
         -0.02572276, 0.00857425, 0.00857425, 0.00857425, -0.02286467, 0.01143234, 0.01143234,
         0.13388913, 0.13388913, 0.13388913, -0.40166739, 0.17851884, -0.35703768, 0.17851884,
     ];
-    assert_near("gradient", &fixed.solve().gradient, &expected, 1e-8);
+    assert_near("gradient", &fixed.solved().gradient, &expected, 1e-8);
 }
 
 /// burn's generator, tokens 0..=3 with blank 3, then durations 0, 1, 2.

@@ -10,6 +10,11 @@ pub struct Eos {
     pub penalty: f64,
 }
 
+/// Whether limits `[first, last]`, if there are any, allow `x` at `i`.
+fn within(limits: &Option<Vec<[usize; 2]>>, i: usize, x: usize) -> bool {
+    limits.as_ref().is_none_or(|all| (all[i][0]..=all[i][1]).contains(&x))
+}
+
 /// One utterance, without padding.
 #[derive(Clone, Debug)]
 pub struct Lattice {
@@ -23,7 +28,7 @@ pub struct Lattice {
     pub delay: f64,
     /// The same for the arcs that emit this label, on top.
     pub eos: Option<Eos>,
-    /// Labels that may be out after 0..=T frames, `[first, last]` each.
+    /// Labels that may be out after 0..=T frames, `[first, last]` each: cells that nothing else leads to, or reads.
     pub bands: Option<Vec<[usize; 2]>>,
     /// Frames at which each label may be emitted, `[first, last]` each.
     pub windows: Option<Vec<[usize; 2]>>,
@@ -95,9 +100,8 @@ impl Lattice {
             _ => return None,
         };
         let emits = (arc.labels == 1).then_some(u);
-        let within =
-            |limits: &Option<Vec<[usize; 2]>>, i: usize, x: usize| limits.as_ref().is_none_or(|all| (all[i][0]..=all[i][1]).contains(&x));
-        if !within(&self.bands, to_t, to_u) || emits.is_some_and(|label| !within(&self.windows, label, t)) {
+        let reads_there = arc.then.is_none() || within(&self.bands, t, to_u);
+        if !(within(&self.bands, to_t, to_u) && reads_there) || emits.is_some_and(|label| !within(&self.windows, label, t)) {
             return None;
         }
         let mut weight = arc.constant;
@@ -145,7 +149,8 @@ impl Lattice {
         let labels = self.target.len();
         let plain = |from, to, arc, frame, frames, weight| Edge { from, to, arc, frame, emits: None, frames, weight, reads: Vec::new() };
         if let Some(weight) = self.kind.entry {
-            edges.extend((1..self.frames).map(|t| plain(0, self.cell(t, 0), arcs, 0, t, weight)));
+            let frames = (1..self.frames).filter(|&t| within(&self.bands, t, 0));
+            edges.extend(frames.map(|t| plain(0, self.cell(t, 0), arcs, 0, t, weight)));
         }
         if let Some((weight, exit)) = self.kind.exit {
             for t in 0..self.frames.saturating_sub(1) {
