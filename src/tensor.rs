@@ -200,6 +200,16 @@ impl Tensor {
         self.read(DType::U32).await
     }
 
+    /// Reads the first words back to the host, whatever they hold.
+    pub(crate) async fn first_words(&self, words: u64) -> Result<Vec<u32>> {
+        let bytes = 4 * words;
+        if bytes > self.window_bytes() {
+            let (expected, got) = (format!("at most {} B", self.window_bytes()), format!("{bytes} B"));
+            return Err(Error::Shape { argument: "words", expected, got });
+        }
+        if words == 0 { Ok(Vec::new()) } else { self.context.read(&self.storage, bytes).await }
+    }
+
     /// [`to_vec`](Self::to_vec), on the calling thread.
     #[cfg(not(target_family = "wasm"))]
     pub fn to_vec_blocking(&self) -> Result<Vec<f32>> {

@@ -16,6 +16,8 @@ mod scaled;
 mod scores;
 
 pub(crate) use call::Call;
+pub(crate) use parallel::map_all;
+pub(crate) use scaled::LOG2_NEVER;
 
 use crate::device::recording::{Command, Dispatch, Recording, Role};
 use crate::device::shader::Kernel;

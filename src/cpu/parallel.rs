@@ -17,3 +17,16 @@ pub(crate) fn for_each_chunk<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(us
 pub(crate) fn for_each_chunk<T>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T])) {
     out.chunks_mut(chunk.max(1)).enumerate().for_each(|(i, piece)| f(i, piece));
 }
+
+/// `f` of every index below `count`, in order.
+#[cfg(all(feature = "parallel", not(target_family = "wasm")))]
+pub(crate) fn map_all<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    use rayon::prelude::*;
+    (0..count).into_par_iter().map(f).collect()
+}
+
+/// `f` of every index below `count`, in order.
+#[cfg(not(all(feature = "parallel", not(target_family = "wasm"))))]
+pub(crate) fn map_all<R>(count: usize, f: impl Fn(usize) -> R) -> Vec<R> {
+    (0..count).map(f).collect()
+}

@@ -5,7 +5,7 @@ pub(super) const EXPONENT_ZERO: i32 = -0x4000_0000;
 /// What an arc of probability zero adds to an exponent.
 pub(super) const EXPONENT_NEVER: i32 = -0x200_0000;
 /// Base-2 logarithms below this are probability zero.
-pub(super) const LOG2_NEVER: f32 = -4.0e6;
+pub(crate) const LOG2_NEVER: f32 = -4.0e6;
 
 /// m * 2^e.
 #[derive(Clone, Copy, Debug)]

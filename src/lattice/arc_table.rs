@@ -29,7 +29,12 @@ pub(super) fn append(words: &mut Vec<u32>, kind: &Kind, vocab: usize, utterances
     }
     let drawn = words.len() as u32;
     write(words, kind, vocab, true);
-    (0..utterances).map(|n| if draw(seed, n as u32) < f64::from(kind.omega) { drawn } else { own }).collect()
+    (0..utterances).map(|n| if is_drawn(kind, seed, n) { drawn } else { own }).collect()
+}
+
+/// Whether an utterance is taken as plain RNN-T.
+pub(super) fn is_drawn(kind: &Kind, seed: u64, utterance: usize) -> bool {
+    draw(seed, utterance as u32) < f64::from(kind.omega)
 }
 
 /// The arcs of a kind, and those of RNN-T if some utterances are taken as that.

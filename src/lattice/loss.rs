@@ -1,11 +1,12 @@
 //! The transducer loss as callers see it.
 
-use super::layout::Stride;
+use super::layout::{Problem, Stride};
 use super::options::{FastEmit, Gradients, Options, Reduction};
 use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, arc_table, layout};
 use crate::device::{Caps, Context, RunReport};
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
+use std::ops::Range;
 
 /// A transducer loss of any [kind](Kind).
 ///
@@ -21,8 +22,8 @@ use crate::tensor::{DType, Tensor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TransducerLoss {
-    context: Context,
-    options: Options,
+    pub(super) context: Context,
+    pub(super) options: Options,
 }
 
 /// Options of a [`TransducerLoss`].
@@ -148,62 +149,91 @@ impl TransducerLoss {
     pub async fn run(&self, batch: &LossBatch<'_>) -> Result<LossOutput> {
         let problem = batch.check(&self.options, &self.context)?;
         let plan = TransducerPlan::new(&problem, batch.extra_words(), &self.options, self.context.caps())?;
-        let scores = &batch.scores().parts;
-        let gradients: Vec<Tensor> = match self.options.gradients {
-            Gradients::None => Vec::new(),
-            Gradients::InPlace => scores.iter().map(|&part| part.clone()).collect(),
-            Gradients::Separate => {
-                scores.iter().map(|part| Tensor::empty(&self.context, part.shape(), part.dtype())).collect::<Result<_>>()?
-            }
-        };
-        let utterances = problem.utterances.len();
-        if utterances == 0 {
-            return Ok(LossOutput {
-                costs: Vec::new(),
-                status: Vec::new(),
-                loss: self.reduce(batch, &[], &[]),
-                gradients,
-                report: RunReport::default(),
-            });
+        let call = Call::new(self, batch, &problem, plan.chunks())?;
+        if problem.utterances.is_empty() {
+            return Ok(call.nothing());
         }
-        let stride = Stride::of(&self.options.kind);
-        let mut words = layout::headers(&problem, plan.chunks(), &batch.scales(&self.options), stride);
-        let places = batch.append_words(&mut words);
-        layout::set_places(&mut words, &places);
-        if stride == Stride::Cell {
-            let tables = arc_table::append(&mut words, &self.options.kind, problem.vocab, utterances, batch.draws());
-            layout::set_tables(&mut words, &tables);
-        }
-        let words = Tensor::from_u32(&self.context, &[words.len()], &words)?;
-        let results = Tensor::empty(&self.context, &[4, utterances], DType::U32)?;
-        let mut bound = scores.clone();
-        bound.extend([&words, &results]);
-        bound.extend(gradients.iter().filter(|_| self.options.gradients == Gradients::Separate));
-        let report = self.context.run(plan.recording(), &bound).await?;
-
-        let words = results.to_vec_u32().await?;
-        let status: Vec<Status> = words[..utterances].iter().map(|&word| Status::from_word(word)).collect();
-        let factor = match self.options.fast_emit {
-            FastEmit::CostScaled(lambda) => 1.0 + lambda,
-            FastEmit::CostUnchanged(_) => 1.0,
-        };
-        let costs: Vec<f32> = words[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
-        let loss = self.reduce(batch, &costs, &status);
-        Ok(LossOutput { costs, status, loss, gradients, report })
-    }
-
-    fn reduce(&self, batch: &LossBatch<'_>, costs: &[f32], status: &[Status]) -> Option<f64> {
-        if self.options.reduction == Reduction::None {
-            return None;
-        }
-        let scales = batch.scales(&self.options);
-        let ok = costs.iter().zip(status).zip(scales).filter(|((_, status), _)| **status == Status::Ok);
-        Some(ok.map(|((&cost, _), scale)| f64::from(cost) * f64::from(scale)).sum())
+        let report = self.context.run(plan.recording(), &call.bound()).await?;
+        let results = call.results().await?;
+        Ok(call.output(&results, report))
     }
 
     /// [`run`](Self::run), on the calling thread.
     #[cfg(not(target_family = "wasm"))]
     pub fn run_blocking(&self, batch: &LossBatch<'_>) -> Result<LossOutput> {
         pollster::block_on(self.run(batch))
+    }
+}
+
+/// A batch with the tensors that its runs are given.
+pub(super) struct Call<'a> {
+    loss: &'a TransducerLoss,
+    batch: &'a LossBatch<'a>,
+    /// Headers, labels, bands.
+    words: Tensor,
+    results: Tensor,
+    gradients: Vec<Tensor>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(loss: &'a TransducerLoss, batch: &'a LossBatch<'a>, problem: &Problem, chunks: &[Range<usize>]) -> Result<Self> {
+        let scores = &batch.scores().parts;
+        let gradients: Vec<Tensor> = match loss.options.gradients {
+            Gradients::None => Vec::new(),
+            Gradients::InPlace => scores.iter().map(|&part| part.clone()).collect(),
+            Gradients::Separate => {
+                scores.iter().map(|part| Tensor::empty(&loss.context, part.shape(), part.dtype())).collect::<Result<_>>()?
+            }
+        };
+        let stride = Stride::of(&loss.options.kind);
+        let mut words = layout::headers(problem, chunks, &batch.scales(&loss.options), stride);
+        let places = batch.append_words(&mut words);
+        layout::set_places(&mut words, &places);
+        if stride == Stride::Cell {
+            let tables = arc_table::append(&mut words, &loss.options.kind, problem.vocab, problem.utterances.len(), batch.draws());
+            layout::set_tables(&mut words, &tables);
+        }
+        let words = Tensor::from_u32(&loss.context, &[words.len()], &words)?;
+        let results = Tensor::empty(&loss.context, &[4, problem.utterances.len()], DType::U32)?;
+        Ok(Self { loss, batch, words, results, gradients })
+    }
+
+    /// What every plan of the batch declares first, in its order.
+    pub fn bound(&self) -> Vec<&Tensor> {
+        let mut bound = self.batch.scores().parts.clone();
+        bound.extend([&self.words, &self.results]);
+        bound.extend(self.gradients.iter().filter(|_| self.loss.options.gradients == Gradients::Separate));
+        bound
+    }
+
+    /// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
+    pub async fn results(&self) -> Result<Vec<u32>> {
+        self.results.to_vec_u32().await
+    }
+
+    /// The output of a batch without utterances, for which there is nothing to run.
+    pub fn nothing(self) -> LossOutput {
+        self.output(&[], RunReport::default())
+    }
+
+    pub fn output(self, results: &[u32], report: RunReport) -> LossOutput {
+        let utterances = results.len() / 4;
+        let status: Vec<Status> = results[..utterances].iter().map(|&word| Status::from_word(word)).collect();
+        let factor = match self.loss.options.fast_emit {
+            FastEmit::CostScaled(lambda) => 1.0 + lambda,
+            FastEmit::CostUnchanged(_) => 1.0,
+        };
+        let costs: Vec<f32> = results[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
+        let loss = self.reduce(&costs, &status);
+        LossOutput { costs, status, loss, gradients: self.gradients, report }
+    }
+
+    fn reduce(&self, costs: &[f32], status: &[Status]) -> Option<f64> {
+        if self.loss.options.reduction == Reduction::None {
+            return None;
+        }
+        let scales = self.batch.scales(&self.loss.options);
+        let ok = costs.iter().zip(status).zip(scales).filter(|((_, status), _)| **status == Status::Ok);
+        Some(ok.map(|((&cost, _), scale)| f64::from(cost) * f64::from(scale)).sum())
     }
 }

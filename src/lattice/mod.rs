@@ -13,6 +13,7 @@
 //! Accuracy: forward and backward variables are f32 mantissas with integer exponents, so that rounding errors do not grow with the
 //! cost. Log-domain f32 loses a hundredth of a gradient at 1500 frames and 300 labels; this does not.
 
+mod align;
 mod arc_plan;
 mod arc_table;
 mod band;
@@ -27,6 +28,7 @@ mod scores;
 mod status;
 mod window;
 
+pub use align::{Alignment, Emission, Lattice, Lattices, PathArc};
 pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE};
 pub use band::Band;
 pub use batch::{LossBatch, LossShape};

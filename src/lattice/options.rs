@@ -68,6 +68,8 @@ pub(super) struct Options {
     pub clamp: Option<f32>,
     pub reduction: Reduction,
     pub workspace_limit: Option<u64>,
+    /// Whether arcs, variables and anchors are the caller's, in both directions, instead of workspace.
+    pub keep_lattice: bool,
 }
 
 impl Options {
@@ -82,7 +84,13 @@ impl Options {
             clamp: None,
             reduction: Reduction::None,
             workspace_limit: None,
+            keep_lattice: false,
         }
+    }
+
+    /// Directions of the sweep: forward for costs, backward for the rest.
+    pub fn directions(&self) -> u64 {
+        if self.gradients == Gradients::None && !self.keep_lattice { 1 } else { 2 }
     }
 
     pub fn check(&self) -> Result<()> {

@@ -30,6 +30,7 @@ pub struct TransducerPlan {
     cells: u64,
     chunks: Vec<Range<usize>>,
     windows: usize,
+    workspace: Workspace,
     recording: Recording,
 }
 
@@ -44,18 +45,31 @@ impl TransducerPlan {
     /// The plan of a checked batch with so many words of labels and bands.
     pub(super) fn new(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Self> {
         let mut planner = Planner::new(problem, extra_words, options, caps)?;
+        planner.begin();
         for chunk in planner.chunks.clone() {
             planner.record(chunk)?;
         }
-        let title = format!(
-            "transducer loss, {} utterances, {} cells, rows of {} {:?}",
-            problem.utterances.len(),
-            problem.cells(),
-            problem.row,
-            problem.dtype,
-        );
-        let Planner { chunks, windows, recording, .. } = planner;
-        Ok(Self { title, cells: problem.cells(), chunks, windows, recording })
+        Ok(planner.finish())
+    }
+
+    /// Plans that together do what [`new`](Self::new) does, a plan a chunk, to be run in order. If lattices are kept, the caller takes
+    /// them between two runs.
+    pub(super) fn by_chunks(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
+        let all = chunks(problem, PerPlace::of(problem, options), options, caps)?;
+        let plans = all.into_iter().enumerate().map(|(index, chunk)| {
+            let mut planner = Planner::new(problem, extra_words, options, caps)?;
+            if index == 0 {
+                planner.begin();
+            }
+            planner.record(chunk)?;
+            Ok(planner.finish())
+        });
+        plans.collect()
+    }
+
+    /// What the lattices of a chunk take.
+    pub(super) fn workspace(&self) -> Workspace {
+        self.workspace
     }
 
     /// Utterances that are worked on at once: the most of any chunk.
@@ -121,7 +135,7 @@ pub(super) struct PerPlace {
 
 impl PerPlace {
     fn of(problem: &Problem, options: &Options) -> Self {
-        let directions = if options.gradients == Gradients::None { 1 } else { 2 };
+        let directions = options.directions();
         match Stride::of(&options.kind) {
             // Weights of two arcs and two frames, and their two normalisers.
             stride @ Stride::Pair => Self { stride, directions, arcs: 24, lattice: 8 },
@@ -147,16 +161,16 @@ impl Workspace {
         Self { pairs: self.pairs.max(other.pairs), anchors: self.anchors.max(other.anchors), ..self }
     }
 
-    fn arcs_bytes(self) -> u64 {
+    pub fn arcs_bytes(self) -> u64 {
         self.per.arcs * self.pairs
     }
 
     /// One place more for what no cell wants.
-    fn lattice_bytes(self) -> u64 {
+    pub fn lattice_bytes(self) -> u64 {
         self.per.lattice * self.per.directions * (self.pairs + 1)
     }
 
-    fn anchors_bytes(self) -> u64 {
+    pub fn anchors_bytes(self) -> u64 {
         4 * self.per.directions * (self.anchors + 1)
     }
 
@@ -211,16 +225,11 @@ impl<'a> Planner<'a> {
             Gradients::InPlace => scores.clone(),
             Gradients::None => Vec::new(),
         };
-        let arcs = recording.workspace("arcs", workspace.arcs_bytes());
-        let lattice = recording.workspace("lattice", workspace.lattice_bytes());
-        let anchors = recording.workspace("anchors", workspace.anchors_bytes());
-        if count > 0 {
-            recording.clear(results);
-        }
-        if !problem.dense && options.gradients == Gradients::Separate {
-            // Between the rows.
-            gradients.iter().for_each(|&buffer| recording.clear(buffer));
-        }
+        let planes = [("arcs", workspace.arcs_bytes()), ("lattice", workspace.lattice_bytes()), ("anchors", workspace.anchors_bytes())];
+        let [arcs, lattice, anchors] = planes.map(|(label, bytes)| match options.keep_lattice {
+            true => recording.bound(label, bytes),
+            false => recording.workspace(label, bytes),
+        });
         Ok(Self {
             caps,
             problem,
@@ -239,6 +248,29 @@ impl<'a> Planner<'a> {
             lattice,
             anchors,
         })
+    }
+
+    /// What comes before the first chunk.
+    fn begin(&mut self) {
+        if !self.problem.utterances.is_empty() {
+            self.recording.clear(self.results);
+        }
+        if !self.problem.dense && self.options.gradients == Gradients::Separate {
+            // Between the rows.
+            self.gradients.iter().for_each(|&buffer| self.recording.clear(buffer));
+        }
+    }
+
+    fn finish(self) -> TransducerPlan {
+        let title = format!(
+            "transducer loss, {} utterances, {} cells, rows of {} {:?}",
+            self.problem.utterances.len(),
+            self.problem.cells(),
+            self.problem.row,
+            self.problem.dtype,
+        );
+        let Self { chunks, windows, workspace, recording, .. } = self;
+        TransducerPlan { title, cells: self.problem.cells(), chunks, windows, workspace, recording }
     }
 
     /// Records all stages for some utterances.
