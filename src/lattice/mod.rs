@@ -8,6 +8,9 @@
 //! the diagonals t + u from both ends; a **gradient pass** reads the scores once more and writes their gradient. Cells that
 //! no path visits are not read again.
 //!
+//! What else the paths tell (alignments, posteriors, entropy, expected frames) follows from a lattice that is
+//! [kept](TransducerLoss::lattice).
+//!
 //! [CTC](CtcLoss), whose lattice has no positions but states, is a loss of its own with the same three stages.
 //!
 //! Accuracy: forward and backward variables are f32 mantissas with integer exponents, so that rounding errors do not grow with the

@@ -98,9 +98,29 @@ pub struct PathArc {
 impl TransducerLoss {
     /// As [`run`](Self::run), and keeps the lattices: alignments, posteriors and more follow from them without another run.
     ///
-    /// The planes of all lattices are read back, 8 B and 4 B an arc for each cell, and held on the host. A batch that is worked on in pieces
-    /// ([`workspace_limit`](super::TransducerLossBuilder::workspace_limit)) is read back piece by piece, so that the device holds
-    /// one of them at a time.
+    /// ```
+    /// # fn main() -> weft::Result<()> {
+    /// use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
+    /// use weft::{Context, Tensor};
+    ///
+    /// let gpu = Context::cpu();
+    /// let logits = Tensor::from_slice(&gpu, &[1, 3, 2, 4], &[0.0; 24])?;
+    /// let loss = TransducerLoss::rnnt(Blank(0)).build(&gpu)?;
+    /// let lattices = loss.lattice_blocking(&LossBatch::new(Logits::padded(&logits), &[2], &[3], &[1]))?;
+    /// // Three paths of the same probability: the label in each of the frames.
+    /// let entropies = lattices.map(|lattice| lattice.entropy());
+    /// assert!((entropies[0].unwrap_or(0.0) - 3f64.ln()).abs() < 1e-5);
+    /// let alignments = lattices.map(|lattice| lattice.best_path());
+    /// if let Some(best) = &alignments[0] {
+    ///     println!("frame {}, posterior {}", best.emissions[0].frame, best.emissions[0].posterior);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The planes of all lattices are read back, 8 B and 4 B an arc for each cell, and held on the host. A batch that is worked
+    /// on in pieces ([`workspace_limit`](super::TransducerLossBuilder::workspace_limit)) is read back piece by piece: the device
+    /// holds one of them at a time.
     ///
     /// # Errors
     /// As [`run`](Self::run).
