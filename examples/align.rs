@@ -20,7 +20,8 @@ fn main() -> Result<()> {
     let transcript: Vec<u32> = (0..labels as u32).map(|u| 1 + u % 7).collect();
 
     let loss = TransducerLoss::rnnt(Blank(0)).build(&gpu)?;
-    let batch = LossBatch::new(Logits::padded(&logits), &transcript, &[frames as u32], &[labels as u32]);
+    let lengths = ([frames as u32], [labels as u32]);
+    let batch = LossBatch::new(Logits::padded(&logits), &transcript, &lengths.0, &lengths.1);
     let start = Instant::now();
     let lattices = loss.lattice_blocking(&batch)?;
     println!("lattice on {}, kept and read back: {:?}", gpu.caps().adapter, start.elapsed());
