@@ -40,6 +40,9 @@ fn kinds() -> Vec<(&'static str, Kind, truth::Kind)> {
     let mut tdt = truth::Kind::tdt(0, &[0, 1, 2], 0.0);
     tdt.arcs.sort_by_key(|arc| arc.labels);
     let own_tdt = || Kind::tdt(BLANK, &[0, 1, 2]).unwrap();
+    // Those of RNN-T come after arcs that are not there.
+    let mut drawn = truth::Kind::tdt_as_rnnt(0, 3);
+    drawn.arcs.splice(..0, vec![truth::Arc::free(1, 0, f64::NEG_INFINITY); tdt.arcs.len()]);
     vec![
         ("rnnt", Kind::rnnt(BLANK), truth::Kind::rnnt(0)),
         ("monotonic", Kind::monotonic(BLANK), truth::Kind::modified(0)),
@@ -47,7 +50,7 @@ fn kinds() -> Vec<(&'static str, Kind, truth::Kind)> {
         ("constrained", Kind::constrained(BLANK), truth::Kind::constrained(0)),
         ("multi-blank", Kind::multi_blank(BLANK, &[(3, 2)]).unwrap(), truth::Kind::multi_blank(0, &[(3, 2)], 0.0)),
         ("tdt", own_tdt(), tdt),
-        ("tdt as rnnt", own_tdt().sometimes_rnnt(1.0).unwrap(), truth::Kind::tdt_as_rnnt(0, 3)),
+        ("tdt as rnnt", own_tdt().sometimes_rnnt(1.0).unwrap(), drawn),
         ("bypass", Kind::bypass(BLANK, -2.0).unwrap(), truth::Kind::bypass(0, -2.0)),
         ("star", Kind::star(BLANK, -1.0).unwrap(), truth::Kind::star(0, -1.0)),
         ("w", Kind::w_transducer(BLANK, -1.0, Exit::LastFrame).unwrap(), truth::Kind::w(0, -1.0, truth::Exit::LastCell)),
