@@ -4,6 +4,8 @@ use super::layout::{Problem, Stride};
 use super::options::{FastEmit, Gradients, Options, Reduction};
 use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, arc_table, layout};
 use crate::device::{Caps, Context, RunReport};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::tensor::{DType, Tensor};
 use std::ops::Range;

@@ -2,7 +2,8 @@
 
 use crate::Batch;
 use crate::common::shared_contexts;
-use weft::lattice::{Gradients, Lattices, LossOutput};
+use crate::truth;
+use weft::lattice::{Blank, Gradients, Kind, Lattices, Logits, LossBatch, LossOutput};
 use weft::{Context, Tensor};
 
 fn batch() -> Batch {
@@ -51,5 +52,53 @@ fn pieces_give_the_same_lattices() {
         assert_eq!(pieces.output().costs, whole.output().costs, "{name}");
         let all = |lattices: &Lattices| lattices.map(|lattice| (lattice.k_best(4), lattice.occupancies(), lattice.sample(3, 9)));
         assert_eq!(all(&pieces), all(&whole), "{name}");
+    }
+}
+
+/// Rows without padding: the same lattices, bit for bit.
+#[test]
+fn packed_rows_give_the_same_lattices() {
+    let batch = batch();
+    let [count, frames, positions, channels] = batch.shape;
+    let lengths = |n: usize| (batch.frames[n] as usize, batch.labels[n] as usize);
+    let cells =
+        (0..count).flat_map(|n| (0..lengths(n).0).flat_map(move |t| (0..=lengths(n).1).map(move |u| (n * frames + t) * positions + u)));
+    let packed: Vec<f32> = cells.flat_map(|row| &batch.logits[row * channels..][..channels]).copied().collect();
+    for (name, context) in shared_contexts() {
+        let rows = Tensor::from_slice(&context, &[packed.len() / channels, channels], &packed).unwrap();
+        let loss = batch.loss().build(&context).unwrap();
+        let packed = LossBatch::new(Logits::packed(&rows), &batch.targets, &batch.frames, &batch.labels);
+        let all = |lattices: &Lattices| lattices.map(|lattice| (lattice.k_best(4), lattice.occupancies(), lattice.entropy()));
+        assert_eq!(all(&loss.lattice_blocking(&packed).unwrap()), all(&batch.lattices(&context)), "{name}");
+    }
+}
+
+/// Utterances of one batch that are taken as RNN-T, and others that are not: each by its own arcs.
+#[test]
+fn some_utterances_drawn_as_rnnt() {
+    let kind = Kind::tdt(Blank(0), &[0, 1, 2]).unwrap().sometimes_rnnt(0.5).unwrap();
+    let mut own = truth::Kind::tdt(0, &[0, 1, 2], 0.0);
+    own.arcs.sort_by_key(|arc| arc.labels);
+    let batch = Batch::random(32, kind, own, [12, 4, 3, 4]);
+    for (name, context) in shared_contexts() {
+        let lattices = batch.lattices(&context);
+        let drawn = lattices.map(|lattice| {
+            let best = lattice.best_path().unwrap();
+            let is_drawn = best.path[0].arc >= 5;
+            assert!(best.path.iter().all(|arc| (arc.arc >= 5) == is_drawn), "{name}: arcs of both kinds in one path");
+            let mut truth = batch.truth(lattice.index());
+            if is_drawn {
+                truth.kind.arcs = truth::Kind::tdt_as_rnnt(0, 3).arcs;
+            }
+            let graph = truth.graph();
+            let expected = truth::k_best(&graph, 6);
+            let found = lattice.k_best(6);
+            assert_eq!(found.len(), expected.len(), "{name}");
+            for (path, expected) in found.iter().zip(expected) {
+                assert!((path.log_prob - expected.score).abs() < 1e-4, "{name}: {} {}", path.log_prob, expected.score);
+            }
+            is_drawn
+        });
+        assert!(drawn.contains(&true) && drawn.contains(&false), "{name}: {drawn:?}");
     }
 }
