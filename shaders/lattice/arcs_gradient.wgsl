@@ -42,17 +42,29 @@ fn store(at: u32, gradient: Scores) {
 // Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
 override READERS: u32 = 4u;
 
+// Symbols that arcs name, the next label, and durations.
+override CHANNELS: u32 = 2u;
+override READER_PLACES: u32 = WORKGROUP / LANES * READERS;
+override CHANNEL_PLACES: u32 = WORKGROUP / LANES * CHANNELS;
+
 // An arc that reads a row.
 struct Reader {
-    // Its symbol, and what it pulls there; NONE: no symbol.
-    symbol: u32,
-    pull: f32,
-    // Its channel of the durations, and what it pulls there.
-    duration: u32,
+    // Its channel among the symbols, and among the durations in the upper half; NONE_16: none.
+    channels: u32,
+    // Probability that a path takes it; negative if it emits a label.
     occupied: f32,
 }
 
-var<workgroup> wg_readers: array<Reader, WORKGROUP / LANES * READERS>;
+// What is pulled at a channel, and at the others that are normalised with it.
+struct Channel {
+    own: f32,
+    others: f32,
+}
+
+const NONE_16 = 0xffffu;
+
+var<workgroup> wg_readers: array<Reader, READER_PLACES>;
+var<workgroup> wg_channels: array<Channel, CHANNEL_PLACES>;
 
 // log2 of the backward variable of cell (t, u), exponent and rest; (T, U) is the end.
 struct After {
@@ -79,73 +91,96 @@ fn occupancy(utterance: Utterance, n: u32, t: u32, u: u32, arc: Arc, a: u32) -> 
     return exp2(clamp(f32(e + to.e) + (x + (w + to.x)), -1e4, 1.0));
 }
 
+// The channel of a symbol: that of its name, for a label may be one that follows others, or the label's.
+fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
+    var found = select(NONE_16, kind.named, is_label);
+    for (var c = 0u; c < kind.named; c++) {
+        found = select(found, c, name_of(kind, c) == symbol);
+    }
+    return found;
+}
+
 fn reader(utterance: Utterance, kind: Kind, n: u32, row: Row, number: u32) -> Reader {
     let wild = after_wildcard(utterance, row.u);
     if (number >= kind.arcs) {
         // Emits the label before this position.
+        if (row.u == 0u) {
+            return Reader(NONE, 0.0);
+        }
         let a = arc_of_then(kind, number - kind.arcs);
         let arc = arc_of(kind, a);
-        if (row.u == 0u) {
-            return Reader(NONE, 0.0, NONE, 0.0);
-        }
-        let occupied = occupancy(utterance, n, row.t, row.u - 1u, arc, a);
-        return Reader(select(arc.then, NONE, wild), occupied * params.label_scale, NONE, occupied);
+        let channel = select(arc.names >> 16u, NONE_16, wild);
+        return Reader(channel | (NONE_16 << 16u), -occupancy(utterance, n, row.t, row.u - 1u, arc, a));
     }
     let arc = arc_of(kind, number);
     if (arc.labels == 1u && row.u >= utterance.labels) {
-        return Reader(NONE, 0.0, NONE, 0.0);
+        return Reader(NONE, 0.0);
     }
     let occupied = occupancy(utterance, n, row.t, row.u, arc, number);
     // Symbols of constant weight have no gradient.
-    var symbol = select(arc.token, NONE, wild);
-    if (arc.token == NEXT_LABEL) {
-        let label = label_at(utterance, row.u);
-        symbol = select(label, NONE, label == WILDCARD);
+    let is_constant = select(wild, label_at(utterance, row.u) == WILDCARD, arc.token == NEXT_LABEL);
+    var channel = select(arc.names & NONE_16, NONE_16, is_constant || arc.token == NONE);
+    if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
+        channel = channel_of(kind, label_at(utterance, row.u), true);
     }
-    return Reader(symbol, occupied * select(1.0, params.label_scale, arc.labels == 1u), arc.duration, occupied);
+    return Reader(channel | ((arc.duration & NONE_16) << 16u), select(occupied, -occupied, arc.labels == 1u));
+}
+
+// Channel c of the row whose readers begin at `at`; `apart`: the channel of a symbol that is normalised alone.
+fn channel(kind: Kind, at: u32, readers: u32, c: u32, apart: u32) -> Channel {
+    var found = Channel(0.0, 0.0);
+    let symbols = kind.named + 1u;
+    for (var i = 0u; i < readers; i++) {
+        let reader = wg_readers[at + i];
+        let pull = abs(reader.occupied) * select(1.0, params.label_scale, reader.occupied < 0.0);
+        let symbol = reader.channels & NONE_16;
+        let duration = reader.channels >> 16u;
+        if (c < symbols) {
+            found.own += select(0.0, pull, symbol == c);
+            found.others += select(0.0, pull, symbol != c && symbol != NONE_16 && symbol != apart);
+        } else {
+            found.own += select(0.0, abs(reader.occupied), duration == c - symbols);
+            found.others += select(0.0, abs(reader.occupied), duration != c - symbols && duration != NONE_16);
+        }
+    }
+    return found;
 }
 
 // What the elements of a row share.
 struct Shared {
-    // Its first reader.
+    // Its first channel.
     at: u32,
-    readers: u32,
-    vocab: u32,
+    kind: Kind,
+    label: u32,
     normaliser: f32,
     duration_normaliser: f32,
     // What all symbols pull that are normalised together.
     pull: f32,
 }
 
-// The gradient of an element that some reader reads; x in base 2.
+// The gradient of an element that arcs may read; x in base 2.
 fn read_element(all: Shared, v: u32, x: f32) -> f32 {
-    var own = 0.0;
-    var others = 0.0;
-    for (var i = 0u; i < all.readers; i++) {
-        let reader = wg_readers[all.at + i];
-        if (v >= all.vocab) {
-            if (reader.duration == v - all.vocab) {
-                own += reader.occupied;
-            } else if (reader.duration != NONE) {
-                others += reader.occupied;
-            }
-        } else if (reader.symbol == v) {
-            own += reader.pull;
-        } else if (reader.symbol != NONE && !(SCORES == HAT && reader.symbol == params.blank)) {
-            others += reader.pull;
+    let kind = all.kind;
+    var found = Channel(0.0, all.pull);
+    if (v >= kind.vocab) {
+        found = wg_channels[all.at + kind.named + 1u + v - kind.vocab];
+    } else {
+        let c = channel_of(kind, v, v == all.label);
+        if (c != NONE_16) {
+            found = wg_channels[all.at + c];
         }
     }
     if (SCORES == LOG_PROBS) {
-        return -own;
+        return -found.own;
     }
     if (SCORES == HAT && v == params.blank) {
         let stay = 1.0 / (1.0 + exp2(-max(x, -126.0)));
         let leave = 1.0 / (1.0 + exp2(clamp(x, -126.0, 126.0)));
-        return others * stay - own * leave;
+        return found.others * stay - found.own * leave;
     }
     // p * all - own would cancel where p is near 1.
-    let p = exp2(min(x - select(all.normaliser, all.duration_normaliser, v >= all.vocab), 0.0));
-    return others * p - own * (1.0 - p);
+    let p = exp2(min(x - select(all.normaliser, all.duration_normaliser, v >= kind.vocab), 0.0));
+    return found.others * p - found.own * (1.0 - p);
 }
 
 fn read_elements(all: Shared, pack: u32, x: Scores) -> Scores {
@@ -177,9 +212,10 @@ fn main(
     let lane = local % LANES;
     let is_live = row.is_cell && (results[n] & STATUS_MASK) == STATUS_OK;
     let at = local / LANES * READERS;
+    let channels_at = local / LANES * CHANNELS;
     let readers = kind.arcs + kind.thens;
     for (var i = lane; i < readers; i += LANES) {
-        var found = Reader(NONE, 0.0, NONE, 0.0);
+        var found = Reader(NONE, 0.0);
         if (is_live) {
             found = reader(utterance, kind, n, row, i);
         }
@@ -187,14 +223,24 @@ fn main(
     }
     workgroupBarrier();
 
-    var all = Shared(at, readers, kind.vocab, 0.0, 0.0, 0.0);
+    let next = label_at(utterance, row.u);
+    let label = select(kind.vocab + kind.durations, next, next != WILDCARD && row.u < utterance.labels);
+    var apart = NONE_16;
+    if (SCORES == HAT) {
+        apart = channel_of(kind, params.blank, false);
+    }
+    for (var c = lane; c < kind.named + 1u + kind.durations; c += LANES) {
+        wg_channels[channels_at + c] = channel(kind, at, readers, c, apart);
+    }
+    var all = Shared(channels_at, kind, label, 0.0, 0.0, 0.0);
     var occupied = 0.0;
     for (var i = 0u; i < readers; i++) {
-        let reader = wg_readers[at + i];
-        occupied += reader.occupied;
-        let together = reader.symbol != NONE && !(SCORES == HAT && reader.symbol == params.blank);
-        all.pull += select(0.0, reader.pull, together);
+        occupied += abs(wg_readers[at + i].occupied);
     }
+    workgroupBarrier();
+    // Of any symbol that is normalised with others; the label's channel is there always.
+    let some = wg_channels[channels_at + kind.named];
+    all.pull = some.own + some.others;
     if (is_live && SCORES != LOG_PROBS) {
         let cell = pair_at(utterance, row.t, row.u);
         all.normaliser = bitcast<f32>(arcs[word_at(params.pairs, cell, readers)]);
@@ -206,7 +252,7 @@ fn main(
     let first_named = kind.lowest / PACK;
     let last_named = kind.highest / PACK;
     let blank_pack = params.blank / PACK;
-    let label_pack = label_at(utterance, row.u) / PACK;
+    let label_pack = label / PACK;
     let first_duration = kind.vocab / PACK;
     let first = row.start / PACK;
     let packs = select(0u, params.vocab / PACK, row.exists);

@@ -17,8 +17,14 @@ var<storage, read_write> arcs: array<u32>;
 @group(0) @binding(4)
 var<storage, read_write> results: array<atomic<u32>>;
 
-// The log-sum of each row of the workgroup.
-var<workgroup> wg_rows: array<LogSum, WORKGROUP / LANES>;
+// Channels of durations; at least 1.
+override DURATIONS: u32 = 1u;
+override ROWS: u32 = WORKGROUP / LANES;
+override DURATION_PLACES: u32 = ROWS * DURATIONS;
+
+// The log-sum of each row of the workgroup, and the base-2 scores of its durations.
+var<workgroup> wg_rows: array<LogSum, ROWS>;
+var<workgroup> wg_durations: array<f32, DURATION_PLACES>;
 
 // A row whose sum is known.
 struct Weighed {
@@ -134,18 +140,28 @@ fn main(
     if (lane == 0u) {
         wg_rows[local / LANES] = reduced;
     }
+    let durations_at = local / LANES * DURATIONS;
+    if (reads) {
+        for (var d = lane; d < kind.durations; d += LANES) {
+            wg_durations[durations_at + d] = score_at(&row, kind.vocab + d);
+        }
+    }
     workgroupBarrier();
     let sum = wg_rows[local / LANES];
 
-    if (place.is_cell && SCORES != LOG_PROBS) {
+    if (reads) {
         row.has_symbols = !is_log_zero(sum.peak);
         row.normaliser = select(0.0, sum.peak + log2(sum.sum), row.has_symbols);
-        var durations = log_sum_empty();
+        var peak = LOG_ZERO;
         for (var d = 0u; d < kind.durations; d++) {
-            durations = log_sum_merge(durations, LogSum(score_at(&row, kind.vocab + d), 1.0));
+            peak = max(peak, wg_durations[durations_at + d]);
         }
-        row.has_durations = !is_log_zero(durations.peak);
-        row.duration_normaliser = select(0.0, durations.peak + log2(max(durations.sum, 1.0)), row.has_durations);
+        var total = 0.0;
+        for (var d = 0u; d < kind.durations; d++) {
+            total += exp2(wg_durations[durations_at + d] - peak);
+        }
+        row.has_durations = !is_log_zero(peak);
+        row.duration_normaliser = select(0.0, peak + log2(max(total, 1.0)), row.has_durations);
         if (SCORES == HAT) {
             row.leave = log2_sigmoid(-score_at(&row, params.blank));
         }

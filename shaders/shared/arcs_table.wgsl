@@ -7,8 +7,8 @@
 #import scaled
 
 // Words of the table before its arcs, and of an arc.
-const KIND_WORDS = 11u;
-const ARC_WORDS = 8u;
+const KIND_WORDS = 12u;
+const ARC_WORDS = 9u;
 // No symbol, no duration.
 const NONE = 0xffffffffu;
 // The token of arcs that emit the next label.
@@ -39,6 +39,8 @@ struct Kind {
     exit_to: u32,
     // Largest number of diagonals that an arc crosses.
     reach: u32,
+    // Symbols that arcs name, each once; the next label is one more.
+    named: u32,
 }
 
 struct Arc {
@@ -53,6 +55,8 @@ struct Arc {
     may_end: bool,
     // Whether the utterance has it.
     is_active: bool,
+    // Which of the named symbols its token and its second symbol are: 16 bits each.
+    names: u32,
 }
 
 fn kind_of(n: u32) -> Kind {
@@ -70,6 +74,7 @@ fn kind_of(n: u32) -> Kind {
         bitcast<f32>(batch[at + 8u]),
         batch[at + 9u],
         batch[at + 10u],
+        batch[at + 11u],
     );
 }
 
@@ -84,12 +89,18 @@ fn arc_of(kind: Kind, a: u32) -> Arc {
         bitcast<f32>(batch[at + 5u]),
         batch[at + 6u] != 0u,
         batch[at + 7u] != 0u,
+        batch[at + 8u],
     );
 }
 
 // The arc that reads the second symbol number h.
 fn arc_of_then(kind: Kind, h: u32) -> u32 {
     return batch[kind.at + kind.arcs * ARC_WORDS + h];
+}
+
+// The named symbol number i.
+fn name_of(kind: Kind, i: u32) -> u32 {
+    return batch[kind.at + kind.arcs * ARC_WORDS + kind.thens + i];
 }
 
 // Word number `word` of a cell.

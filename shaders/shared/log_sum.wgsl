@@ -26,7 +26,9 @@ fn log_sum_merge(a: LogSum, b: LogSum) -> LogSum {
 
 #ifdef SUBGROUPS
 const SMALLEST_SUBGROUP = 4u;
-var<workgroup> wg_log_sum: array<LogSum, WORKGROUP / SMALLEST_SUBGROUP>;
+// Named: naga 30 fails where a constant without a name comes before one that another array takes.
+override LOG_SUM_PLACES: u32 = WORKGROUP / SMALLEST_SUBGROUP;
+var<workgroup> wg_log_sum: array<LogSum, LOG_SUM_PLACES>;
 
 // The sum over the LANES invocations of a row; right in the first of them. To be called by the whole
 // workgroup, once.

@@ -5,8 +5,8 @@ use super::{Arc, Exit, Kind, Token};
 use std::f32::consts::LOG2_E;
 
 /// Words of a table before its arcs, and of an arc.
-pub(crate) const KIND_WORDS: usize = 11;
-pub(crate) const ARC_WORDS: usize = 8;
+pub(crate) const KIND_WORDS: usize = 12;
+pub(crate) const ARC_WORDS: usize = 9;
 /// No symbol, no duration.
 pub(crate) const NONE: u32 = u32::MAX;
 /// The token of arcs that emit the next label.
@@ -17,7 +17,7 @@ const NEVER: f32 = -1e30;
 /// Words of all tables of a kind.
 pub(super) fn words(kind: &Kind) -> usize {
     let tables = if kind.omega > 0.0 { 2 } else { 1 };
-    tables * (KIND_WORDS + arcs(kind).count() * ARC_WORDS + thens(kind).count())
+    tables * (KIND_WORDS + arcs(kind).count() * ARC_WORDS + thens(kind).count() + names(kind).len())
 }
 
 /// Appends the tables of a kind and says which each utterance is to use.
@@ -62,6 +62,23 @@ pub(super) fn word_pairs(kind: &Kind, meaning: Meaning) -> u64 {
     (readers(kind) + normalisers).div_ceil(2) as u64
 }
 
+/// Symbols that arcs name, each once.
+fn names(kind: &Kind) -> Vec<u32> {
+    let symbols = arcs(kind).flat_map(|arc| {
+        let token = if let Token::Symbol(symbol) = arc.token { Some(symbol) } else { None };
+        [token, arc.then]
+    });
+    let mut names: Vec<u32> = symbols.flatten().collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Symbols whose gradients the arcs pull, the next label among them, and durations.
+pub(super) fn channels(kind: &Kind) -> usize {
+    names(kind).len() + 1 + kind.durations.len()
+}
+
 /// Diagonals that an arc crosses.
 pub(super) fn steps(arc: &Arc) -> u32 {
     arc.frames + arc.labels
@@ -70,13 +87,8 @@ pub(super) fn steps(arc: &Arc) -> u32 {
 /// One table. `drawn`: for utterances that are taken as RNN-T.
 fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
     let log2 = |nats: Option<f32>| nats.filter(|_| !drawn).map_or(NEVER, |nats| nats * LOG2_E).to_bits();
-    let named = || {
-        let symbols = kind.arcs.iter().flat_map(|arc| {
-            let token = if let Token::Symbol(symbol) = arc.token { Some(symbol) } else { None };
-            [token, arc.then]
-        });
-        symbols.flatten().filter(|&symbol| symbol != kind.blank.0)
-    };
+    let names = names(kind);
+    let beside_blank = || names.iter().copied().filter(|&symbol| symbol != kind.blank.0);
     let sigma = if drawn { 0.0 } else { kind.sigma * LOG2_E };
     words.extend([
         arcs(kind).count() as u32,
@@ -84,8 +96,8 @@ fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
         vocab as u32,
         kind.durations.len() as u32,
         sigma.to_bits(),
-        named().min().unwrap_or(u32::MAX),
-        named().max().unwrap_or(0),
+        beside_blank().min().unwrap_or(u32::MAX),
+        beside_blank().max().unwrap_or(0),
         log2(kind.entry),
         log2(kind.exit.map(|(weight, _)| weight)),
         match kind.exit.filter(|_| !drawn) {
@@ -94,21 +106,27 @@ fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
             Some((_, Exit::End)) => 2,
         },
         arcs(kind).map(|arc| steps(&arc)).max().unwrap_or(1),
+        names.len() as u32,
     ]);
     let own = kind.arcs.len();
-    words.extend(arcs(kind).enumerate().flat_map(|(index, arc)| arc_words(&arc, (index < own) != drawn)));
+    words.extend(arcs(kind).enumerate().flat_map(|(index, arc)| arc_words(&arc, (index < own) != drawn, &names)));
     words.extend(thens(kind).map(|index| index as u32));
+    words.extend(names);
 }
 
-fn arc_words(arc: &Arc, active: bool) -> [u32; ARC_WORDS] {
+fn arc_words(arc: &Arc, active: bool, names: &[u32]) -> [u32; ARC_WORDS] {
     let token = match arc.token {
         Token::Symbol(symbol) => symbol,
         Token::NextLabel => NEXT_LABEL,
         Token::None => NONE,
     };
     let constant = (arc.constant * LOG2_E).to_bits();
-    let flags = [arc.may_end, active].map(u32::from);
-    [arc.frames, arc.labels, token, arc.duration.unwrap_or(NONE), arc.then.unwrap_or(NONE), constant, flags[0], flags[1]]
+    let [may_end, active] = [arc.may_end, active].map(u32::from);
+    // The next label comes after the named symbols; what is none of them after that.
+    let name = |symbol: u32| names.binary_search(&symbol).unwrap_or(names.len() + 1) as u32;
+    let label = if arc.token == Token::NextLabel { names.len() as u32 } else { name(token) };
+    let [duration, then] = [arc.duration, arc.then].map(|x| x.unwrap_or(NONE));
+    [arc.frames, arc.labels, token, duration, then, constant, may_end, active, label | name(then) << 16]
 }
 
 /// A number in [0, 1) for an utterance: 32-bit PCG-RXS-M-XS (O'Neill 2014), as a hash of seed and utterance.

@@ -9,7 +9,7 @@ use super::layout::{Problem, Stride, UtteranceShape};
 use super::options::{Gradients, Options};
 use super::scores::Meaning;
 use super::window::{Window, windows};
-use super::{LossShape, Normalisation};
+use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording, fold};
 use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams, Shader};
@@ -236,7 +236,7 @@ impl<'a> Planner<'a> {
             options,
             label_frames,
             workspace,
-            lanes: Lanes::of(problem).at_least(if per.stride == Stride::Cell { arc_table::readers(&options.kind) } else { 0 }),
+            lanes: if per.stride == Stride::Cell { Lanes::of(problem).for_arcs(&options.kind) } else { Lanes::of(problem) },
             chunks,
             windows: 0,
             recording,
@@ -390,7 +390,9 @@ impl<'a> Planner<'a> {
             vec![("SCORES", scores), ("LANES", f64::from(self.lanes.count)), ("WORKGROUP", f64::from(self.lanes.workgroup))];
         match shader.kernel {
             Kernel::LatticeGradient => constants.push(("LABEL_FRAMES", f64::from(self.label_frames))),
-            Kernel::LatticeArcsGradient => constants.push(("READERS", arc_table::readers(&options.kind) as f64)),
+            Kernel::LatticeArcsRow => constants.push(("DURATIONS", options.kind.duration_channels().max(1) as f64)),
+            Kernel::LatticeArcsGradient => constants
+                .extend([("READERS", arc_table::readers(&options.kind) as f64), ("CHANNELS", arc_table::channels(&options.kind) as f64)]),
             _ => {}
         }
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
@@ -459,9 +461,12 @@ impl Lanes {
         Self { count, workgroup: 256 }
     }
 
-    /// So many that the workgroup has memory for what so many arcs tell of each row.
-    fn at_least(self, readers: usize) -> Self {
-        Self { count: self.count.max((readers as u32).div_ceil(4).next_power_of_two()).min(self.workgroup), ..self }
+    /// For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that the workgroup
+    /// has memory for what arcs and channels of its rows need.
+    fn for_arcs(self, kind: &Kind) -> Self {
+        let needed = (arc_table::readers(kind) + arc_table::channels(kind)).div_ceil(7).next_power_of_two() as u32;
+        let count = if self.count <= 64 { (self.count / 2).max(4) } else { self.count };
+        Self { count: count.max(needed).min(self.workgroup), ..self }
     }
 }
 
