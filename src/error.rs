@@ -33,14 +33,14 @@ pub enum Error {
         /// The way out.
         help: &'static str,
     },
-    /// More than the device grants.
-    #[error("{what} needs {need}, the device grants {have}: {help}")]
+    /// More than the device grants, or than the caller allows.
+    #[error("{what} needs {need}, the limit is {have}: {help}")]
     LimitExceeded {
         /// What is too large, with its unit.
         what: &'static str,
         /// The number that would be needed.
         need: u64,
-        /// The device's limit.
+        /// The limit.
         have: u64,
         /// The way out.
         help: &'static str,

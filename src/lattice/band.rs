@@ -1,5 +1,6 @@
 //! Bands: lattices restricted to what an alignment allows.
 
+use super::{Exit, Kind};
 use crate::error::{Error, Result};
 
 /// The positions that an utterance may be at in each frame: paths that leave the band have no probability, and cells
@@ -53,7 +54,7 @@ impl Band {
     }
 
     /// Checks it against the lengths of its utterance.
-    pub(super) fn check(&self, utterance: usize, frames: u32, labels: u32) -> Result<()> {
+    pub(super) fn check(&self, utterance: usize, frames: u32, labels: u32, kind: &Kind) -> Result<()> {
         if self.ranges.is_empty() {
             return Ok(());
         }
@@ -70,7 +71,44 @@ impl Band {
                 value: format!("{range:?} in frame {t} of utterance {utterance}, which has {labels} labels"),
                 help: "a band allows some position of every frame, or no path is left",
             }),
-            None => Ok(()),
+            None if self.admits(kind, labels as usize) => Ok(()),
+            None => Err(Error::Value {
+                argument: "bands",
+                value: format!("that of utterance {utterance}, of {frames} frames and {labels} labels"),
+                help: "no path of this kind stays in the band: widen it",
+            }),
         }
+    }
+
+    /// Whether some path of a kind stays in the band.
+    fn admits(&self, kind: &Kind, labels: usize) -> bool {
+        let (frames, columns) = (self.ranges.len(), labels + 1);
+        let allowed = |t: usize, u: usize| (self.ranges[t][0] as usize..=self.ranges[t][1] as usize).contains(&u);
+        let mut reached = vec![false; frames * columns];
+        for t in 0..if kind.entry.is_some() { frames } else { 1 } {
+            reached[t * columns] = allowed(0, 0) && allowed(t, 0);
+        }
+        for (t, u) in (0..frames).flat_map(|t| (0..columns).map(move |u| (t, u))) {
+            if !reached[t * columns + u] {
+                continue;
+            }
+            for arc in &kind.arcs {
+                let (to_t, to_u) = (t + arc.frames as usize, u + arc.labels as usize);
+                if to_u > labels || (arc.then.is_some() && !allowed(t, to_u)) {
+                    continue;
+                }
+                if to_t < frames {
+                    reached[to_t * columns + to_u] |= allowed(to_t, to_u);
+                } else if to_t == frames && to_u == labels && arc.may_end {
+                    return true;
+                }
+            }
+            match kind.exit {
+                Some((_, Exit::End)) if u == labels && t + 1 < frames => return true,
+                Some((_, Exit::LastFrame)) if u == labels => reached[(frames - 1) * columns + u] |= allowed(frames - 1, u),
+                _ => {}
+            }
+        }
+        false
     }
 }

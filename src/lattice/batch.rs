@@ -1,7 +1,7 @@
 //! The problem that a transducer loss is given, and every check on it.
 
 use super::layout::{Part, Problem, UtteranceShape};
-use super::options::Options;
+use super::options::{Gradients, Options};
 use super::scores::{Layout, Meaning, Scores};
 use super::{Band, WILDCARD};
 use crate::device::Context;
@@ -201,7 +201,7 @@ impl<'a> LossBatch<'a> {
         if let Some(bands) = self.bands {
             self.check_count("bands", bands.len(), 1)?;
             for (utterance, band) in bands.iter().enumerate() {
-                band.check(utterance, self.frames[utterance], self.labels[utterance])?;
+                band.check(utterance, self.frames[utterance], self.labels[utterance], &options.kind)?;
             }
         }
         Ok(problem)
@@ -258,6 +258,13 @@ impl<'a> LossBatch<'a> {
                         format!("shape {:?} with strides {strides:?}", [n, t, u1, row]),
                     ));
                 }
+                if options.gradients != Gradients::None && overlap([n, t, u1], strides, row) {
+                    return Err(Error::Value {
+                        argument: self.scores.name(),
+                        value: format!("strides {strides:?} of shape {:?}", [n, t, u1, row]),
+                        help: "rows overlap, and each needs a place for its gradient: copy the scores, or ask for costs only",
+                    });
+                }
                 problem.stride(strides, elements as u64);
                 problem
             }
@@ -267,6 +274,13 @@ impl<'a> LossBatch<'a> {
                 argument: self.scores.name(),
                 value: format!("f16 rows of {} values", problem.row),
                 help: "rows of f16 scores need an even number of values: add a symbol that is -inf, or use f32",
+            });
+        }
+        if let (DType::F16, Layout::Strided { strides, .. }, 1) = (dtype, self.scores.layout, problem.granularity()) {
+            return Err(Error::Value {
+                argument: self.scores.name(),
+                value: format!("f16 with strides {strides:?}"),
+                help: "rows of f16 scores begin at even elements: give even strides, or use f32",
             });
         }
         Ok(problem)
@@ -462,6 +476,30 @@ impl<'a> LossBatch<'a> {
         let bands: usize = self.bands.map_or(0, |bands| bands.iter().map(|band| 2 * band.ranges().len()).sum());
         labels + bands as u64 + 1
     }
+}
+
+/// Whether some rows of `row` elements share some.
+fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize) -> bool {
+    if sides.contains(&0) {
+        return false;
+    }
+    let mut nested: Vec<(usize, usize)> = strides.into_iter().zip(sides).filter(|&(_, side)| side > 1).collect();
+    nested.sort_unstable();
+    // Strides that step over all that the smaller ones reach, as those of slices and transposed tensors do.
+    let mut reach = row;
+    let steps_over = nested.iter().all(|&(stride, side)| {
+        let over = stride >= reach;
+        reach += stride * (side - 1);
+        over
+    });
+    if steps_over {
+        return false;
+    }
+    let [n, t, u] = sides;
+    let rows = (0..n).flat_map(|n| (0..t).flat_map(move |t| (0..u).map(move |u| n * strides[0] + t * strides[1] + u * strides[2])));
+    let mut rows: Vec<usize> = rows.collect();
+    rows.sort_unstable();
+    rows.windows(2).any(|pair| pair[1] - pair[0] < row)
 }
 
 fn within_length(argument: &'static str, lengths: &[u32], max: usize) -> Result<()> {

@@ -407,30 +407,30 @@ impl<'a> Planner<'a> {
 
 /// Cuts a batch into runs of utterances whose lattices fit together.
 fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> Result<Vec<Range<usize>>> {
-    let limit = options.workspace_limit.unwrap_or(u64::MAX);
-    let fits = |space: Workspace| space.largest() <= caps.max_window_bytes() && space.sum() <= limit;
+    let (window, limit) = (caps.max_window_bytes(), options.workspace_limit.unwrap_or(u64::MAX));
+    let count = problem.utterances.len();
+    let none = Workspace::none(per);
+    // What utterances one by one would take.
+    let mut most = (0..count).fold(none, |space, n| space.max(Workspace::of(problem, n..n + 1, per)));
+    let help = "cut the utterance into shorter ones, or use Context::cpu()";
+    within("lattice of one utterance: bytes", most.largest(), window, help)?;
+    within("workspace of the longest utterance: bytes", most.sum(), limit, "raise the workspace limit to that, or cut the utterance")?;
     let mut chunks = Vec::new();
-    let mut first = 0;
-    let mut sum = Workspace::none(per);
-    for n in 0..problem.utterances.len() {
+    let (mut first, mut sum) = (0, none);
+    for n in 0..count {
         let one = Workspace::of(problem, n..n + 1, per);
-        within(
-            "lattice of one utterance: bytes",
-            one.largest(),
-            caps.max_window_bytes(),
-            "cut the utterance into shorter ones, or use Context::cpu()",
-        )?;
-        within("workspace of the longest utterance: bytes", one.sum(), limit, "raise the limit to that, or cut the utterance")?;
         let more = Workspace { pairs: sum.pairs + one.pairs, anchors: sum.anchors + one.anchors, per };
-        if n > first && !fits(more) {
+        // Each buffer is as large as the chunk that takes most of it.
+        let space = most.max(more);
+        if n > first && (space.largest() > window || space.sum() > limit) {
             chunks.push(first..n);
             (first, sum) = (n, one);
         } else {
-            sum = more;
+            (sum, most) = (more, space);
         }
     }
-    if first < problem.utterances.len() {
-        chunks.push(first..problem.utterances.len());
+    if first < count {
+        chunks.push(first..count);
     }
     Ok(chunks)
 }

@@ -9,7 +9,7 @@ pub enum Status {
     /// No frames: nothing can be emitted. The cost is +inf, the gradient zero.
     Empty = 1,
     /// No path has a probability above zero (masked symbols are on every one). The cost is +inf, the
-    /// gradient zero. Log-probabilities below -5e29 count as zero probability.
+    /// gradient zero. An arc below -2.7e6 nats counts as zero probability; 16 frames that lose as much together may.
     Infeasible = 2,
     /// NaN or +inf among the logits of the utterance. The cost is NaN, the gradient zero.
     NonFinite = 3,

@@ -11,17 +11,19 @@ mod against_oracle;
 mod bad_input;
 mod case;
 mod conformance;
+mod degenerate;
 mod differences;
 mod forms;
 mod invariance;
 mod kinds;
 mod known;
 mod limits;
+mod long;
 mod settings;
 
 use common::{Lcg, assert_close};
 use std::sync::OnceLock;
-use weft::lattice::{Blank, Logits, LossBatch, LossOutput, Status, TransducerLoss};
+use weft::lattice::{Blank, Kind, Logits, LossBatch, LossOutput, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
 /// Costs: f32 sums of up to a few hundred terms, and drivers whose `log` is good to 2^-21 only.
@@ -86,14 +88,22 @@ impl Batch {
         &mut self.logits[((n * frames + t) * positions + u) * vocab..][..vocab]
     }
 
-    fn try_run(&self, context: &Context, gradients: bool) -> weft::Result<LossOutput> {
+    fn try_run_kind(&self, kind: Kind, context: &Context, gradients: bool) -> weft::Result<LossOutput> {
         let logits = Tensor::from_slice(context, &self.shape, &self.logits)?;
-        let loss = TransducerLoss::rnnt(Blank(self.blank)).gradients(gradients).build(context)?;
+        let loss = TransducerLoss::of(kind).gradients(gradients).build(context)?;
         loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &self.targets, &self.frames, &self.labels))
     }
 
+    fn try_run(&self, context: &Context, gradients: bool) -> weft::Result<LossOutput> {
+        self.try_run_kind(Kind::rnnt(Blank(self.blank)), context, gradients)
+    }
+
     fn run(&self, context: &Context) -> Outcome {
-        let out = self.try_run(context, true).unwrap();
+        self.run_kind(Kind::rnnt(Blank(self.blank)), context)
+    }
+
+    fn run_kind(&self, kind: Kind, context: &Context) -> Outcome {
+        let out = self.try_run_kind(kind, context, true).unwrap();
         let [gradients] = &out.gradients[..] else { panic!("one tensor was asked for") };
         assert_eq!(gradients.shape(), self.shape);
         Outcome { costs: out.costs, status: out.status, gradients: gradients.to_vec_blocking().unwrap() }
