@@ -96,7 +96,8 @@ impl TransducerLossBuilder {
         self
     }
 
-    /// Most bytes that a run may take beyond scores, gradients, lengths and results: large batches are worked on in pieces.
+    /// Most bytes that the lattices of a run may take: large batches are worked on in pieces, to the same bits. Scores, gradients,
+    /// lengths, results and the parameters of the launches (at most 256 B each) are not counted.
     pub fn workspace_limit(mut self, bytes: u64) -> Self {
         self.options.workspace_limit = Some(bytes);
         self

@@ -37,6 +37,7 @@ pub struct Expected {
 }
 
 /// What a run gave.
+#[derive(Clone)]
 pub struct Outcome {
     pub costs: Vec<f32>,
     pub status: Vec<Status>,

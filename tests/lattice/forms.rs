@@ -19,7 +19,7 @@ pub enum Layout {
     Begin,
     Packed,
     PackedParts,
-    /// Positions outermost, frames, utterances; two elements between rows.
+    /// Positions outermost, frames, utterances; four elements between rows.
     Strided,
     /// The same with an odd number of elements between rows, and begins.
     Crooked,
@@ -77,7 +77,7 @@ impl Places {
             Layout::Packed => Self::packed(lengths, channels, &[n]),
             Layout::PackedParts => Self::packed(lengths, channels, &[middle, n - middle]),
             Layout::Strided | Layout::Crooked => {
-                let row = channels + if layout == Layout::Strided { 2 } else { 1 };
+                let row = channels + if layout == Layout::Strided { 4 } else { 1 };
                 let strides = [row, n * row, n * t * row];
                 let at = |n: usize, t: usize, u: usize| (0, n * strides[0] + t * strides[1] + u * strides[2]);
                 let places = Self::grid(sides, lengths, vec![vec![n * t * u1 * row]], at, layout == Layout::Crooked, channels);

@@ -2,8 +2,8 @@
 
 use crate::common::contexts_with;
 use crate::{Batch, bits, contexts};
-use weft::lattice::{Blank, LossShape, TransducerLoss};
-use weft::{Caps, Error};
+use weft::lattice::{Blank, Kind, Logits, LossBatch, LossShape, TransducerLoss};
+use weft::{Caps, Error, Tensor};
 
 const BINDING: u64 = 64 << 10;
 
@@ -59,4 +59,42 @@ fn folded_grids() {
     let limited = contexts_with(|options| options.with_max_workgroups(7));
     assert!(limited.iter().skip(1).all(|(_, context)| context.caps().max_workgroups == 7));
     Batch::random(36, [10, 12, 9, 5], 0).check("folded", &limited);
+}
+
+/// The least workspace that works is in the error, and it does work; more is used where it is allowed, and no bit depends on it.
+#[test]
+fn workspace_limits() {
+    for kind in [Kind::rnnt(Blank(0)), Kind::monotonic(Blank(0)), Kind::multi_blank(Blank(0), &[(4, 2)]).unwrap()] {
+        // The longest utterance, and the one of most labels.
+        let mut batch = Batch::random(37, [6, 40, 12, 5], 0).with_lengths(&[40, 12, 30, 0, 14, 6], &[2, 11, 4, 3, 11, 0]);
+        batch.targets.iter_mut().for_each(|label| *label = 1 + *label % 3);
+        for (name, context) in contexts() {
+            let logits = Tensor::from_slice(context, &batch.shape, &batch.logits).unwrap();
+            let loss_batch = LossBatch::new(Logits::padded(&logits), &batch.targets, &batch.frames, &batch.labels);
+            let loss = |limit: u64| TransducerLoss::of(kind.clone()).gradients(true).workspace_limit(limit).build(context).unwrap();
+            let error = loss(1000).run_blocking(&loss_batch).unwrap_err();
+            let text = error.to_string();
+            let Error::LimitExceeded { need: least, have: 1000, .. } = error else { panic!("{name}: {error}") };
+            assert_eq!(
+                text,
+                format!(
+                    "workspace of the longest utterance: bytes needs {least}, the limit is 1000: raise the workspace limit to that, or cut the utterance"
+                )
+            );
+            assert!(loss(least - 1).run_blocking(&loss_batch).is_err(), "{name}");
+            let whole = batch.run_kind(kind.clone(), context);
+            let all = loss(u64::MAX).plan_batch(&loss_batch).unwrap();
+            assert_eq!(all.chunk(), 6);
+            for limit in [least, (least + all.workspace_bytes()) / 2, all.workspace_bytes()] {
+                let plan = loss(limit).plan_batch(&loss_batch).unwrap();
+                // The parameters of each launch are no lattice.
+                let most = limit + 256 * plan.dispatches() as u64;
+                assert!(plan.workspace_bytes() <= most, "{name}: {} for {limit}", plan.workspace_bytes());
+                assert_eq!(plan.chunk() == 6, limit == all.workspace_bytes(), "{name}: {} at once for {limit}", plan.chunk());
+                let out = loss(limit).run_blocking(&loss_batch).unwrap();
+                assert_eq!((out.status, bits(&out.costs)), (whole.status.clone(), bits(&whole.costs)), "{name}: {limit}");
+                assert_eq!(bits(&out.gradients[0].to_vec_blocking().unwrap()), bits(&whole.gradients), "{name}: {limit}");
+            }
+        }
+    }
 }

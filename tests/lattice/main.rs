@@ -19,6 +19,7 @@ mod kinds;
 mod known;
 mod limits;
 mod long;
+mod properties;
 mod settings;
 
 use common::{Lcg, assert_close};
