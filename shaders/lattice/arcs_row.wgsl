@@ -19,11 +19,11 @@ var<storage, read_write> results: array<atomic<u32>>;
 
 // Channels of durations; at least 1.
 override DURATIONS: u32 = 1u;
-override ROWS: u32 = WORKGROUP / LANES;
-override DURATION_PLACES: u32 = ROWS * DURATIONS;
+override ROW_PLACES: u32 = WORKGROUP / LANES;
+override DURATION_PLACES: u32 = ROW_PLACES * DURATIONS;
 
 // The log-sum of each row of the workgroup, and the base-2 scores of its durations.
-var<workgroup> wg_rows: array<LogSum, ROWS>;
+var<workgroup> wg_rows: array<LogSum, ROW_PLACES>;
 var<workgroup> wg_durations: array<f32, DURATION_PLACES>;
 
 // A row whose sum is known.

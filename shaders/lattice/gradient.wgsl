@@ -61,12 +61,10 @@ fn after(utterance: Utterance, t: u32, u: u32) -> After {
     return After(anchor, lattice[2u * (params.pairs + 1u + pair_at(utterance, t / 2u, u)) + t % 2u]);
 }
 
-fn occupancy(utterance: Utterance, n: u32, t: u32, u: u32) -> Occupancy {
+fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32) -> Occupancy {
     let pair = pair_at(utterance, t / 2u, u);
-    let total_e = bitcast<i32>(results[2u * params.utterances + n]);
-    let total_x = bitcast<f32>(results[3u * params.utterances + n]);
-    let e = anchors[anchor_at(utterance, t / 2u + u, u)] - total_e;
-    let x = lattice[2u * pair + t % 2u] - total_x;
+    let e = anchors[anchor_at(utterance, t / 2u + u, u)] - total.e;
+    let x = lattice[2u * pair + t % 2u] - total.x;
     let blank = weight_log2(arcs[4u * pair + 2u * (t % 2u)]);
     let label = weight_log2(arcs[4u * pair + 2u * (t % 2u) + 1u]);
     let stay = after(utterance, t + 1u, u);
@@ -87,62 +85,126 @@ fn main(
     // The scores that the row pass read last may still be in a cache.
     let n = params.first_utterance + groups.z - 1u - group.z;
     let utterance = utterance(n);
-    let rows = min(params.end_row, utterance.rows) - params.first_row;
-    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
-    let row = locate(utterance, select(rows, rows - 1u - number, number < rows));
+    let total = Total(
+        (results[n] & STATUS_MASK) == STATUS_OK,
+        bitcast<i32>(results[2u * params.utterances + n]),
+        bitcast<f32>(results[3u * params.utterances + n]),
+    );
     let lane = local % LANES;
+    let slot = local / LANES;
+    if (lane < ROWS) {
+        let rows = min(params.end_row, utterance.rows) - params.first_row;
+        let number = row_number(group.x + group.y * groups.x, lane, slot);
+        let row = locate(utterance, select(rows, rows - 1u - number, number < rows));
+        wg_values[lane * (WORKGROUP / LANES) + slot] = values_of(utterance, total, row);
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < ROWS; i++) {
+        let values = wg_values[i * (WORKGROUP / LANES) + slot];
+        if (values.first != NO_ROW) {
+            write_row(values, utterance.scale, lane);
+        }
+    }
+}
 
-    var label = params.vocab;
-    var occupied = Occupancy(0.0, 0.0);
-    var normaliser = 0.0;
-    if (row.is_cell && (results[n] & STATUS_MASK) == STATUS_OK) {
-        occupied = occupancy(utterance, n, row.t, row.u);
-        occupied.label *= params.label_scale;
+// The total of an utterance, as a base-2 logarithm.
+struct Total {
+    is_ok: bool,
+    e: i32,
+    x: f32,
+}
+
+// What all elements of a row share.
+struct Values {
+    // Its first pack.
+    first: u32,
+    label: u32,
+    occupied: Occupancy,
+    normaliser: f32,
+}
+
+var<workgroup> wg_values: array<Values, WORKGROUP>;
+
+fn values_of(utterance: Utterance, total: Total, row: Row) -> Values {
+    var values = Values(select(NO_ROW, row.start / PACK, row.exists), params.vocab, Occupancy(0.0, 0.0), 0.0);
+    if (row.is_cell && total.is_ok) {
+        values.occupied = occupancy(utterance, total, row.t, row.u);
+        values.occupied.label *= params.label_scale;
         let next = label_at(utterance, row.u);
         // Arcs of constant weight have no gradient.
         if (after_wildcard(utterance, row.u)) {
-            occupied.blank = 0.0;
+            values.occupied.blank = 0.0;
         }
         if (next == WILDCARD || row.u >= utterance.labels) {
-            occupied.label = 0.0;
+            values.occupied.label = 0.0;
         } else {
-            label = symbol_of(next);
+            values.label = symbol_of(next);
         }
-        normaliser = bitcast<f32>(arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u]);
+        values.normaliser = bitcast<f32>(arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u]);
     }
+    return values;
+}
 
-    // p_v times this; HAT's softmax is among the labels.
-    let both = occupied.blank + occupied.label;
-    let shared_by = select(select(both, occupied.label, SCORES == HAT), 0.0, SCORES == LOG_PROBS || SCORES == GATHERED);
-    let first = row.start / PACK;
-    let packs = select(0u, params.vocab / PACK, row.exists);
-    for (var i = lane; i < packs; i += LANES) {
-        var g = Scores(0.0);
-        // A cell that no path visits need not be read.
-        if (both > 0.0) {
-            let symbols = symbols_of(i);
-            let is_blank = symbols == Bits(params.blank);
-            let is_label = symbols == Bits(label);
-            if (SCORES == LOG_PROBS || SCORES == GATHERED) {
-                g = select(g, Scores(-occupied.blank), is_blank);
-                g = select(g, Scores(-occupied.label), is_label);
-            } else {
-                let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));
-                let p = exp2(min(x - normaliser, Scores(0.0)));
-                g = shared_by * p;
-                // p * both - occupied would cancel where p is near 1.
-                if (SCORES == HAT) {
-                    let stay = 1.0 / (1.0 + exp2(-max(x, Scores(-126.0))));
-                    let leave = 1.0 / (1.0 + exp2(max(min(x, Scores(126.0)), Scores(-126.0))));
-                    g = select(g, occupied.label * stay - occupied.blank * leave, is_blank);
-                    g = select(g, occupied.label * (p - 1.0), is_label);
-                } else {
-                    g = select(g, occupied.label * p - occupied.blank * (1.0 - p), is_blank);
-                    g = select(g, occupied.blank * p - occupied.label * (1.0 - p), is_label);
-                }
-            }
-            g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
+fn write_row(values: Values, scale: f32, lane: u32) {
+    let first = values.first;
+    let packs = params.vocab / PACK;
+    // A cell that no path visits need not be read.
+    if (values.occupied.blank + values.occupied.label <= 0.0) {
+        for (var i = lane; i < packs; i += LANES) {
+            store(first + i, Scores(0.0));
         }
-        store(first + i, g);
+        return;
     }
+    let last = packs - 1u;
+    // Four at a time: their loads overlap.
+    for (var i = lane; i < packs; i += 4u * LANES) {
+        let a = load(first + i);
+        let b = load(first + min(i + LANES, last));
+        let c = load(first + min(i + 2u * LANES, last));
+        let d = load(first + min(i + 3u * LANES, last));
+        store(first + i, gradient_of(values, scale, i, a));
+        if (i + LANES < packs) {
+            store(first + i + LANES, gradient_of(values, scale, i + LANES, b));
+        }
+        if (i + 2u * LANES < packs) {
+            store(first + i + 2u * LANES, gradient_of(values, scale, i + 2u * LANES, c));
+        }
+        if (i + 3u * LANES < packs) {
+            store(first + i + 3u * LANES, gradient_of(values, scale, i + 3u * LANES, d));
+        }
+    }
+}
+
+fn load(at: u32) -> Packed {
+    if (SCORES == LOG_PROBS || SCORES == GATHERED) {
+        return Packed(0u);
+    }
+    return scores[at];
+}
+
+fn gradient_of(values: Values, scale: f32, pack: u32, packed: Packed) -> Scores {
+    let stay = values.occupied.blank;
+    let come = values.occupied.label;
+    let symbols = symbols_of(pack);
+    let is_blank = symbols == Bits(params.blank);
+    let is_label = symbols == Bits(values.label);
+    var g = Scores(0.0);
+    if (SCORES == LOG_PROBS || SCORES == GATHERED) {
+        g = select(g, Scores(-stay), is_blank);
+        g = select(g, Scores(-come), is_label);
+    } else {
+        let x = max(unpack_scores(packed) * LOG2_E, Scores(LOG_ZERO));
+        let p = exp2(min(x - values.normaliser, Scores(0.0)));
+        // p * both - occupied would cancel where p is near 1.
+        if (SCORES == HAT) {
+            let from_blank = 1.0 / (1.0 + exp2(-max(x, Scores(-126.0))));
+            let to_labels = 1.0 / (1.0 + exp2(max(min(x, Scores(126.0)), Scores(-126.0))));
+            g = select(come * p, come * from_blank - stay * to_labels, is_blank);
+            g = select(g, come * (p - 1.0), is_label);
+        } else {
+            g = select((stay + come) * p, come * p - stay * (1.0 - p), is_blank);
+            g = select(g, stay * p - come * (1.0 - p), is_label);
+        }
+    }
+    return scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
 }

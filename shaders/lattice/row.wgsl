@@ -17,6 +17,9 @@ var<storage, read_write> arcs: array<u32>;
 @group(0) @binding(4)
 var<storage, read_write> results: array<atomic<u32>>;
 
+// Where the rows of the workgroup begin, in packs: row i of every slot, row i + 1 of every slot, …
+var<workgroup> wg_rows: array<u32, WORKGROUP>;
+
 struct Weights {
     blank: f32,
     label: f32,
@@ -88,43 +91,57 @@ fn main(
 ) {
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
-    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
-    let row = locate(utterance, number);
-    let first = row.start / PACK;
     let lane = local % LANES;
-    let reads = row.is_cell && (SCORES == LOGITS || SCORES == HAT);
+    let slot = local / LANES;
+    let row = locate(utterance, row_number(group.x + group.y * groups.x, lane, slot));
+    let first = row.start / PACK;
+    if (lane < ROWS) {
+        let reads = row.is_cell && (SCORES == LOGITS || SCORES == HAT);
+        wg_rows[lane * (WORKGROUP / LANES) + slot] = select(NO_ROW, first, reads);
+    }
+    workgroupBarrier();
+
     // No symbol: V.
     let without = select(params.vocab, params.blank, SCORES == HAT);
-    let own = row_sum(first, select(0u, params.vocab / PACK, reads), lane, without);
-    var status = select(0u, STATUS_NON_FINITE, own.unusable);
-
+    var mine = log_sum_empty();
+    var status = 0u;
+    for (var i = 0u; i < ROWS; i++) {
+        let at = wg_rows[i * (WORKGROUP / LANES) + slot];
+        let own = row_sum(at, select(params.vocab / PACK, 0u, at == NO_ROW), lane, without);
+        status |= select(0u, STATUS_NON_FINITE, own.unusable);
 #ifdef SUBGROUPS
-    let sum = log_sum_reduce(own.sum, local, subgroup_lane, subgroup_size);
+        let sum = log_sum_reduce(own.sum, local, subgroup_lane, subgroup_size);
 #else
-    let sum = log_sum_reduce(own.sum, local);
+        let sum = log_sum_reduce(own.sum, local);
 #endif
-
-    let in_lattice = row.exists && row.t < utterance.frames && row.u <= utterance.labels;
-    if (in_lattice && lane == 0u) {
-        var weights = Weights(LOG_ZERO, LOG_ZERO, 0.0, false);
-        if (row.is_cell) {
-            weights = weights_of(utterance, row, first, sum);
+        if (lane == i) {
+            mine = sum;
         }
-        let pair = pair_at(utterance, row.t / 2u, row.u);
-        let blank = weight_word(weights.blank);
-        let label = weight_word(weights.label);
-        arcs[4u * pair + 2u * (row.t % 2u)] = blank;
-        arcs[4u * pair + 2u * (row.t % 2u) + 1u] = label;
-        if (row.t + 1u == utterance.frames && row.t % 2u == 0u) {
-            // The other half of the last pair: any sane weights.
-            arcs[4u * pair + 2u] = weight_word(0.0);
-            arcs[4u * pair + 3u] = weight_word(0.0);
-        }
-        arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
-        status |= select(0u, STATUS_NON_FINITE, weights.unusable);
-        status |= select(STATUS_WIDE, 0u, is_plain_weight(blank) && is_plain_weight(label));
+    }
+    if (lane < ROWS && row.exists && row.t < utterance.frames && row.u <= utterance.labels) {
+        status |= keep(utterance, row, first, mine);
     }
     if (status != 0u) {
         atomicOr(&results[n], status);
     }
+}
+
+// Stores what a cell needs, and gives the status that follows.
+fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
+    var weights = Weights(LOG_ZERO, LOG_ZERO, 0.0, false);
+    if (row.is_cell) {
+        weights = weights_of(utterance, row, first, sum);
+    }
+    let pair = 4u * pair_at(utterance, row.t / 2u, row.u);
+    let blank = weight_word(weights.blank);
+    let label = weight_word(weights.label);
+    arcs[pair + 2u * (row.t % 2u)] = blank;
+    arcs[pair + 2u * (row.t % 2u) + 1u] = label;
+    if (row.t + 1u == utterance.frames && row.t % 2u == 0u) {
+        // The other half of the last pair: any sane weights.
+        arcs[pair + 2u] = weight_word(0.0);
+        arcs[pair + 3u] = weight_word(0.0);
+    }
+    arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
+    return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_plain_weight(blank) && is_plain_weight(label));
 }

@@ -94,7 +94,7 @@ fn weight(walk: Walk, word: u32) -> Scaled {
     return plain_weight(word);
 }
 
-// The line of step k, as its first place. Steps outside of the lattice get some line.
+// The place of column 0 of the line of step k. Steps outside of the lattice get some line.
 fn line_of(walk: Walk, k: i32) -> u32 {
     let pairs = i32(walk.utterance.pairs);
     let diagonal = select(k, pairs + i32(walk.utterance.labels) - 1 - k, walk.backward);
@@ -110,9 +110,10 @@ fn next_line(walk: Walk, line: u32) -> u32 {
     return select(next, 0u, next == walk.places);
 }
 
-fn place_of(walk: Walk, line: u32, j: u32) -> u32 {
+// The place of column j in a line that begins at 0; any column's where there is none.
+fn column_of(walk: Walk, j: u32) -> u32 {
     let column = min(j, walk.utterance.labels);
-    return walk.utterance.first_pair + line + select(column, walk.utterance.labels - column, walk.backward);
+    return walk.utterance.first_pair + select(column, walk.utterance.labels - column, walk.backward);
 }
 
 // Before its first step k - j wraps.
@@ -134,7 +135,11 @@ fn empty_column(walk: Walk, j: u32) -> Column {
 }
 
 fn tidy(c: Column) -> Column {
-    return Column(scaled_tidy(c.carry), Pair(scaled_tidy(c.give.early), scaled_tidy(c.give.late)), scaled_tidy(c.held));
+    var column = Column(scaled_tidy(c.carry), Pair(scaled_tidy(c.give.early), scaled_tidy(c.give.late)), c.held);
+    if (LABEL_FRAMES == 1u) {
+        column.held = scaled_tidy(c.held);
+    }
+    return column;
 }
 
 // Forward: cells are weighted on leaving them. In the order of time.
@@ -164,35 +169,41 @@ fn step_backward(walk: Walk, c: Column, come: Pair, w: vec4u, absent: bool) -> C
     return Column(y0, Pair(y0, y1), come.early);
 }
 
-// One step of one column: its two cells are entered and stored.
-fn step(walk: Walk, before: Column, k: u32, j: u32, line: u32, come: Pair, w: vec4u, anchor: i32) -> Column {
+// One step of one column: its two cells are entered and stored. `age` is k - j; below `last_age`, which is
+// 0 for a column that is not there, it is a step of the lattice.
+fn step(walk: Walk, before: Column, age: u32, last_age: u32, at: u32, come: Pair, w: vec4u, anchor: ptr<function, i32>) -> Column {
     var column: Column;
     if (walk.backward) {
-        column = step_backward(walk, before, come, w, k == j && walk.utterance.frames % 2u == 1u);
+        column = step_backward(walk, before, come, w, age == 0u && walk.utterance.frames % 2u == 1u);
     } else {
         column = step_forward(walk, before, come, w);
     }
-    let at = select(params.pairs, place_of(walk, line, j), is_pair(walk, k, j));
-    lattice[walk.lattice + at] = vec2f(scaled_log2(column.give.early, anchor), scaled_log2(column.give.late, anchor));
+    // A column begins at its own scale.
+    let first = column.give.early;
+    *anchor = select(*anchor, first.e, age == 0u && first.m > 0.0);
+    let place = select(params.pairs, at, age < last_age);
+    lattice[walk.lattice + place] = vec2f(scaled_log2(column.give.early, *anchor), scaled_log2(column.give.late, *anchor));
     if (!walk.backward) {
         column.give = Pair(scaled_mul(column.give.early, weight(walk, w.y)), scaled_mul(column.give.late, weight(walk, w.w)));
     }
     return column;
 }
 
-// The anchor of the steps k .. k + CHUNK of a column, stored.
-fn drop_anchor(walk: Walk, k: u32, j: u32, column: Column) -> i32 {
-    let anchor = select(0, column.carry.e, column.carry.m > 0.0);
+// Stores the anchor of the steps k .. k + CHUNK of a column.
+fn drop_anchor(walk: Walk, k: u32, j: u32, anchor: i32) {
     let known = k / CHUNK < walk.utterance.chunks && j <= walk.utterance.labels;
     anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, k, j), known)] = anchor;
-    return anchor;
+}
+
+fn anchor_of(column: Column) -> i32 {
+    return select(0, column.carry.e, column.carry.m > 0.0);
 }
 
 // What column first - 1 gives to column first at step k, read back from memory.
 fn edge_into(walk: Walk, k: u32, first: u32) -> vec4u {
     var edge = Pair(scaled_zero(), scaled_zero());
     if (is_pair(walk, k - 1u, first - 1u)) {
-        let at = place_of(walk, line_of(walk, i32(k) - 1), first - 1u);
+        let at = line_of(walk, i32(k) - 1) + column_of(walk, first - 1u);
         let anchor = anchors[walk.anchors + anchor_at(walk.utterance, k - 1u, first - 1u)];
         let x = lattice[walk.lattice + at];
         edge = Pair(scaled_exp2(x.x, anchor), scaled_exp2(x.y, anchor));
@@ -204,7 +215,7 @@ fn edge_into(walk: Walk, k: u32, first: u32) -> vec4u {
     return pack_pair(edge);
 }
 
-// Weights of CHUNK steps ahead.
+// Weights of CHUNK steps ahead, and their places.
 struct Ahead {
     w0: vec4u,
     w1: vec4u,
@@ -214,28 +225,44 @@ struct Ahead {
     w5: vec4u,
     w6: vec4u,
     w7: vec4u,
+    p0: u32,
+    p1: u32,
+    p2: u32,
+    p3: u32,
+    p4: u32,
+    p5: u32,
+    p6: u32,
+    p7: u32,
     // The line after them.
     line: u32,
 }
 
-fn look_ahead(walk: Walk, k: i32, j: u32) -> Ahead {
+fn look_ahead(walk: Walk, k: i32, column: u32) -> Ahead {
     var a: Ahead;
     a.line = line_of(walk, k);
-    a.w0 = arcs[place_of(walk, a.line, j)];
+    a.p0 = a.line + column;
+    a.w0 = arcs[a.p0];
     a.line = next_line(walk, a.line);
-    a.w1 = arcs[place_of(walk, a.line, j)];
+    a.p1 = a.line + column;
+    a.w1 = arcs[a.p1];
     a.line = next_line(walk, a.line);
-    a.w2 = arcs[place_of(walk, a.line, j)];
+    a.p2 = a.line + column;
+    a.w2 = arcs[a.p2];
     a.line = next_line(walk, a.line);
-    a.w3 = arcs[place_of(walk, a.line, j)];
+    a.p3 = a.line + column;
+    a.w3 = arcs[a.p3];
     a.line = next_line(walk, a.line);
-    a.w4 = arcs[place_of(walk, a.line, j)];
+    a.p4 = a.line + column;
+    a.w4 = arcs[a.p4];
     a.line = next_line(walk, a.line);
-    a.w5 = arcs[place_of(walk, a.line, j)];
+    a.p5 = a.line + column;
+    a.w5 = arcs[a.p5];
     a.line = next_line(walk, a.line);
-    a.w6 = arcs[place_of(walk, a.line, j)];
+    a.p6 = a.line + column;
+    a.w6 = arcs[a.p6];
     a.line = next_line(walk, a.line);
-    a.w7 = arcs[place_of(walk, a.line, j)];
+    a.p7 = a.line + column;
+    a.w7 = arcs[a.p7];
     a.line = next_line(walk, a.line);
     return a;
 }
@@ -262,6 +289,7 @@ fn come_from(own: vec4u, edge: vec4u, lane: u32) -> Pair {
 // a chunk.
 fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     let j = first + local;
+    let last_age = select(0u, walk.utterance.pairs, j <= walk.utterance.labels);
     let subgroup = local / size;
     let columns = min(WIDTH, walk.columns - first);
     let chunks = (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK;
@@ -277,13 +305,13 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     workgroupBarrier();
 
     var column = empty_column(walk, j);
+    let place = column_of(walk, j);
     // Before a subgroup's first chunk k wraps or lies before its columns: no cell.
     var k = first - subgroup * CHUNK;
-    var ahead = look_ahead(walk, i32(k), j);
-    var line = line_of(walk, i32(k));
+    var ahead = look_ahead(walk, i32(k), place);
     for (var round = 0u; round < rounds; round++) {
         column = tidy(column);
-        let anchor = drop_anchor(walk, k, j, column);
+        var anchor = anchor_of(column);
         let behind = edges_at(round + 1u, subgroup);
         let e0 = wg_edges[behind];
         let e1 = wg_edges[behind + 1u];
@@ -295,45 +323,46 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
         let e7 = wg_edges[behind + 7u];
 
         let o0 = pack_pair(column.give);
-        column = step(walk, column, k, j, line, come_from(o0, e0, lane), ahead.w0, anchor);
-        ahead.w0 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k - j, last_age, ahead.p0, come_from(o0, e0, lane), ahead.w0, &anchor);
+        ahead.p0 = ahead.line + place;
+        ahead.w0 = arcs[ahead.p0];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o1 = pack_pair(column.give);
-        column = step(walk, column, k + 1u, j, line, come_from(o1, e1, lane), ahead.w1, anchor);
-        ahead.w1 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 1u - j, last_age, ahead.p1, come_from(o1, e1, lane), ahead.w1, &anchor);
+        ahead.p1 = ahead.line + place;
+        ahead.w1 = arcs[ahead.p1];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o2 = pack_pair(column.give);
-        column = step(walk, column, k + 2u, j, line, come_from(o2, e2, lane), ahead.w2, anchor);
-        ahead.w2 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 2u - j, last_age, ahead.p2, come_from(o2, e2, lane), ahead.w2, &anchor);
+        ahead.p2 = ahead.line + place;
+        ahead.w2 = arcs[ahead.p2];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o3 = pack_pair(column.give);
-        column = step(walk, column, k + 3u, j, line, come_from(o3, e3, lane), ahead.w3, anchor);
-        ahead.w3 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 3u - j, last_age, ahead.p3, come_from(o3, e3, lane), ahead.w3, &anchor);
+        ahead.p3 = ahead.line + place;
+        ahead.w3 = arcs[ahead.p3];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o4 = pack_pair(column.give);
-        column = step(walk, column, k + 4u, j, line, come_from(o4, e4, lane), ahead.w4, anchor);
-        ahead.w4 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 4u - j, last_age, ahead.p4, come_from(o4, e4, lane), ahead.w4, &anchor);
+        ahead.p4 = ahead.line + place;
+        ahead.w4 = arcs[ahead.p4];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o5 = pack_pair(column.give);
-        column = step(walk, column, k + 5u, j, line, come_from(o5, e5, lane), ahead.w5, anchor);
-        ahead.w5 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 5u - j, last_age, ahead.p5, come_from(o5, e5, lane), ahead.w5, &anchor);
+        ahead.p5 = ahead.line + place;
+        ahead.w5 = arcs[ahead.p5];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o6 = pack_pair(column.give);
-        column = step(walk, column, k + 6u, j, line, come_from(o6, e6, lane), ahead.w6, anchor);
-        ahead.w6 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 6u - j, last_age, ahead.p6, come_from(o6, e6, lane), ahead.w6, &anchor);
+        ahead.p6 = ahead.line + place;
+        ahead.w6 = arcs[ahead.p6];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
         let o7 = pack_pair(column.give);
-        column = step(walk, column, k + 7u, j, line, come_from(o7, e7, lane), ahead.w7, anchor);
-        ahead.w7 = arcs[place_of(walk, ahead.line, j)];
+        column = step(walk, column, k + 7u - j, last_age, ahead.p7, come_from(o7, e7, lane), ahead.w7, &anchor);
+        ahead.p7 = ahead.line + place;
+        ahead.w7 = arcs[ahead.p7];
         ahead.line = next_line(walk, ahead.line);
-        line = next_line(walk, line);
+        drop_anchor(walk, k, j, anchor);
 
         if (lane == size - 1u) {
             let to = edges_at(round, subgroup + 1u);
@@ -346,10 +375,10 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
             wg_edges[to + 6u] = o6;
             wg_edges[to + 7u] = o7;
         }
+        k += CHUNK;
         if (first > 0u && local < CHUNK) {
             wg_edges[edges_at(round, 0u) + local] = edge_into(walk, first + (round + 1u) * CHUNK + local, first);
         }
-        k += CHUNK;
         workgroupBarrier();
     }
 }
@@ -380,41 +409,59 @@ fn give(walk: Walk, k: u32, first: u32, local: u32, column: Column) {
 }
 
 // Neighbours exchange through workgroup memory: one barrier a step.
-fn walk_block(walk: Walk, first: u32, local: u32) {
+fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     let j = first + local;
+    let last_age = select(0u, walk.utterance.pairs, j <= walk.utterance.labels);
     let columns = min(WIDTH, walk.columns - first);
     let end = first + (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK * CHUNK;
     var column = empty_column(walk, j);
-    var ahead = look_ahead(walk, i32(first), j);
-    var line = line_of(walk, i32(first));
+    let place = column_of(walk, j);
+    var ahead = look_ahead(walk, i32(first), place);
     workgroupBarrier();
     give(walk, first - 1u, first, local, column);
     for (var k = first; k < end; k += CHUNK) {
         column = tidy(column);
-        let anchor = drop_anchor(walk, k, j, column);
+        var anchor = anchor_of(column);
         for (var i = 0u; i < CHUNK; i++) {
             let w = ahead.w0;
+            let at = ahead.p0;
             ahead.w0 = ahead.w1;
+            ahead.p0 = ahead.p1;
             ahead.w1 = ahead.w2;
+            ahead.p1 = ahead.p2;
             ahead.w2 = ahead.w3;
+            ahead.p2 = ahead.p3;
             ahead.w3 = ahead.w4;
+            ahead.p3 = ahead.p4;
             ahead.w4 = ahead.w5;
+            ahead.p4 = ahead.p5;
             ahead.w5 = ahead.w6;
+            ahead.p5 = ahead.p6;
             ahead.w6 = ahead.w7;
-            ahead.w7 = arcs[place_of(walk, ahead.line, j)];
+            ahead.p6 = ahead.p7;
+            ahead.p7 = ahead.line + place;
+            ahead.w7 = arcs[ahead.p7];
             ahead.line = next_line(walk, ahead.line);
             var come = come_from(k + i, local);
             if (i == 0u) {
                 // Given before the columns were tidied; else what moves on at every step never would be.
                 come = Pair(scaled_tidy(come.early), scaled_tidy(come.late));
             }
-            column = step(walk, column, k + i, j, line, come, w, anchor);
+            column = step(walk, column, k + i - j, last_age, at, come, w, &anchor);
             give(walk, k + i, first, local, column);
-            line = next_line(walk, line);
         }
+        drop_anchor(walk, k, j, anchor);
     }
 }
 #endif
+
+fn walk_blocks(walk: Walk, blocks: u32, local: u32, lane: u32, size: u32) {
+    for (var block = 0u; block < blocks; block++) {
+        walk_block(walk, block * WIDTH, local, lane, size);
+        // The next block, and the last lines, read what other invocations stored.
+        storageBarrier();
+    }
+}
 
 // -log of the total, and what the gradient pass needs of it.
 fn finish(walk: Walk, n: u32) {
@@ -478,27 +525,31 @@ fn main(
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
     }
     let wide = workgroupUniformLoad(&wg_wide);
-    let columns = utterance.labels + 1u;
-    let walk = Walk(
-        utterance,
-        direction == 1u,
-        wide,
-        direction * (params.pairs + 1u),
-        direction * (params.anchors + 1u),
-        columns,
-        columns * utterance.pairs,
-    );
+    var walk = Walk(utterance, false, false, 0u, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.pairs);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
-    for (var block = 0u; block < blocks; block++) {
-#ifdef SUBGROUPS
-        walk_block(walk, block * WIDTH, local, subgroup_lane, subgroup_size);
-#else
-        walk_block(walk, block * WIDTH, local);
+#ifndef SUBGROUPS
+    let subgroup_lane = 0u;
+    let subgroup_size = 0u;
 #endif
-        // The next block, and the last lines, read what other invocations stored.
-        storageBarrier();
+    // Calls with constants of their own: branches within a step would double its time.
+    if (direction == 1u) {
+        walk.backward = true;
+        walk.lattice = params.pairs + 1u;
+        walk.anchors = params.anchors + 1u;
+        if (wide) {
+            walk.wide = true;
+            walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+        } else {
+            walk.wide = false;
+            walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+        }
+    } else if (wide) {
+        walk.wide = true;
+        walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+    } else {
+        walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
     }
-    if (local == 0u && exists && !walk.backward) {
+    if (local == 0u && exists && direction == 0u) {
         finish(walk, n);
     }
 }

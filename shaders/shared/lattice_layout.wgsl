@@ -58,9 +58,17 @@ fn utterance(n: u32) -> Utterance {
     );
 }
 
-// The pair of frames p of column u.
+// The line of the pair of frames p of column u. Most lattices are longer than wide: no division.
+fn line_at(utterance: Utterance, p: u32, u: u32) -> u32 {
+    let line = select(p + u, p + u - utterance.pairs, p + u >= utterance.pairs);
+    if (line >= utterance.pairs) {
+        return line % utterance.pairs;
+    }
+    return line;
+}
+
 fn pair_at(utterance: Utterance, p: u32, u: u32) -> u32 {
-    return utterance.first_pair + (p + u) % utterance.pairs * (utterance.labels + 1u) + u;
+    return utterance.first_pair + line_at(utterance, p, u) * (utterance.labels + 1u) + u;
 }
 
 // The anchor of step k of column j, in the coordinates of its direction.

@@ -54,6 +54,12 @@ const HAT = 3u;
 // A label that stands for any symbol.
 const WILDCARD = 0xffffffffu;
 
+// Rows that LANES invocations work on, one after the other; at most LANES, because lane i does what is to
+// be done once for row i.
+override ROWS: u32 = 1u;
+// Stands for a row that is not to be worked on.
+const NO_ROW = 0xffffffffu;
+
 struct Row {
     // Whether the launch has this row.
     exists: bool,
@@ -83,6 +89,12 @@ fn locate(utterance: Utterance, number: u32) -> Row {
     }
     let first = utterance.first_row + frame * utterance.frame_stride + position * params.position_stride - params.window_row;
     return Row(exists, is_cell, t, u, first * params.unit + params.shift);
+}
+
+// The number of row i of the lanes of one slot: side by side with those of the other slots.
+fn row_number(group: u32, i: u32, slot: u32) -> u32 {
+    let slots = WORKGROUP / LANES;
+    return (group * ROWS + i) * slots + slot;
 }
 
 // Label u of the target; the one before the first is the blank, which is never one.

@@ -25,13 +25,13 @@ fn log_sum_merge(a: LogSum, b: LogSum) -> LogSum {
 }
 
 #ifdef SUBGROUPS
-const SMALLEST_SUBGROUP = 4u;
+// Of the device: rows within a subgroup need no barrier.
+override SMALLEST_SUBGROUP: u32 = 4u;
 // Named: naga 30 fails where a constant without a name comes before one that another array takes.
 override LOG_SUM_PLACES: u32 = WORKGROUP / SMALLEST_SUBGROUP;
 var<workgroup> wg_log_sum: array<LogSum, LOG_SUM_PLACES>;
 
-// The sum over the LANES invocations of a row; right in the first of them. To be called by the whole
-// workgroup, once.
+// The sum over the LANES invocations of a row, in each of them. To be called by the whole workgroup.
 fn log_sum_reduce(own: LogSum, local: u32, subgroup_lane: u32, subgroup_size: u32) -> LogSum {
     var s = own;
     let inside = min(LANES, subgroup_size);
@@ -39,12 +39,18 @@ fn log_sum_reduce(own: LogSum, local: u32, subgroup_lane: u32, subgroup_size: u3
         s = log_sum_merge(s, LogSum(subgroupShuffleXor(s.peak, mask), subgroupShuffleXor(s.sum, mask)));
     }
     if (LANES > SMALLEST_SUBGROUP) {
+        // The row before may still be read.
+        workgroupBarrier();
         if (subgroup_lane == 0u) {
             wg_log_sum[local / subgroup_size] = s;
         }
         workgroupBarrier();
-        for (var other = subgroup_size; other < LANES; other += subgroup_size) {
-            s = log_sum_merge(s, wg_log_sum[min((local + other) / subgroup_size, WORKGROUP / subgroup_size - 1u)]);
+        if (LANES > subgroup_size) {
+            let first = (local - local % LANES) / subgroup_size;
+            s = wg_log_sum[first];
+            for (var other = 1u; other < LANES / subgroup_size; other++) {
+                s = log_sum_merge(s, wg_log_sum[first + other]);
+            }
         }
     }
     return s;
@@ -52,11 +58,12 @@ fn log_sum_reduce(own: LogSum, local: u32, subgroup_lane: u32, subgroup_size: u3
 #else
 var<workgroup> wg_log_sum: array<LogSum, WORKGROUP>;
 
-// The sum over the LANES invocations of a row; right in the first of them. To be called by the whole
-// workgroup, once.
+// The sum over the LANES invocations of a row, in each of them. To be called by the whole workgroup.
 fn log_sum_reduce(own: LogSum, local: u32) -> LogSum {
     let lane = local % LANES;
     var s = own;
+    // The row before may still be read.
+    workgroupBarrier();
     wg_log_sum[local] = s;
     for (var reach = LANES / 2u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
@@ -65,6 +72,7 @@ fn log_sum_reduce(own: LogSum, local: u32) -> LogSum {
             wg_log_sum[local] = s;
         }
     }
-    return s;
+    workgroupBarrier();
+    return wg_log_sum[local - lane];
 }
 #endif

@@ -48,9 +48,11 @@ fn scaled_tidy(a: Scaled) -> Scaled {
     return Scaled(select(e, EXPONENT_ZERO, zero), select(m, 0.0, zero));
 }
 
-// log2 of a value relative to 2^anchor; far below anything real for zero.
+// log2 of a value relative to 2^anchor; -2^22 or less for zero.
 fn scaled_log2(a: Scaled, anchor: i32) -> f32 {
-    return f32(a.e - anchor) + log2(max(a.m, 1e-37));
+    // An integer of 23 bits as a float, without the conversion, which shares a slow unit with the logarithm.
+    let e = bitcast<f32>(clamp(a.e - anchor, -0x3fffff, 0x3fffff) + 0x4b400000) - 12582912.0;
+    return e + log2(max(a.m, 1e-37));
 }
 
 // 2^(anchor + x), exact in the exponent.

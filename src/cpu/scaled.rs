@@ -40,7 +40,7 @@ impl Scaled {
 
     /// log2 relative to 2^anchor.
     pub fn log2(self, anchor: i32) -> f32 {
-        (self.e - anchor) as f32 + self.m.max(1e-37).log2()
+        (self.e - anchor).clamp(-0x3f_ffff, 0x3f_ffff) as f32 + self.m.max(1e-37).log2()
     }
 
     /// 2^(anchor + x).

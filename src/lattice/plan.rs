@@ -189,7 +189,6 @@ pub(super) struct Planner<'a> {
     pub options: &'a Options,
     label_frames: u32,
     pub workspace: Workspace,
-    lanes: Lanes,
     chunks: Vec<Range<usize>>,
     windows: usize,
     pub recording: Recording,
@@ -236,7 +235,6 @@ impl<'a> Planner<'a> {
             options,
             label_frames,
             workspace,
-            lanes: if per.stride == Stride::Cell { Lanes::of(problem).for_arcs(&options.kind) } else { Lanes::of(problem) },
             chunks,
             windows: 0,
             recording,
@@ -386,18 +384,22 @@ impl<'a> Planner<'a> {
             (Meaning::Gathered, _) => 2.0,
             (Meaning::Logits, Normalisation::Hat) => 3.0,
         };
-        let mut constants =
-            vec![("SCORES", scores), ("LANES", f64::from(self.lanes.count)), ("WORKGROUP", f64::from(self.lanes.workgroup))];
+        let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
+        let rows = most.min(window.rows.end) - window.rows.start;
+        let lanes = Lanes::of(self.problem, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
+        let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
         match shader.kernel {
-            Kernel::LatticeGradient => constants.push(("LABEL_FRAMES", f64::from(self.label_frames))),
+            Kernel::LatticeRow => constants.push(("ROWS", f64::from(lanes.rows))),
+            Kernel::LatticeGradient => constants.extend([("ROWS", f64::from(lanes.rows)), ("LABEL_FRAMES", f64::from(self.label_frames))]),
             Kernel::LatticeArcsRow => constants.push(("DURATIONS", options.kind.duration_channels().max(1) as f64)),
             Kernel::LatticeArcsGradient => constants
                 .extend([("READERS", arc_table::readers(&options.kind) as f64), ("CHANNELS", arc_table::channels(&options.kind) as f64)]),
             _ => {}
         }
-        let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
-        let rows = most.min(window.rows.end) - window.rows.start;
-        let groups = rows.div_ceil(u64::from(self.lanes.workgroup / self.lanes.count));
+        if let (true, Some([smallest, _])) = (shader.subgroups, self.caps.subgroups) {
+            constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
+        }
+        let groups = rows.div_ceil(u64::from(lanes.workgroup / lanes.count * lanes.rows));
         let [x, y, _] = fold(groups, self.caps.max_workgroups);
         let grid = [x, y, window.utterances.len() as u32];
         let work = (window.bytes / self.problem.dtype.bytes()).saturating_mul(8);
@@ -439,34 +441,43 @@ pub(super) fn within(what: &'static str, need: u64, have: u64, help: &'static st
     if need > have { Err(Error::LimitExceeded { what, need, have, help }) } else { Ok(()) }
 }
 
-/// Invocations that share a row, and those of a workgroup: enough for coalesced reads, few enough to have something to do.
+/// Invocations that share a row, rows that they work on one after the other, and the invocations of a workgroup.
 #[derive(Clone, Copy)]
 struct Lanes {
     count: u32,
+    rows: u32,
     workgroup: u32,
 }
 
 impl Lanes {
-    fn of(problem: &Problem) -> Self {
-        let packs = problem.row / problem.granularity();
-        let count = match packs {
-            0..=8 => 4,
+    /// For a launch of so many rows.
+    fn of(problem: &Problem, kernel: Kernel, rows: u64, kind: &Kind) -> Self {
+        let workgroup = 256;
+        // Log-probabilities are picked, not summed.
+        let picked = problem.meaning != Meaning::Logits && kernel == Kernel::LatticeRow;
+        let count = match problem.row / problem.granularity() {
+            _ if picked => 1,
+            0..=1 => 1,
+            2..=8 => 4,
             9..=32 => 8,
             33..=64 => 16,
             65..=128 => 32,
             129..=256 => 64,
-            257..=512 => 128,
-            _ => 256,
+            _ => 128,
         };
-        Self { count, workgroup: 256 }
-    }
-
-    /// For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that the workgroup
-    /// has memory for what arcs and channels of its rows need.
-    fn for_arcs(self, kind: &Kind) -> Self {
-        let needed = (arc_table::readers(kind) + arc_table::channels(kind)).div_ceil(7).next_power_of_two() as u32;
-        let count = if self.count <= 64 { (self.count / 2).max(4) } else { self.count };
-        Self { count: count.max(needed).min(self.workgroup), ..self }
+        match kernel {
+            // What is done once a row is spread over the lanes, where rows are short and many enough to keep every core of
+            // a large device busy.
+            Kernel::LatticeRow if count <= 16 && rows * u64::from(count) > 1_000_000 => Self { count, rows: count.min(4), workgroup },
+            Kernel::LatticeRow | Kernel::LatticeGradient => Self { count, rows: 1, workgroup },
+            _ => {
+                // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
+                // the workgroup has memory for what arcs and channels of its rows need.
+                let needed = (arc_table::readers(kind) + arc_table::channels(kind)).div_ceil(7).next_power_of_two() as u32;
+                let count = if count <= 64 { (count / 2).max(4) } else { count };
+                Self { count: count.max(needed).min(workgroup), rows: 1, workgroup }
+            }
+        }
     }
 }
 
