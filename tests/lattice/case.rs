@@ -317,10 +317,10 @@ impl Case {
         }
     }
 
-    /// What errors may be: f32 arithmetic with `log2` and `exp2` of software adapters; and the rounding of gradients in
-    /// f16.
+    /// What errors may be: those of f32 arithmetic with a driver's `log2` and `exp2`, and of sums whose terms cancel; and the
+    /// rounding of gradients in f16.
     pub fn tolerance(form: Form) -> Errors {
-        Errors { cost: 2e-6, gradient: if form.dtype == DType::F16 { 5e-4 } else { 5e-6 } }
+        Errors { cost: 5e-6, gradient: if form.dtype == DType::F16 { 6e-4 } else { 1e-5 } }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::common::assert_close;
 use crate::forms::{Form, Meaning, PADDED};
 use crate::kinds::{BLANK, Row, VOCAB, kinds};
 use crate::settings::PLAIN;
-use crate::{Batch, bits, contexts};
+use crate::{Batch, bits, quick_contexts};
 use weft::lattice::{Blank, Gradients, Kind, LogProbs, Logits, LossBatch, Status, TransducerLoss};
 use weft::{Context, DType, Tensor};
 
@@ -13,7 +13,7 @@ use weft::{Context, DType, Tensor};
 #[track_caller]
 fn check(what: &str, case: &Case, form: Form, cost: f64, gradient: f64) {
     let expected = case.expected(form.meaning);
-    for (name, context) in contexts() {
+    for (name, context) in quick_contexts() {
         let errors = case.compare(form, &case.run(form, context), &expected).unwrap_or_else(|e| panic!("{what} on {name}: {e}"));
         assert!(errors.cost <= cost && errors.gradient <= gradient, "{what} on {name}: {errors:?}");
     }
@@ -30,7 +30,7 @@ fn few_frames_and_labels() {
     for row in kinds() {
         let case = case(&row, &lengths);
         check(row.name, &case, PADDED, 2e-6, 5e-6);
-        let status = case.run(PADDED, &contexts()[0].1).status;
+        let status = case.run(PADDED, &quick_contexts()[0].1).status;
         assert!(status[..4].iter().all(|&status| status == Status::Empty), "{}: no frames", row.name);
     }
 }
@@ -41,7 +41,7 @@ fn more_labels_than_frames() {
     let status = |kind: Kind| {
         let mut batch = Batch::random(3, [1, 2, 4, 7], 0);
         batch.targets = vec![1, 2, 3];
-        batch.run_kind(kind, &contexts()[0].1).status[0]
+        batch.run_kind(kind, &quick_contexts()[0].1).status[0]
     };
     for kind in [Kind::monotonic(Blank(0)), Kind::constrained(Blank(0)), Kind::tdt(Blank(0), &[1, 2]).unwrap()] {
         assert_eq!(status(kind.clone()), Status::Infeasible, "{kind:?}");
@@ -53,7 +53,7 @@ fn more_labels_than_frames() {
 
 #[test]
 fn one_symbol_and_two() {
-    for (name, context) in contexts() {
+    for (name, context) in quick_contexts() {
         let run = |kind: Kind, shape: [usize; 4], logits: &[f32], targets: &[u32]| {
             let tensor = Tensor::from_slice(context, &shape, logits).unwrap();
             let loss = TransducerLoss::of(kind).gradients(true).build(context).unwrap();
@@ -116,7 +116,7 @@ fn one_bad_row() {
                 let mut bad = clean.clone();
                 bad.utterances[1].logits[row.channels() + place] = poison;
                 bad.utterances[1].log_probs[row.channels() + place] = poison;
-                for (name, context) in contexts() {
+                for (name, context) in quick_contexts() {
                     let what = format!("{} {meaning:?} {poison} on {name}", row.name);
                     let (good, out) = (clean.run(form, context), bad.run(form, context));
                     assert_eq!((out.status[1], out.costs[1].is_nan()), (Status::NonFinite, true), "{what}");
@@ -134,7 +134,7 @@ fn one_bad_row() {
 /// f16 ends at 65504: a model whose logits overflow hands over +inf.
 #[test]
 fn overflow_of_f16() {
-    for (name, context) in contexts() {
+    for (name, context) in quick_contexts() {
         let mut case = case(&kinds()[0], &[[3, 2], [3, 2]]);
         case.utterances[0].logits[4] = 7e4;
         case.utterances[1].logits[4] = -6e4;
@@ -169,7 +169,7 @@ fn cost_of(log_probs: &[f32], context: &Context) -> (f32, Status) {
 /// The arithmetic ends somewhere; where, is documented.
 #[test]
 fn probabilities_that_count_as_zero() {
-    for (name, context) in contexts() {
+    for (name, context) in quick_contexts() {
         assert_eq!(cost_of(&[-2.5e6], context), (2.5e6, Status::Ok), "{name}");
         assert_eq!(cost_of(&[-3e6], context), (f32::INFINITY, Status::Infeasible), "{name}");
         let (cost, status) = cost_of(&[-1.5e5; 400], context);

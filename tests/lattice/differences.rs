@@ -2,9 +2,9 @@
 
 use crate::case::Case;
 use crate::common::assert_close;
-use crate::contexts;
 use crate::forms::{Form, Meaning, PADDED, inputs};
 use crate::kinds::{Row, kinds};
+use crate::quick_contexts;
 use crate::settings::{PLAIN, Setting, settings};
 use weft::lattice::{Gradients, Reduction};
 use weft::{Context, DType};
@@ -54,7 +54,7 @@ fn of_every_setting() {
     let wanted = |setting: &Setting| setting.is_differentiable() && !setting.weights && setting.reduction == Reduction::None;
     for row in kinds() {
         for setting in settings().iter().filter(|setting| wanted(setting)) {
-            for context in contexts() {
+            for context in quick_contexts() {
                 check(&row, setting, PADDED, context);
                 check(&row, setting, Form { meaning: Meaning::LogProbs, ..PADDED }, context);
             }
@@ -66,7 +66,7 @@ fn of_every_setting() {
 fn in_every_layout() {
     for row in kinds() {
         for (meaning, layout) in inputs(row.is_gathered()) {
-            for context in contexts() {
+            for context in quick_contexts() {
                 check(&row, &PLAIN, Form { meaning, layout, ..PADDED }, context);
             }
         }
@@ -78,7 +78,7 @@ fn in_every_layout() {
 fn of_reductions() {
     for setting in settings().iter().filter(|setting| setting.is_differentiable() && setting.reduction != Reduction::None) {
         let case = Case::of_lengths(&kinds()[0], setting, 9, &[[2, 1], [3, 1]]).unwrap();
-        let context = &contexts()[0].1;
+        let context = &quick_contexts()[0].1;
         let gradients = case.run(PADDED, context).gradients;
         for (n, gradient) in gradients.iter().enumerate() {
             let difference = |i: usize| {
@@ -103,7 +103,7 @@ fn of_fast_emit() {
         let fast = *settings().iter().find(|setting| setting.lambda() > 0.0 && setting.clamp.is_none()).unwrap();
         let [plain, fast] = [PLAIN, fast].map(|setting| (setting.lambda(), Case::new(row, &setting, 3).unwrap()));
         let form = Form { meaning: Meaning::Gathered, dtype: DType::F32, ..PADDED };
-        for (name, context) in contexts() {
+        for (name, context) in quick_contexts() {
             let [of_plain, of_fast] = [&plain.1, &fast.1].map(|case| case.run(form, context).gradients.concat());
             for (i, (&g, &f)) in of_plain.iter().zip(&of_fast).enumerate() {
                 let expected = if i % 2 == 0 { g } else { (1.0 + fast.0) * g };

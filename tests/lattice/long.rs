@@ -42,7 +42,7 @@ fn check_cost(shape: [usize; 4], (name, context): &(String, Context), expected: 
     let error = (f64::from(out.costs[0]) - expected).abs() / expected;
     println!("cost of {shape:?} on {name}: {} for {expected}, off by {error:.1e}", out.costs[0]);
     assert_eq!(out.status, [Status::Ok]);
-    assert!(error < 2e-6, "{shape:?} on {name}: {} for {expected}", out.costs[0]);
+    assert!(error < 5e-6, "{shape:?} on {name}: {} for {expected}", out.costs[0]);
 }
 
 #[track_caller]
@@ -67,9 +67,9 @@ fn two_thousand_labels() {
     check_costs([1, 2000, 2001, 3]);
 }
 
-/// 10^7 cells; minutes without optimisation: `cargo test --release --test lattice -- --ignored ten_million`.
+/// `cargo test --test lattice -- --ignored ten_million`
 #[test]
-#[ignore = "a few minutes"]
+#[ignore = "a minute, and 200 MB"]
 fn ten_million_cells() {
     check_costs([1, 20_000, 501, 2]);
     check_costs([1, 5000, 2001, 2]);

@@ -44,6 +44,12 @@ fn contexts() -> &'static [(String, Context)] {
     CONTEXTS.get_or_init(common::contexts)
 }
 
+/// [`contexts`] for tests that go through all kinds, each of which is a set of kernels of its own. SwiftShader compiles a kernel
+/// for seconds, into hundreds of megabytes, and is left out.
+fn quick_contexts() -> Vec<&'static (String, Context)> {
+    contexts().iter().filter(|(name, _)| !name.contains("SwiftShader")).collect()
+}
+
 /// A padded batch on the host.
 #[derive(Clone)]
 struct Batch {
