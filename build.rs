@@ -88,20 +88,66 @@ fn table(shaders: &[Shader]) -> String {
         let _ = writeln!(out, "            Self::{} => &SHADERS[{index}],", shader.variant.kernel);
     }
     out += "        }\n    }\n}\n\n";
+    let mut texts = Texts::default();
     let _ = writeln!(out, "/// Every variant of every kernel, by name.\npub static SHADERS: [Shader; {}] = [", shaders.len());
     for Shader { variant, composed, reflection } in shaders {
         let _ = writeln!(
             out,
-            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, wgsl: {:?} }},",
+            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, pieces: &{:?} }},",
             variant.name,
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
             variant.flags.iter().filter(|f| *f != "SUBGROUPS").map(|f| f.to_lowercase()).collect::<Vec<_>>(),
             reflection.writable,
-            squeeze(&composed.text),
+            texts.add(&squeeze(&composed.text)),
             kernel = variant.kernel,
         );
     }
-    out + "];\n" + &params(shaders)
+    let _ = writeln!(out, "];\n\n/// What the texts of all variants are pieced together from.\nstatic TEXTS: &str = {:?};", texts.text);
+    out + &params(shaders)
+}
+
+/// The texts of all variants, what they share once: they travel in every binary and every web page.
+#[derive(Default)]
+struct Texts {
+    text: String,
+    /// Lines of the text, and where each begins.
+    lines: Vec<(String, usize)>,
+    /// Where three lines in a row first stand.
+    known: BTreeMap<[String; 3], usize>,
+}
+
+impl Texts {
+    /// The byte ranges that make up a text; what is not there yet is appended.
+    fn add(&mut self, text: &str) -> Vec<[usize; 2]> {
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let three = |at: usize| lines.get(at..at + 3).map(|l| [l[0].to_owned(), l[1].to_owned(), l[2].to_owned()]);
+        let mut pieces: Vec<[usize; 2]> = Vec::new();
+        let mut at = 0;
+        while at < lines.len() {
+            let (begin, count) = match three(at).and_then(|key| self.known.get(&key).copied()) {
+                Some(place) => {
+                    let same = lines[at..].iter().zip(&self.lines[place..]).take_while(|(a, (b, _))| **a == b.as_str()).count();
+                    (self.lines[place].1, same)
+                }
+                None => {
+                    self.lines.push((lines[at].to_owned(), self.text.len()));
+                    self.text.push_str(lines[at]);
+                    if let Some(first) = self.lines.len().checked_sub(3) {
+                        let last = &self.lines[first..];
+                        self.known.entry([last[0].0.clone(), last[1].0.clone(), last[2].0.clone()]).or_insert(first);
+                    }
+                    (self.text.len() - lines[at].len(), 1)
+                }
+            };
+            let end = begin + lines[at..at + count].iter().map(|line| line.len()).sum::<usize>();
+            match pieces.last_mut() {
+                Some(last) if last[1] == begin => last[1] = end,
+                _ => pieces.push([begin, end]),
+            }
+            at += count;
+        }
+        pieces
+    }
 }
 
 /// The params of each kernel, as Rust structs; kernels that share their params share the struct.

@@ -298,7 +298,7 @@ impl Engine {
         let mut pipelines = Vec::with_capacity(recording.pipelines.len());
         for key in &recording.pipelines {
             let pipeline = self.pipelines.get(key).unwrap_or_else(|| {
-                let text_bytes = key.shader.wgsl.len() as u64;
+                let text_bytes = key.shader.text_bytes() as u64;
                 let (pipeline, scope) = guarded(&self.device, text_bytes, || self.pipelines.compile(&self.device, key));
                 fresh.push((key, pipeline.clone(), scope));
                 pipeline

@@ -77,7 +77,7 @@ impl Pipelines {
         let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl).into()),
+            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl()).into()),
         };
         if self.checks {
             return device.create_shader_module(descriptor);

@@ -19,8 +19,20 @@ pub struct Shader {
     pub writable: &'static [bool],
     /// Bytes of the uniform `params`.
     pub params_bytes: u32,
+    /// Byte ranges of `TEXTS` that make up its text.
+    pieces: &'static [[usize; 2]],
+}
+
+impl Shader {
     /// The WGSL text, without `enable` lines.
-    pub wgsl: &'static str,
+    pub fn wgsl(&self) -> String {
+        self.pieces.iter().filter_map(|&[begin, end]| TEXTS.get(begin..end)).collect()
+    }
+
+    /// Bytes of the text.
+    pub fn text_bytes(&self) -> usize {
+        self.pieces.iter().map(|[begin, end]| end - begin).sum()
+    }
 }
 
 /// Variants are told apart by their names.
