@@ -97,7 +97,7 @@ export const cases = {
     const wrong = (change) => () => loss.run({ ...small, ...change });
     await fails("ShapeError", ["30", "60"], wrong({ shape: [1, 4, 3, 5] }));
     await fails("ShapeError", "4 sides", wrong({ shape: [1, 2, 15] }));
-    await fails("ShapeError", ["targets", "1 values"], wrong({ targets: [1] }));
+    await fails("LengthError", "labels[0] = 2", wrong({ targets: [1] }));
     await fails("ShapeError", ["frames", "2 values"], wrong({ frames: [2, 2] }));
     await fails("LengthError", ["frames[0] = 3", "2"], wrong({ frames: [3] }));
     await fails("LengthError", ["labels[0] = 3", "2"], wrong({ labels: [3] }));
