@@ -4,6 +4,9 @@
 pub(super) const EXPONENT_ZERO: i32 = -0x4000_0000;
 /// What an arc of probability zero adds to an exponent.
 pub(super) const EXPONENT_NEVER: i32 = -0x200_0000;
+/// Exponents end here: weights of arcs that are no probabilities stay far enough from the end of an i32.
+const MOST_EXPONENT: i32 = 0x2000_0000;
+const MOST_WEIGHT: i32 = 0x200_0000;
 /// Base-2 logarithms below this are probability zero.
 pub(crate) const LOG2_NEVER: f32 = -4.0e6;
 
@@ -35,7 +38,7 @@ impl Scaled {
         if bits < 0x0080_0000 || e < EXPONENT_ZERO {
             return Self::ZERO;
         }
-        Self { e, m: f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000) }
+        Self { e: e.min(MOST_EXPONENT), m: f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000) }
     }
 
     /// log2 relative to 2^anchor.
@@ -49,7 +52,7 @@ impl Scaled {
             return Self::ZERO;
         }
         let whole = x.round_ties_even();
-        Self { e: anchor + whole as i32, m: (x - whole).exp2() }
+        Self { e: anchor + (whole as i32).min(MOST_WEIGHT), m: (x - whole).exp2() }
     }
 
     /// An arc's weight from its word.

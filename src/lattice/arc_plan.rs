@@ -25,7 +25,7 @@ impl Planner<'_> {
         let shader = self.caps.shader(Kernel::LatticeArcsThen);
         let set = self.recording.bind(&bindings);
         // The third side of a grid is limited too.
-        let most = self.caps.max_workgroups.min(65_535) as usize;
+        let most = self.caps.max_workgroups.clamp(1, 65_535) as usize;
         for first in chunk.clone().step_by(most) {
             let shapes = &self.problem.utterances[first..(first + most).min(chunk.end)];
             let cells = shapes.iter().map(|u| u.places(Stride::Cell)).max().unwrap_or(0);
@@ -83,8 +83,8 @@ impl Ring {
     /// room for few of them, those of long arcs are read back from memory.
     fn of(columns: u64, reach: u32, caps: &Caps) -> Self {
         let room = caps.max_workgroup_bytes.saturating_sub(64) / 8;
-        let most = caps.max_invocations.min(512) / 32 * 32;
-        let wanted = (columns.next_multiple_of(32) as u32).min(most).max(32);
+        let most = (caps.max_invocations.min(512) / 32 * 32).max(32);
+        let wanted = columns.next_multiple_of(32).min(u64::from(most)).max(32) as u32;
         let steps = reach.saturating_add(1);
         let widest = (room / steps).saturating_sub(1) / 32 * 32;
         let (widest, steps) =

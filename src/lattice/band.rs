@@ -19,12 +19,13 @@ impl Band {
     /// At most `distance` frames away from an alignment: `emitted[t]` says how many labels lie in frame t. This is the band of
     /// monotonic-rnnt (SimBe195), for lattices whose labels take a frame.
     pub fn around(emitted: &[u32], distance: usize) -> Self {
-        let mut before = vec![0];
+        let mut before = vec![0u32];
         for &labels in emitted {
-            before.push(before[before.len() - 1] + labels);
+            before.push(before[before.len() - 1].saturating_add(labels));
         }
         let frames = emitted.len();
-        let range = |t: usize| if t == 0 { [0, 0] } else { [before[t.saturating_sub(distance)], before[(t + distance).min(frames)]] };
+        let range =
+            |t: usize| if t == 0 { [0, 0] } else { [before[t.saturating_sub(distance)], before[t.saturating_add(distance).min(frames)]] };
         Self { ranges: (0..frames).map(range).collect() }
     }
 

@@ -1,11 +1,11 @@
 //! The problem that a transducer loss is given, and every check on it.
 
-use super::layout::{Part, Problem, UtteranceShape};
+use super::layout::{HEADER, Part, Problem, UtteranceShape, most_utterances};
 use super::options::{Gradients, Options};
 use super::scores::{Layout, Meaning, Scores};
 use super::{Band, WILDCARD};
 use crate::device::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::tensor::DType;
 use std::fmt;
 
@@ -44,15 +44,16 @@ impl fmt::Display for LossShape {
 impl LossShape {
     /// The problem of a batch of this shape whose utterances all fill it.
     pub(super) fn problem(self, options: &Options) -> Result<Problem> {
-        let lengths = (vec![self.frames; self.utterances], vec![self.positions.saturating_sub(1); self.utterances]);
         let whole = Sides {
             parts: vec![self.utterances],
             frames: self.frames,
             positions: self.positions,
-            row: self.vocab + options.kind.duration_channels(),
+            row: self.vocab.saturating_add(options.kind.duration_channels()),
         };
         whole.check("logits")?;
         options.kind.check_vocabulary(self.vocab)?;
+        let count = whole.count()?;
+        let lengths = (vec![self.frames; count], vec![self.positions.saturating_sub(1); count]);
         whole.problem(Meaning::Logits, DType::F32, self.vocab, &lengths.0, &lengths.1)
     }
 }
@@ -79,13 +80,23 @@ impl Sides {
         Ok(())
     }
 
+    /// Utterances of all parts.
+    fn count(&self) -> Result<usize> {
+        let count = self.parts.iter().fold(0, |sum: usize, &part| sum.saturating_add(part));
+        let most = most_utterances(HEADER);
+        within("logits: utterances", count as u64, most as u64, "split the batch")?;
+        Ok(count)
+    }
+
     fn problem(&self, meaning: Meaning, dtype: DType, vocab: usize, frames: &[usize], labels: &[usize]) -> Result<Problem> {
-        let count: usize = self.parts.iter().sum();
-        for (what, side) in [("utterances", count), ("frames", self.frames), ("positions", self.positions), ("vocabulary", self.row)] {
+        self.count()?;
+        for (what, side) in [("frames", self.frames), ("positions", self.positions), ("vocabulary", self.row)] {
             counted(what, side)?;
         }
-        let rows =
-            (self.frames as u64).checked_mul(self.positions as u64).ok_or_else(|| too_large("logits: rows of one utterance", u64::MAX))?;
+        let rows = self.frames as u64 * self.positions as u64;
+        if u32::try_from(rows).is_err() {
+            return Err(too_large("logits: rows of one utterance", rows));
+        }
         let mut problem = Problem::new(meaning, dtype, vocab, self.row);
         let mut first = 0;
         for &n in &self.parts {
@@ -112,7 +123,14 @@ impl Sides {
 
 impl fmt::Display for Sides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[N {}, T {}, U1 {}, V {}]", self.parts.iter().sum::<usize>(), self.frames, self.positions, self.row)
+        write!(
+            f,
+            "[N {}, T {}, U1 {}, V {}]",
+            self.parts.iter().fold(0, |sum: usize, &part| sum.saturating_add(part)),
+            self.frames,
+            self.positions,
+            self.row
+        )
     }
 }
 
@@ -236,7 +254,7 @@ impl<'a> LossBatch<'a> {
         let problem = match self.scores.layout {
             Layout::Padded => {
                 let sides = self.padded_sides()?;
-                let lengths = self.lengths(&sides, sides.parts.iter().sum())?;
+                let lengths = self.lengths(&sides, sides.count()?)?;
                 sides.problem(self.scores.meaning, dtype, vocabulary(sides.row)?, &lengths.0, &lengths.1)?
             }
             Layout::Packed => self.place_packed(dtype, vocabulary)?,
@@ -252,20 +270,22 @@ impl<'a> LossBatch<'a> {
                     last.and_then(|last| last.checked_add(row))
                 };
                 let elements = self.scores.parts.first().map_or(0, |part| part.len());
-                if n * t > 0 && reach([n, t, u1]).is_none_or(|reach| reach > elements) {
+                let is_empty = n == 0 || t == 0;
+                if !is_empty && reach([n, t, u1]).is_none_or(|reach| reach > elements) {
                     return Err(self.scores.shape_error(
                         &format!("strides that stay within the {elements} elements of the tensor"),
                         format!("shape {:?} with strides {strides:?}", [n, t, u1, row]),
                     ));
                 }
-                if options.gradients != Gradients::None && overlap([n, t, u1], strides, row) {
+                if options.gradients != Gradients::None && overlap([n, t, u1], strides, row, elements) {
                     return Err(Error::Value {
                         argument: self.scores.name(),
                         value: format!("strides {strides:?} of shape {:?}", [n, t, u1, row]),
                         help: "rows overlap, and each needs a place for its gradient: copy the scores, or ask for costs only",
                     });
                 }
-                problem.stride(strides, elements as u64);
+                // Without rows any strides do.
+                problem.stride(if is_empty { [row; 3] } else { strides }, elements as u64);
                 problem
             }
         };
@@ -407,8 +427,12 @@ impl<'a> LossBatch<'a> {
             let (frame, position) = (frames[utterance], positions[utterance]);
             let tensor_frames = shape.rows / u64::from(shape.positions);
             let within = |length: u32, begin: u32, max: u64, argument| {
-                let length = length as usize + begin as usize;
-                if length as u64 > max { Err(Error::Length { argument, utterance, length, max: max as usize }) } else { Ok(()) }
+                let length = u64::from(length) + u64::from(begin);
+                if length <= max {
+                    return Ok(());
+                }
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                Err(Error::Length { argument, utterance, length, max: max as usize })
             };
             within(shape.frames, frame, tensor_frames, "frames")?;
             within(shape.labels, position, u64::from(shape.positions) - 1, "labels")?;
@@ -478,8 +502,8 @@ impl<'a> LossBatch<'a> {
     }
 }
 
-/// Whether some rows of `row` elements share some.
-fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize) -> bool {
+/// Whether some rows of `row` elements, which stay within `elements`, share some.
+fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elements: usize) -> bool {
     if sides.contains(&0) {
         return false;
     }
@@ -496,6 +520,10 @@ fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize) -> bool {
         return false;
     }
     let [n, t, u] = sides;
+    let all = sides.iter().try_fold(row, |elements, &side| elements.checked_mul(side));
+    if all.is_none_or(|all| all > elements) {
+        return true;
+    }
     let rows = (0..n).flat_map(|n| (0..t).flat_map(move |t| (0..u).map(move |u| n * strides[0] + t * strides[1] + u * strides[2])));
     let mut rows: Vec<usize> = rows.collect();
     rows.sort_unstable();
@@ -511,7 +539,6 @@ fn within_length(argument: &'static str, lengths: &[u32], max: usize) -> Result<
 
 fn counted(what: &'static str, side: usize) -> Result<()> {
     let what = match what {
-        "utterances" => "logits: utterances",
         "frames" => "logits: frames",
         "positions" => "logits: positions",
         "rows" => "logits: rows",

@@ -100,6 +100,8 @@ pub struct Kind {
 
 /// Most arcs of a kind: the table of them lies in workgroup memory.
 const MOST_ARCS: usize = 256;
+/// Most duration channels of a kind: what they are pulled by lies in workgroup memory too.
+const MOST_DURATIONS: usize = 256;
 /// Most frames of an arc: kernels add them to frames of the lattice.
 const MOST_FRAMES: u32 = 65_535;
 
@@ -294,6 +296,7 @@ impl Kind {
     fn check(&self) -> Result<()> {
         let help = "join arcs, or use fewer durations";
         within("arcs of a kind", self.arcs.len() as u64, MOST_ARCS as u64, help)?;
+        within("durations of a kind", self.durations.len() as u64, MOST_DURATIONS as u64, "use fewer durations")?;
         if self.arcs.is_empty() {
             return Err(Error::Value { argument: "arcs", value: "none".to_owned(), help: "a kind needs arcs" });
         }

@@ -9,6 +9,13 @@ use std::ops::Range;
 pub(crate) const CHUNK: u32 = 8;
 /// Words of the header of an utterance.
 pub(crate) const HEADER: usize = 16;
+/// Words of the largest window that any device grants: 4 GiB.
+const WINDOW_WORDS: usize = 1 << 30;
+
+/// Most utterances of a batch whose headers have so many words.
+pub(super) fn most_utterances(header: usize) -> usize {
+    WINDOW_WORDS / header
+}
 
 /// A checked batch, as plans see it.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording, fold};
 use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams, Shader};
-use crate::error::{Error, Result};
+use crate::error::{Result, within};
 use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
@@ -435,10 +435,6 @@ fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> R
         chunks.push(first..count);
     }
     Ok(chunks)
-}
-
-pub(super) fn within(what: &'static str, need: u64, have: u64, help: &'static str) -> Result<()> {
-    if need > have { Err(Error::LimitExceeded { what, need, have, help }) } else { Ok(()) }
 }
 
 /// Invocations that share a row, rows that they work on one after the other, and the invocations of a workgroup.

@@ -1,10 +1,9 @@
 //! Windows: what a kernel sees of tensors that are larger than one binding.
 
 use super::layout::Problem;
-use super::plan::within;
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId};
-use crate::error::Result;
+use crate::error::{Result, within};
 use std::ops::Range;
 
 /// Utterances of one launch: the third side of a grid.
@@ -48,7 +47,7 @@ pub(super) fn windows(problem: &Problem, chunk: Range<usize>, caps: &Caps) -> Re
                 "use padded or packed logits, which are read in windows",
             )?;
             let whole = Window { part, utterances: 0..0, rows: 0..u64::MAX, first_unit: 0, shift: 0, offset: 0, bytes: held.bytes };
-            let starts = utterances.clone().step_by(MOST_UTTERANCES.min(caps.max_workgroups as usize));
+            let starts = utterances.clone().step_by(MOST_UTTERANCES.min(caps.max_workgroups as usize).max(1));
             windows
                 .extend(starts.map(|first| Window { utterances: first..(first + MOST_UTTERANCES).min(utterances.end), ..whole.clone() }));
         }
@@ -65,7 +64,7 @@ fn dense(problem: &Problem, part: usize, utterances: Range<usize>, caps: &Caps, 
         let shift = begin % caps.storage_alignment.max(4);
         (begin - shift, shift, (rows.end - rows.start) * row_bytes + shift)
     };
-    let most = MOST_UTTERANCES.min(caps.max_workgroups as usize);
+    let most = MOST_UTTERANCES.min(caps.max_workgroups as usize).max(1);
     let mut n = utterances.start;
     while n < utterances.end {
         let first = problem.utterances[n];

@@ -14,6 +14,7 @@ mod conformance;
 mod degenerate;
 mod differences;
 mod forms;
+mod hostile;
 mod invariance;
 mod kinds;
 mod known;

@@ -120,7 +120,9 @@ impl<'a> Utterance<'a> {
             let at = self.band_at + 2 * t;
             self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
         };
-        let row = self.first_row + frame as u32 * self.frame_stride + position as u32 * position_stride - window_row;
+        // Tensors may have more rows than 32 bits count; windows have not.
+        let inside = (frame as u32).wrapping_mul(self.frame_stride).wrapping_add((position as u32).wrapping_mul(position_stride));
+        let row = self.first_row.wrapping_add(inside).wrapping_sub(window_row);
         Row { place, is_cell: place.is_some_and(allowed), start: row as usize * unit as usize + shift as usize }
     }
 

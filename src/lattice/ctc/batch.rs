@@ -1,9 +1,10 @@
 //! The problem that a CTC loss is given, and every check on it.
 
+use super::layout::HEADER;
 use crate::device::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, within};
 use crate::lattice::Blank;
-use crate::lattice::layout::{Part, Problem, UtteranceShape};
+use crate::lattice::layout::{Part, Problem, UtteranceShape, most_utterances};
 use crate::lattice::scores::Meaning;
 use crate::tensor::{DType, Tensor};
 use std::fmt;
@@ -192,7 +193,7 @@ impl<'a> CtcBatch<'a> {
 
 /// A padded problem without lengths.
 fn padded(dtype: DType, [utterances, frames, vocab]: [usize; 3]) -> Result<Problem> {
-    counted("logits: utterances", utterances)?;
+    within("logits: utterances", utterances as u64, most_utterances(HEADER) as u64, "split the batch")?;
     counted("logits: frames", frames)?;
     let rows = (utterances as u64).saturating_mul(frames as u64);
     counted("logits: rows", usize::try_from(rows).unwrap_or(usize::MAX))?;

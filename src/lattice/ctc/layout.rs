@@ -9,7 +9,7 @@ pub(crate) const COLUMNS: u32 = 4;
 /// Symbols of a tile of the gradient pass for each invocation of a row.
 pub(crate) const DEPTH: u32 = 8;
 /// Words of the header of an utterance.
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 
 /// Groups of columns that a target needs.
 pub(super) fn groups(labels: u32) -> u64 {

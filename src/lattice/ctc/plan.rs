@@ -7,9 +7,8 @@ use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{
     Kernel, LatticeCtcRowParams as RowParams, LatticeCtcSweepParams as SweepParams, LatticeCtcTraceParams as TraceParams, Shader,
 };
-use crate::error::Result;
+use crate::error::{Result, within};
 use crate::lattice::layout::Problem;
-use crate::lattice::plan::within;
 use crate::lattice::window::{Window, windows};
 use crate::lattice::{Blank, CHUNK, Gradients};
 use crate::tensor::DType;
@@ -123,7 +122,7 @@ struct Sizes {
 
 impl Sizes {
     fn arcs_bytes(self) -> u64 {
-        VEC4 * self.rows * self.groups
+        VEC4.saturating_mul(self.rows).saturating_mul(self.groups)
     }
 
     fn frames_bytes(self) -> u64 {
@@ -132,15 +131,15 @@ impl Sizes {
 
     /// Blanks and labels of each group; one group for what no state wants.
     fn lattice_bytes(self) -> u64 {
-        2 * VEC4 * (self.directions * self.lattice + 1)
+        (2 * VEC4).saturating_mul(self.directions.saturating_mul(self.lattice).saturating_add(1))
     }
 
     fn anchors_bytes(self) -> u64 {
-        VEC4 * (self.directions * self.anchors + 1 + self.edges)
+        VEC4.saturating_mul(self.directions.saturating_mul(self.anchors).saturating_add(1 + self.edges))
     }
 
     fn choices_bytes(self) -> u64 {
-        VEC4 * (self.anchors + 1 + self.edges)
+        VEC4.saturating_mul(self.anchors.saturating_add(1 + self.edges))
     }
 
     fn max(self, other: Self) -> Self {
@@ -230,7 +229,15 @@ impl<'a> Planner<'a> {
         let edges = if self.units() > u64::from(self.width()) { 8 * count * (u64::from(self.frames) + 1) } else { 0 };
         let (kept_rows, kept_chunks, directions) =
             if self.options.keeps() { (rows, chunks, 2) } else { (count * u64::from(CHUNK), count, 1) };
-        Sizes { count, rows, lattice: kept_rows * self.groups, anchors: kept_chunks * self.groups, directions, groups: self.groups, edges }
+        Sizes {
+            count,
+            rows,
+            lattice: kept_rows.saturating_mul(self.groups),
+            anchors: kept_chunks.saturating_mul(self.groups),
+            directions,
+            groups: self.groups,
+            edges,
+        }
     }
 
     /// Cuts the batch into runs of utterances whose lattices fit together, and declares the buffers.
@@ -272,7 +279,8 @@ impl<'a> Planner<'a> {
 
     fn sum(&self, sizes: Sizes) -> u64 {
         let choices = if self.options.alignments { sizes.choices_bytes() } else { 0 };
-        sizes.arcs_bytes() + sizes.frames_bytes() + sizes.lattice_bytes() + sizes.anchors_bytes() + choices
+        let all = [sizes.arcs_bytes(), sizes.frames_bytes(), sizes.lattice_bytes(), sizes.anchors_bytes(), choices];
+        all.into_iter().fold(0, u64::saturating_add)
     }
 
     fn declare(&mut self, sizes: Sizes) -> Result<()> {
