@@ -2,42 +2,7 @@
 // occupancies of the arcs that read a row. Everything outside the lattice, and every utterance that is
 // not ok, gets exact zeros. Twin: src/cpu/arcs/gradient.rs.
 #import arcs_table
-#import lattice_rows
-#import lattice_status
-#import scores
-
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
-// Words of the cells.
-@group(0) @binding(2)
-var<storage, read> arcs: array<u32>;
-// Forward, then backward variables: log2, relative to an anchor.
-@group(0) @binding(3)
-var<storage, read> lattice: array<f32>;
-// Exponents that the variables are relative to: forward, backward.
-@group(0) @binding(4)
-var<storage, read> anchors: array<i32>;
-// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
-@group(0) @binding(5)
-var<storage, read> results: array<u32>;
-// The same window of the gradients as of the scores.
-@group(0) @binding(6)
-#ifdef IN_PLACE
-var<storage, read_write> scores: array<Packed>;
-#else
-var<storage, read_write> gradients: array<Packed>;
-// A window of the scores.
-@group(0) @binding(7)
-var<storage, read> scores: array<Packed>;
-#endif
-
-fn store(at: u32, gradient: Scores) {
-#ifdef IN_PLACE
-    scores[at] = pack_scores(gradient);
-#else
-    gradients[at] = pack_scores(gradient);
-#endif
-}
+#import gradient_pass
 
 // Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
 override READERS: u32 = 4u;
@@ -66,12 +31,7 @@ const NONE_16 = 0xffffu;
 var<workgroup> wg_readers: array<Reader, READER_PLACES>;
 var<workgroup> wg_channels: array<Channel, CHANNEL_PLACES>;
 
-// log2 of the backward variable of cell (t, u), exponent and rest; (T, U) is the end.
-struct After {
-    e: i32,
-    x: f32,
-}
-
+// Of cell (t, u); (T, U) is the end.
 fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
     if (t >= utterance.frames || u > utterance.labels) {
         return After(0, select(LOG_ZERO, 0.0, may_end && u == utterance.labels && t == utterance.frames));
@@ -81,14 +41,13 @@ fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
 }
 
 // Probability that a path takes arc a from cell (t, u).
-fn occupancy(utterance: Utterance, n: u32, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
+fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
     let cell = pair_at(utterance, t, u);
-    let e = anchors[anchor_at(utterance, t, u)] - bitcast<i32>(results[2u * params.utterances + n]);
-    let x = lattice[cell] - bitcast<f32>(results[3u * params.utterances + n]);
+    let e = anchors[anchor_at(utterance, t, u)] - total.e;
+    let x = lattice[cell] - total.x;
     let w = arc_log2(arcs[word_at(params.pairs, cell, a)]);
     let to = after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
-    // Exponents are added as integers first: large ones cancel without rounding.
-    return exp2(clamp(f32(e + to.e) + (x + (w + to.x)), -1e4, 1.0));
+    return arc_probability(e, x, w, to);
 }
 
 // The channel of a symbol: that of its name, for a label may be one that follows others, or the label's.
@@ -100,7 +59,7 @@ fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
     return found;
 }
 
-fn reader(utterance: Utterance, kind: Kind, n: u32, row: Row, number: u32) -> Reader {
+fn reader(utterance: Utterance, kind: Kind, total: Total, row: Row, number: u32) -> Reader {
     let wild = after_wildcard(utterance, row.u);
     if (number >= kind.arcs) {
         // Emits the label before this position.
@@ -110,13 +69,13 @@ fn reader(utterance: Utterance, kind: Kind, n: u32, row: Row, number: u32) -> Re
         let a = arc_of_then(kind, number - kind.arcs);
         let arc = arc_of(kind, a);
         let channel = select(arc.names >> 16u, NONE_16, wild);
-        return Reader(channel | (NONE_16 << 16u), -occupancy(utterance, n, row.t, row.u - 1u, arc, a));
+        return Reader(channel | (NONE_16 << 16u), -occupancy(utterance, total, row.t, row.u - 1u, arc, a));
     }
     let arc = arc_of(kind, number);
     if (arc.labels == 1u && row.u >= utterance.labels) {
         return Reader(NONE, 0.0);
     }
-    let occupied = occupancy(utterance, n, row.t, row.u, arc, number);
+    let occupied = occupancy(utterance, total, row.t, row.u, arc, number);
     // Symbols of constant weight have no gradient.
     let is_constant = select(wild, label_at(utterance, row.u) == WILDCARD, arc.token == NEXT_LABEL);
     var channel = select(arc.names & NONE_16, NONE_16, is_constant || arc.token == NONE);
@@ -210,14 +169,15 @@ fn main(
     let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
     let row = locate(utterance, select(rows, rows - 1u - number, number < rows));
     let lane = local % LANES;
-    let is_live = row.is_cell && (results[n] & STATUS_MASK) == STATUS_OK;
+    let total = total_of(n);
+    let is_live = row.is_cell && total.is_ok;
     let at = local / LANES * READERS;
     let channels_at = local / LANES * CHANNELS;
     let readers = kind.arcs + kind.thens;
     for (var i = lane; i < readers; i += LANES) {
         var found = Reader(NONE, 0.0);
         if (is_live) {
-            found = reader(utterance, kind, n, row, i);
+            found = reader(utterance, kind, total, row, i);
         }
         wg_readers[at + i] = found;
     }

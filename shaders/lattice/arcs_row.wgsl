@@ -1,21 +1,7 @@
 // Row pass for lattices of any arcs: one read of the scores gives the weights of the arcs that leave a
 // cell, and the normalisers of its row for the gradient pass. Twin: src/cpu/arcs/row.rs.
 #import arcs_table
-#import lattice_rows
-#import lattice_status
-#import row_sum
-
-// A window of the scores.
-@group(0) @binding(1)
-var<storage, read> scores: array<Packed>;
-@group(0) @binding(2)
-var<storage, read> batch: array<u32>;
-// Words of the cells.
-@group(0) @binding(3)
-var<storage, read_write> arcs: array<u32>;
-// Status words [N], then words that this pass leaves alone.
-@group(0) @binding(4)
-var<storage, read_write> results: array<atomic<u32>>;
+#import row_pass
 
 // Channels of durations; at least 1.
 override DURATIONS: u32 = 1u;
@@ -42,20 +28,14 @@ struct Weighed {
 }
 
 // Score of channel v, as a base-2 logarithm.
-fn score_at(row: ptr<function, Weighed>, v: u32) -> f32 {
-    let packed = scores[(*row).first + v / PACK];
-    let wanted = symbols_of(v / PACK) == Bits(v);
-    (*row).unusable = (*row).unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));
-    return max(sum_of(select(Scores(0.0), clean_scores(packed), wanted)) * LOG2_E, LOG_ZERO);
-}
-
-// log2 of the logistic function, for base-2 logits.
-fn log2_sigmoid(x: f32) -> f32 {
-    return min(x, 0.0) - log2(1.0 + exp2(-abs(x)));
+fn channel_score(row: ptr<function, Weighed>, v: u32) -> f32 {
+    let score = score_at((*row).first, v);
+    (*row).unusable = (*row).unusable || score.unusable;
+    return score.x;
 }
 
 fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
-    let x = score_at(row, symbol);
+    let x = channel_score(row, symbol);
     var w = x;
     if (SCORES == HAT && symbol == params.blank) {
         w = select(log2_sigmoid(x), LOG_ZERO, is_log_zero(x));
@@ -66,7 +46,7 @@ fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
 }
 
 fn duration_weight(row: ptr<function, Weighed>, kind: Kind, duration: u32) -> f32 {
-    let x = score_at(row, kind.vocab + duration);
+    let x = channel_score(row, kind.vocab + duration);
     if (SCORES == LOG_PROBS) {
         return x;
     }
@@ -127,7 +107,7 @@ fn main(
         // Symbols in a pack with durations.
         for (var v = kind.vocab / PACK * PACK; v < kind.vocab; v++) {
             if (v != without) {
-                share = log_sum_merge(share, LogSum(score_at(&row, v), 1.0));
+                share = log_sum_merge(share, LogSum(channel_score(&row, v), 1.0));
             }
         }
     }
@@ -143,7 +123,7 @@ fn main(
     let durations_at = local / LANES * DURATIONS;
     if (reads) {
         for (var d = lane; d < kind.durations; d += LANES) {
-            wg_durations[durations_at + d] = score_at(&row, kind.vocab + d);
+            wg_durations[durations_at + d] = channel_score(&row, kind.vocab + d);
         }
     }
     workgroupBarrier();
@@ -163,7 +143,7 @@ fn main(
         row.has_durations = !is_log_zero(peak);
         row.duration_normaliser = select(0.0, peak + log2(max(total, 1.0)), row.has_durations);
         if (SCORES == HAT) {
-            row.leave = log2_sigmoid(-score_at(&row, params.blank));
+            row.leave = log2_sigmoid(-channel_score(&row, params.blank));
         }
     }
 

@@ -10,40 +10,15 @@
 // Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
 // reads the last column of the block before it back from memory.
 #import arcs_table
-#import lattice_status
+#import sweep_pass
 
-struct Params {
-    // The first utterance of the launch, and their number.
-    first_utterance: u32,
-    count: u32,
-    // N, of the whole batch.
-    utterances: u32,
-    // 1: forward only. 2: both.
-    directions: u32,
-    // Cells and anchors of one direction; one more of each takes what no cell wants.
-    cells: u32,
-    anchors: u32,
-}
-
-@group(0) @binding(0)
-var<uniform> params: Params;
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
 // Words of the cells.
 @group(0) @binding(2)
 var<storage, read> arcs: array<u32>;
-// Forward, then backward variables: log2, relative to an anchor.
+// Forward, then backward variables: log2, relative to an anchor of CHUNK frames of a column.
 @group(0) @binding(3)
 var<storage, read_write> lattice: array<f32>;
-// Exponents that the variables are relative to: forward, backward. One for CHUNK frames of a column.
-@group(0) @binding(4)
-var<storage, read_write> anchors: array<i32>;
-// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
-@group(0) @binding(5)
-var<storage, read_write> results: array<u32>;
 
-// Columns of a block = invocations of the workgroup, a multiple of 32.
-override WIDTH: u32 = 128u;
 // Steps that are kept: more than any arc crosses, or as many as there is memory for.
 override RING: u32 = 8u;
 // Whether some arc crosses RING steps or more.
@@ -73,7 +48,6 @@ override STRIDE: u32 = WIDTH + 1u;
 
 // Place 0 of a step is the last column of the block before.
 var<workgroup> wg_ring: array<vec2u, RING * STRIDE>;
-var<workgroup> wg_wide: bool;
 // Sum of what leaves the last column for the end from any frame.
 var<workgroup> wg_left: Scaled;
 
@@ -119,33 +93,6 @@ fn unpack_scaled(bits: vec2u) -> Scaled {
     return Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y));
 }
 
-// The line of step k, as its first place. Steps outside of the lattice get some line.
-fn line_of(walk: Walk, k: i32) -> u32 {
-    let frames = i32(walk.utterance.frames);
-    let diagonal = select(k, frames + i32(walk.utterance.labels) - 1 - k, walk.backward);
-    return u32((diagonal % frames + frames) % frames) * walk.columns;
-}
-
-// The line of the next step.
-fn next_line(walk: Walk, line: u32) -> u32 {
-    if (walk.backward) {
-        return select(line, walk.places, line == 0u) - walk.columns;
-    }
-    let next = line + walk.columns;
-    return select(next, 0u, next == walk.places);
-}
-
-// Position of column j.
-fn position(walk: Walk, j: u32) -> u32 {
-    let column = min(j, walk.utterance.labels);
-    return select(column, walk.utterance.labels - column, walk.backward);
-}
-
-// Before its first step k - j wraps.
-fn is_cell(walk: Walk, k: u32, j: u32) -> bool {
-    return k - j < walk.utterance.frames && j <= walk.utterance.labels;
-}
-
 // Where the variable of a cell and its anchor are.
 fn variable_at(walk: Walk, s: u32, j: u32) -> vec2u {
     let t = select(s, walk.utterance.frames - 1u - s, walk.backward);
@@ -177,7 +124,7 @@ fn word_of(walk: Walk, place: i32, a: u32) -> u32 {
         return 0u;
     }
     let cell = walk.utterance.first_pair + u32(select(place, place + i32(walk.places), place < 0));
-    return arcs[word_at(params.cells, cell, a)];
+    return arcs[word_at(params.pairs, cell, a)];
 }
 
 // Of arcs a .. a + 4, that come from `back` places before.
@@ -378,7 +325,7 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
     }
     y = scaled_tidy(y);
 
-    let known = is_cell(walk, k, j);
+    let known = is_pair(walk, k, j);
     // The first variable above zero of CHUNK frames.
     column.anchored = column.anchored && s % CHUNK != 0u;
     if (!column.anchored) {
@@ -387,7 +334,7 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
         anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, s, j), known)] = column.anchor;
     }
     let place = walk.utterance.first_pair + line + position(walk, j);
-    lattice[walk.lattice + select(params.cells, place, known)] = scaled_log2(y, column.anchor);
+    lattice[walk.lattice + select(params.pairs, place, known)] = scaled_log2(y, column.anchor);
     let to = slot * STRIDE + local + 1u;
     wg_ring[to] = pack_scaled(y);
     if (local == 0u && first > 0u) {
@@ -474,34 +421,6 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
     }
 }
 
-// -log of the total, and what the gradient pass needs of it.
-fn finish(walk: Walk, n: u32) {
-    var status = results[n] & STATUS_NON_FINITE;
-    // +inf, as bits: no float holds it in WGSL.
-    var cost = 0x7f800000u;
-    var exponent = 0;
-    var rest = 0.0;
-    if (walk.utterance.frames == 0u) {
-        status = STATUS_EMPTY;
-    } else {
-        let total = total_of(walk);
-        if (status == STATUS_NON_FINITE) {
-            cost = 0x7fc00000u;
-        } else if (total.m == 0.0) {
-            status = STATUS_INFEASIBLE;
-        } else {
-            exponent = total.e;
-            rest = log2(total.m);
-            cost = bitcast<u32>(-LN_2 * (f32(exponent) + rest));
-        }
-    }
-    // The other direction may have yet to look whether weights are wide.
-    results[n] = status | (results[n] & STATUS_WIDE);
-    results[params.utterances + n] = cost;
-    results[2u * params.utterances + n] = bitcast<u32>(exponent);
-    results[3u * params.utterances + n] = bitcast<u32>(rest);
-}
-
 // What all arcs to the end bring.
 fn total_of(walk: Walk) -> Scaled {
     let utterance = walk.utterance;
@@ -512,7 +431,7 @@ fn total_of(walk: Walk) -> Scaled {
             let t = utterance.frames - arc.frames;
             let u = utterance.labels - arc.labels;
             let x = stored(walk, i32(t + u), u, stored_bits(walk, i32(t + u), u));
-            let word = arcs[word_at(params.cells, pair_at(utterance, t, u), a)];
+            let word = arcs[word_at(params.pairs, pair_at(utterance, t, u), a)];
             total = scaled_tidy(scaled_add(total, times(x, word)));
         }
     }
@@ -546,7 +465,7 @@ fn main(
         kind,
         direction == 1u,
         wide,
-        direction * (params.cells + 1u),
+        direction * (params.pairs + 1u),
         direction * (params.anchors + 1u),
         columns,
         columns * utterance.frames,
@@ -559,6 +478,6 @@ fn main(
         workgroupBarrier();
     }
     if (local == 0u && exists && !walk.backward) {
-        finish(walk, n);
+        finish(n, utterance.frames == 0u, total_of(walk));
     }
 }

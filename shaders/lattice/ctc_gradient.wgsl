@@ -8,7 +8,7 @@
 #import ctc_rows
 #import ctc_occupancy
 #import lattice_status
-#import scores
+#import gradients
 
 // Of each utterance at `distinct_at`: for each tile, and for the end, the address of its first entry; the
 // entries, by symbol: the symbol, the address of its first position; and one more as the end.
@@ -23,31 +23,12 @@ var<storage, read> lattice: array<vec4f>;
 var<storage, read> anchors: array<vec4i>;
 @group(0) @binding(5)
 var<storage, read> results: array<u32>;
-#ifdef IN_PLACE
-// A window of the logits, and then of the gradients.
-@group(0) @binding(6)
-var<storage, read_write> scores: array<Packed>;
-#else
-// The same window as that of the logits.
-@group(0) @binding(6)
-var<storage, read_write> gradients: array<Packed>;
-@group(0) @binding(7)
-var<storage, read> scores: array<Packed>;
-#endif
 
 // Symbols of a tile for each invocation of a row.
 const DEPTH = 8u;
 // Occupancies of the tile of each row: those of the first symbols of all packs, then of the second ones, …
 var<workgroup> wg_occupied: array<f32, DEPTH * WORKGROUP>;
 var<workgroup> wg_blank: array<f32, WORKGROUP>;
-
-fn store(at: u32, x: Scores) {
-#ifdef IN_PLACE
-    scores[at] = pack_scores(x);
-#else
-    gradients[at] = pack_scores(x);
-#endif
-}
 
 // Takes the occupancies of a pack out of a tile that begins at `tile`.
 fn take_occupied(tile: u32, pack: u32) -> Scores {

@@ -1,42 +1,7 @@
 // Gradient pass: d cost / d scores from the softmax, recomputed, and the occupancies of the two arcs
 // of a cell. Everything outside the lattice, and every utterance that is not ok, gets exact zeros.
 // Twin: src/cpu/lattice/gradient.rs.
-#import lattice_rows
-#import lattice_status
-#import scores
-
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
-// Weights: pairs of blank and label; then log2 normalisers.
-@group(0) @binding(2)
-var<storage, read> arcs: array<u32>;
-// Pairs of the forward, then of the backward variables: log2, relative to an anchor.
-@group(0) @binding(3)
-var<storage, read> lattice: array<f32>;
-// Exponents that the variables are relative to: forward, backward.
-@group(0) @binding(4)
-var<storage, read> anchors: array<i32>;
-// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
-@group(0) @binding(5)
-var<storage, read> results: array<u32>;
-// The same window of the gradients as of the scores.
-@group(0) @binding(6)
-#ifdef IN_PLACE
-var<storage, read_write> scores: array<Packed>;
-#else
-var<storage, read_write> gradients: array<Packed>;
-// A window of the scores.
-@group(0) @binding(7)
-var<storage, read> scores: array<Packed>;
-#endif
-
-fn store(at: u32, gradient: Scores) {
-#ifdef IN_PLACE
-    scores[at] = pack_scores(gradient);
-#else
-    gradients[at] = pack_scores(gradient);
-#endif
-}
+#import gradient_pass
 
 // Frames that a label takes.
 override LABEL_FRAMES: u32 = 0u;
@@ -46,12 +11,7 @@ struct Occupancy {
     label: f32,
 }
 
-// log2 of the backward variable of cell (t, u), exponent and rest; (T, U) is the end.
-struct After {
-    e: i32,
-    x: f32,
-}
-
+// Of cell (t, u); (T, U) is the end.
 fn after(utterance: Utterance, t: u32, u: u32) -> After {
     if (t >= utterance.frames || u > utterance.labels) {
         return After(0, select(LOG_ZERO, 0.0, u == utterance.labels && t == utterance.frames));
@@ -69,11 +29,7 @@ fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32) -> Occupancy {
     let label = weight_log2(arcs[4u * pair + 2u * (t % 2u) + 1u]);
     let stay = after(utterance, t + 1u, u);
     let come = after(utterance, t + LABEL_FRAMES, u + 1u);
-    // Exponents are added as integers first: large ones cancel without rounding.
-    return Occupancy(
-        exp2(clamp(f32(e + stay.e) + (x + (blank + stay.x)), -1e4, 1.0)),
-        exp2(clamp(f32(e + come.e) + (x + (label + come.x)), -1e4, 1.0)),
-    );
+    return Occupancy(arc_probability(e, x, blank, stay), arc_probability(e, x, label, come));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -85,11 +41,7 @@ fn main(
     // The scores that the row pass read last may still be in a cache.
     let n = params.first_utterance + groups.z - 1u - group.z;
     let utterance = utterance(n);
-    let total = Total(
-        (results[n] & STATUS_MASK) == STATUS_OK,
-        bitcast<i32>(results[2u * params.utterances + n]),
-        bitcast<f32>(results[3u * params.utterances + n]),
-    );
+    let total = total_of(n);
     let lane = local % LANES;
     let slot = local / LANES;
     if (lane < ROWS) {
@@ -105,13 +57,6 @@ fn main(
             write_row(values, utterance.scale, lane);
         }
     }
-}
-
-// The total of an utterance, as a base-2 logarithm.
-struct Total {
-    is_ok: bool,
-    e: i32,
-    x: f32,
 }
 
 // What all elements of a row share.

@@ -1,21 +1,8 @@
 // Row pass: one read of the scores gives what a lattice of two arcs needs of each cell: the weights of
-// the blank and of the next label, and the normaliser of the row for the gradient pass.
+// the blank and of the next label, and the normaliser of the row for the gradient pass. The weights lie in
+// pairs of frames, each blank and label; the log2 normalisers behind them all.
 // Twin: src/cpu/lattice/row.rs.
-#import lattice_rows
-#import lattice_status
-#import row_sum
-
-// A window of the scores.
-@group(0) @binding(1)
-var<storage, read> scores: array<Packed>;
-@group(0) @binding(2)
-var<storage, read> batch: array<u32>;
-// Weights: pairs of blank and label; then log2 normalisers.
-@group(0) @binding(3)
-var<storage, read_write> arcs: array<u32>;
-// Status words [N], then words that this pass leaves alone.
-@group(0) @binding(4)
-var<storage, read_write> results: array<atomic<u32>>;
+#import row_pass
 
 // Where the rows of the workgroup begin, in packs: row i of every slot, row i + 1 of every slot, …
 var<workgroup> wg_rows: array<u32, WORKGROUP>;
@@ -27,39 +14,25 @@ struct Weights {
     unusable: bool,
 }
 
-// Score of symbol v, as a base-2 logarithm.
-fn score_at(first: u32, v: u32, unusable: ptr<function, bool>) -> f32 {
-    let packed = scores[first + v / PACK];
-    let wanted = symbols_of(v / PACK) == Bits(v);
-    *unusable = *unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));
-    return max(sum_of(select(Scores(0.0), clean_scores(packed), wanted)) * LOG2_E, LOG_ZERO);
-}
-
-// log2 of the logistic function, for base-2 logits.
-fn log2_sigmoid(x: f32) -> f32 {
-    return min(x, 0.0) - log2(1.0 + exp2(-abs(x)));
-}
-
 fn weights_of(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> Weights {
     var w = Weights(LOG_ZERO, LOG_ZERO, 0.0, false);
     let label = label_at(utterance, row.u);
-    var unusable = false;
-    let x_blank = score_at(first, params.blank, &unusable);
+    let blank = score_at(first, params.blank);
     // Where no label is read, nothing but the blank is.
     let is_read = label != WILDCARD && row.u < utterance.labels;
-    let x_label = score_at(first, select(params.blank, symbol_of(label), is_read), &unusable);
-    w.unusable = unusable;
+    let next = score_at(first, select(params.blank, symbol_of(label), is_read));
+    w.unusable = blank.unusable || next.unusable;
     // A row without any symbol has no arcs.
     let usable = SCORES == LOG_PROBS || SCORES == GATHERED || !is_log_zero(sum.peak);
     if (usable && !(SCORES == LOG_PROBS || SCORES == GATHERED)) {
         w.normaliser = sum.peak + log2(sum.sum);
     }
     if (SCORES == HAT) {
-        w.blank = select(log2_sigmoid(x_blank), LOG_ZERO, is_log_zero(x_blank));
-        w.label = select(LOG_ZERO, x_label - w.normaliser + log2_sigmoid(-x_blank), usable);
+        w.blank = select(log2_sigmoid(blank.x), LOG_ZERO, is_log_zero(blank.x));
+        w.label = select(LOG_ZERO, next.x - w.normaliser + log2_sigmoid(-blank.x), usable);
     } else if (usable) {
-        w.blank = x_blank - w.normaliser;
-        w.label = x_label - w.normaliser;
+        w.blank = blank.x - w.normaliser;
+        w.label = next.x - w.normaliser;
     }
     w.blank -= params.sigma;
     w.label -= params.sigma;

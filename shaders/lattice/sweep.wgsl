@@ -8,42 +8,15 @@
 // after its last one compute reaches such steps of the next columns only.
 // Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
 // reads the last column of the block before it back from memory.
-#import lattice_layout
-#import lattice_status
-#import scaled
+#import sweep_pass
 
-struct Params {
-    // The first utterance of the launch, and their number.
-    first_utterance: u32,
-    count: u32,
-    // N, of the whole batch.
-    utterances: u32,
-    // 1: forward only. 2: both.
-    directions: u32,
-    // Pairs and anchors of one direction; one more of each takes what no cell wants.
-    pairs: u32,
-    anchors: u32,
-}
-
-@group(0) @binding(0)
-var<uniform> params: Params;
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
 // Weights of the arcs of two frames: blank, label, blank, label.
 @group(0) @binding(2)
 var<storage, read> arcs: array<vec4u>;
 // Pairs of the forward, then of the backward variables: log2, relative to an anchor.
 @group(0) @binding(3)
 var<storage, read_write> lattice: array<vec2f>;
-// Exponents that the variables are relative to: forward, backward.
-@group(0) @binding(4)
-var<storage, read_write> anchors: array<i32>;
-// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
-@group(0) @binding(5)
-var<storage, read_write> results: array<u32>;
 
-// Columns of a block = invocations of the workgroup, a multiple of 32.
-override WIDTH: u32 = 128u;
 // Frames that a label takes: 0 (RNN-T), or 1 (monotonic).
 override LABEL_FRAMES: u32 = 0u;
 
@@ -77,8 +50,6 @@ struct Column {
     held: Scaled,
 }
 
-var<workgroup> wg_wide: bool;
-
 fn pack_pair(pair: Pair) -> vec4u {
     return vec4u(bitcast<u32>(pair.early.e), bitcast<u32>(pair.early.m), bitcast<u32>(pair.late.e), bitcast<u32>(pair.late.m));
 }
@@ -94,31 +65,9 @@ fn weight(walk: Walk, word: u32) -> Scaled {
     return plain_weight(word);
 }
 
-// The place of column 0 of the line of step k. Steps outside of the lattice get some line.
-fn line_of(walk: Walk, k: i32) -> u32 {
-    let pairs = i32(walk.utterance.pairs);
-    let diagonal = select(k, pairs + i32(walk.utterance.labels) - 1 - k, walk.backward);
-    return u32((diagonal % pairs + pairs) % pairs) * walk.columns;
-}
-
-// The line of the next step.
-fn next_line(walk: Walk, line: u32) -> u32 {
-    if (walk.backward) {
-        return select(line, walk.places, line == 0u) - walk.columns;
-    }
-    let next = line + walk.columns;
-    return select(next, 0u, next == walk.places);
-}
-
-// The place of column j in a line that begins at 0; any column's where there is none.
+// The place of column j in a line that begins at 0.
 fn column_of(walk: Walk, j: u32) -> u32 {
-    let column = min(j, walk.utterance.labels);
-    return walk.utterance.first_pair + select(column, walk.utterance.labels - column, walk.backward);
-}
-
-// Before its first step k - j wraps.
-fn is_pair(walk: Walk, k: u32, j: u32) -> bool {
-    return k - j < walk.utterance.pairs && j <= walk.utterance.labels;
+    return walk.utterance.first_pair + position(walk, j);
 }
 
 fn empty_column(walk: Walk, j: u32) -> Column {
@@ -463,38 +412,18 @@ fn walk_blocks(walk: Walk, blocks: u32, local: u32, lane: u32, size: u32) {
     }
 }
 
-// -log of the total, and what the gradient pass needs of it.
-fn finish(walk: Walk, n: u32) {
-    var status = results[n] & STATUS_NON_FINITE;
-    // +inf, as bits: no float holds it in WGSL.
-    var cost = 0x7f800000u;
-    var exponent = 0;
-    var rest = 0.0;
+// What all paths to the end bring.
+fn total_of(walk: Walk) -> Scaled {
     if (walk.utterance.frames == 0u) {
-        status = STATUS_EMPTY;
-    } else {
-        let t = walk.utterance.frames - 1u;
-        let last = leave(walk, t, walk.utterance.labels, 0u);
-        var total = last;
-        if (LABEL_FRAMES == 1u && walk.utterance.labels > 0u) {
-            total = scaled_add(last, leave(walk, t, walk.utterance.labels - 1u, 1u));
-        }
-        total = scaled_tidy(total);
-        if (status == STATUS_NON_FINITE) {
-            cost = 0x7fc00000u;
-        } else if (total.m == 0.0) {
-            status = STATUS_INFEASIBLE;
-        } else {
-            exponent = total.e;
-            rest = log2(total.m);
-            cost = bitcast<u32>(-LN_2 * (f32(exponent) + rest));
-        }
+        return scaled_zero();
     }
-    // The other direction may have yet to look whether weights are wide.
-    results[n] = status | (results[n] & STATUS_WIDE);
-    results[params.utterances + n] = cost;
-    results[2u * params.utterances + n] = bitcast<u32>(exponent);
-    results[3u * params.utterances + n] = bitcast<u32>(rest);
+    let t = walk.utterance.frames - 1u;
+    let last = leave(walk, t, walk.utterance.labels, 0u);
+    var total = last;
+    if (LABEL_FRAMES == 1u && walk.utterance.labels > 0u) {
+        total = scaled_add(last, leave(walk, t, walk.utterance.labels - 1u, 1u));
+    }
+    return scaled_tidy(total);
 }
 
 // The forward variable of a cell, with the weight of its arc 0 (blank) or 1 (label).
@@ -550,6 +479,6 @@ fn main(
         walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
     }
     if (local == 0u && exists && direction == 0u) {
-        finish(walk, n);
+        finish(n, utterance.frames == 0u, total_of(walk));
     }
 }

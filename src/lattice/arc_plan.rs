@@ -55,7 +55,7 @@ impl Planner<'_> {
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
             directions: directions as u32,
-            cells: self.workspace.pairs as u32,
+            pairs: self.workspace.pairs as u32,
             anchors: self.workspace.anchors as u32,
         };
         let walks = chunk.len() as u64 * directions;

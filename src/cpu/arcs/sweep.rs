@@ -19,16 +19,16 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let mut walks: Vec<Vec<Scaled>> = vec![Vec::new(); p.count as usize * directions];
     for_each_chunk(&mut walks, 1, |number, walk| {
         let n = p.first_utterance as usize + number / directions;
-        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.cells };
+        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
         walk[0] = if number % directions == 1 { walker.backward() } else { walker.forward() };
     });
     for (number, variables) in walks.iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
-        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.cells };
+        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
         walker.store(
             variables,
             direction == 1,
-            &mut lattice[direction * (p.cells as usize + 1)..],
+            &mut lattice[direction * (p.pairs as usize + 1)..],
             &mut anchors[direction * (p.anchors as usize + 1)..],
         );
         if direction == 0 {
