@@ -9,11 +9,13 @@ mod cell;
 mod conv;
 mod ctc;
 mod dense;
+mod gradients;
 mod lattice;
 mod math;
 mod parallel;
 mod scaled;
 mod scores;
+mod status;
 
 pub(crate) use call::Call;
 pub(crate) use parallel::map_all;

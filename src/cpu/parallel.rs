@@ -22,6 +22,9 @@ pub(crate) fn for_each_chunk<T>(out: &mut [T], chunk: usize, f: impl Fn(usize, &
 #[cfg(all(feature = "parallel", not(target_family = "wasm")))]
 pub(crate) fn map_all<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
     use rayon::prelude::*;
+    if count < 2 {
+        return (0..count).map(f).collect();
+    }
     (0..count).into_par_iter().map(f).collect()
 }
 
@@ -29,4 +32,13 @@ pub(crate) fn map_all<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync + Sen
 #[cfg(not(all(feature = "parallel", not(target_family = "wasm"))))]
 pub(crate) fn map_all<R>(count: usize, f: impl Fn(usize) -> R) -> Vec<R> {
     (0..count).map(f).collect()
+}
+
+/// [`map_all`] of what takes little: a thread takes `piece` of them at a time.
+pub(crate) fn map_pieces<R: Clone + Default + Send>(count: usize, piece: usize, f: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    let mut out = vec![R::default(); count];
+    for_each_chunk(&mut out, piece, |number, out| {
+        out.iter_mut().enumerate().for_each(|(place, out)| *out = f(number * piece + place));
+    });
+    out
 }

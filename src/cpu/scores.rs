@@ -2,6 +2,8 @@
 
 use half::f16;
 
+/// Nats to base-2 logarithms.
+pub(super) const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// Stands for log 0.
 pub(super) const LOG_ZERO: f32 = -1e30;
 
@@ -38,15 +40,6 @@ impl<'a> Elements<'a> {
     /// A score that arithmetic may touch.
     pub fn clean(self, at: usize) -> f32 {
         if self.is_unusable(at) { 0.0 } else { self.raw(at).clamp(LOG_ZERO, -LOG_ZERO) }
-    }
-}
-
-/// Writes one gradient of either type.
-pub(super) fn store(words: &mut [u32], half: bool, at: usize, x: f32) {
-    if half {
-        bytemuck::cast_slice_mut::<u32, f16>(words)[at] = f16::from_f32(x);
-    } else {
-        bytemuck::cast_slice_mut::<u32, f32>(words)[at] = x;
     }
 }
 

@@ -36,8 +36,8 @@ pub struct TransducerPlan {
 
 impl TransducerPlan {
     /// # Errors
-    /// [`Error::Shape`], [`Error::Value`] if shape and kind do not fit; [`Error::LimitExceeded`] if one utterance alone is more
-    /// than the device, or the caller's limit, can hold.
+    /// [`Shape`](crate::Error::Shape), [`Value`](crate::Error::Value) if shape and kind do not fit;
+    /// [`LimitExceeded`](crate::Error::LimitExceeded) if one utterance alone is more than the device, or the caller's limit, can hold.
     pub(super) fn of_shape(shape: LossShape, options: &Options, caps: &Caps) -> Result<Self> {
         Self::new(&shape.problem(options)?, shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1, options, caps)
     }

@@ -1,25 +1,11 @@
 //! Twin of `shaders/lattice/arcs_gradient.wgsl`.
 
-use super::super::lattice::{Scores, Utterance};
+use super::super::lattice::{GradientPass, Log2, Row, Scores, Utterance, arc_probability};
 use super::{Arc, Kind, Token, anchor_at, arc_log2, cell_at, word_at};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
-use crate::cpu::scores::{Elements, LOG_ZERO, store};
-use crate::device::shader::LatticeArcsGradientParams as Params;
+use crate::cpu::gradients::Gradients;
+use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
-
-const STATUS_MASK: u32 = 3;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
-
-/// Everything but the scores.
-struct Pass<'a> {
-    p: Params,
-    meaning: Scores,
-    arcs: &'a [u32],
-    lattice: &'a [f32],
-    anchors: &'a [i32],
-    results: &'a [u32],
-}
 
 /// An arc that reads a row.
 #[derive(Clone, Copy, Default)]
@@ -40,60 +26,45 @@ struct RowGradient {
 }
 
 pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
-    let half = call.has_flag("f16");
-    let batch: &[u32] = call.read(1);
-    let pass = Pass {
-        p: call.params(),
-        meaning: Scores::of(call.constant("SCORES")),
-        arcs: call.read(2),
-        lattice: call.read(3),
-        anchors: call.read(4),
-        results: call.read(5),
-    };
-    let in_place = call.has_flag("in_place");
-    let scores: &[u32] = if in_place { &[] } else { call.read(7) };
+    let pass = GradientPass::of(call);
+    let p = pass.p;
     let groups = call.groups()[2] as usize;
-    let gradients: &mut [u32] = call.write(6);
-    let channels = pass.p.vocab as usize;
-    for n in pass.p.first_utterance as usize..pass.p.first_utterance as usize + groups {
-        let utterance = Utterance::new(batch, n);
-        let kind = Kind::of(batch, n);
-        let range = utterance.rows_between(pass.p.first_row, pass.p.end_row);
-        let mut rows = vec![RowGradient::default(); range.len()];
-        for_each_chunk(&mut rows, 256, |chunk, rows| {
-            for (place, row) in rows.iter_mut().enumerate() {
-                *row = pass.row(&utterance, &kind, n, range.start + chunk * 256 + place);
-            }
-        });
-        let mut values = vec![0.0; 256 * channels];
-        for rows in rows.chunks(256) {
-            let source = Elements::of(if in_place { &*gradients } else { scores }, half);
-            for_each_chunk(&mut values, channels, |place, values| {
-                if let Some(row) = rows.get(place) {
-                    for (v, value) in values.iter_mut().enumerate() {
-                        *value = utterance.scale * pass.element(row, &kind, v, source).clamp(-pass.p.clamp, pass.p.clamp);
-                    }
+    let mut gradients = Gradients::of(call);
+    for n in p.first_utterance as usize..p.first_utterance as usize + groups {
+        let one = One { pass: &pass, utterance: Utterance::new(pass.batch, n), kind: Kind::of(pass.batch, n), total: pass.total(n) };
+        let rows = one.utterance.rows(&p, |row| one.row(row));
+        gradients.write(
+            rows.len(),
+            p.vocab as usize,
+            |number| rows[number].start,
+            |number, scores, values| {
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = one.utterance.scale * one.element(&rows[number], v, scores).clamp(-p.clamp, p.clamp);
                 }
-            });
-            for (row, values) in rows.iter().zip(values.chunks(channels)) {
-                for (v, &value) in values.iter().enumerate() {
-                    store(gradients, half, row.start + v, value);
-                }
-            }
-        }
+            },
+        );
     }
 }
 
-impl Pass<'_> {
-    fn row(&self, utterance: &Utterance<'_>, kind: &Kind, n: usize, number: usize) -> RowGradient {
-        let row = utterance.row_at(number, self.p.position_stride, self.p.window_row, self.p.unit, self.p.shift);
+/// One utterance.
+struct One<'a> {
+    pass: &'a GradientPass<'a>,
+    utterance: Utterance<'a>,
+    kind: Kind,
+    /// If it is ok.
+    total: Option<Log2>,
+}
+
+impl One<'_> {
+    fn row(&self, row: Row) -> RowGradient {
+        let Self { pass, utterance, kind, .. } = self;
         let mut result = RowGradient { start: row.start, ..Default::default() };
-        let (Some((t, u)), true) = (row.place, row.is_cell && self.results[n] & STATUS_MASK == 0) else { return result };
-        let leaving = kind.arcs.iter().enumerate().map(|(a, arc)| self.leaving(utterance, n, (t, u), a, arc));
-        let thens = kind.thens.iter().map(|&a| self.then(utterance, n, (t, u), a, &kind.arcs[a]));
+        let (Some((t, u)), true, Some(total)) = (row.place, row.is_cell, self.total) else { return result };
+        let leaving = kind.arcs.iter().enumerate().map(|(a, arc)| self.leaving(total, (t, u), a, arc));
+        let thens = kind.thens.iter().map(|&a| self.then(total, (t, u), a, &kind.arcs[a]));
         result.readers = leaving.chain(thens).collect();
-        if self.meaning != Scores::LogProbs {
-            let word = |number: usize| f32::from_bits(self.arcs[word_at(self.p.pairs, cell_at(utterance, t, u), number)]);
+        if pass.meaning != Scores::LogProbs {
+            let word = |number: usize| f32::from_bits(pass.arcs[word_at(pass.p.pairs, cell_at(utterance, t, u), number)]);
             result.normaliser = word(kind.readers());
             if kind.durations > 0 {
                 result.duration_normaliser = word(kind.readers() + 1);
@@ -102,55 +73,57 @@ impl Pass<'_> {
         result
     }
 
-    fn leaving(&self, utterance: &Utterance<'_>, n: usize, (t, u): (usize, usize), a: usize, arc: &Arc) -> Reader {
+    fn leaving(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> Reader {
+        let utterance = &self.utterance;
         if arc.labels == 1 && u >= utterance.labels {
             return Reader::default();
         }
-        let occupied = self.occupancy(utterance, n, (t, u), a, arc);
+        let occupied = self.occupancy(total, (t, u), a, arc);
         let symbol = match (arc.token, utterance.label(u)) {
             (Token::Symbol(symbol), _) => (!utterance.after_wildcard(u)).then_some(symbol),
             (Token::NextLabel, Some(label)) if label != WILDCARD => Some(label as usize),
             (Token::NextLabel | Token::None, _) => None,
         };
-        let scale = if arc.labels == 1 { self.p.label_scale } else { 1.0 };
+        let scale = if arc.labels == 1 { self.pass.p.label_scale } else { 1.0 };
         Reader { symbol, pull: occupied * scale, duration: arc.duration, occupied }
     }
 
     /// An arc that emits the label before this position, and reads its second symbol here.
-    fn then(&self, utterance: &Utterance<'_>, n: usize, (t, u): (usize, usize), a: usize, arc: &Arc) -> Reader {
+    fn then(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> Reader {
         if u == 0 {
             return Reader::default();
         }
-        let occupied = self.occupancy(utterance, n, (t, u - 1), a, arc);
-        let symbol = (!utterance.after_wildcard(u)).then_some(arc.then);
-        Reader { symbol, pull: occupied * self.p.label_scale, duration: None, occupied }
+        let occupied = self.occupancy(total, (t, u - 1), a, arc);
+        let symbol = (!self.utterance.after_wildcard(u)).then_some(arc.then);
+        Reader { symbol, pull: occupied * self.pass.p.label_scale, duration: None, occupied }
     }
 
     /// Probability that a path takes arc a from cell (t, u).
-    fn occupancy(&self, utterance: &Utterance<'_>, n: usize, (t, u): (usize, usize), a: usize, arc: &Arc) -> f32 {
-        let all = self.p.utterances as usize;
-        let (total_e, total_x) = (self.results[2 * all + n] as i32, f32::from_bits(self.results[3 * all + n]));
+    fn occupancy(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> f32 {
+        let Self { pass, utterance, .. } = self;
         let cell = cell_at(utterance, t, u);
-        let e = self.anchors[anchor_at(utterance, t, u)] - total_e;
-        let x = self.lattice[cell] - total_x;
-        let w = arc_log2(self.arcs[word_at(self.p.pairs, cell, a)]);
-        let (to_e, to_x) = self.after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
-        ((e + to_e) as f32 + (x + (w + to_x))).clamp(-1e4, 1.0).exp2()
+        let from = Log2 { e: pass.anchors[anchor_at(utterance, t, u)] - total.e, x: pass.lattice[cell] - total.x };
+        let weight = arc_log2(pass.arcs[word_at(pass.p.pairs, cell, a)]);
+        arc_probability(from, weight, self.after(t + arc.frames, u + arc.labels, arc.may_end))
     }
 
-    /// Backward variable of (t, u), exponent and rest.
-    fn after(&self, utterance: &Utterance<'_>, t: usize, u: usize, may_end: bool) -> (i32, f32) {
+    /// Backward variable of (t, u).
+    fn after(&self, t: usize, u: usize, may_end: bool) -> Log2 {
+        let Self { pass, utterance, .. } = self;
         let (frames, labels) = (utterance.frames, utterance.labels);
         if t >= frames || u > labels {
-            return (0, if may_end && t == frames && u == labels { 0.0 } else { LOG_ZERO });
+            return Log2 { e: 0, x: if may_end && t == frames && u == labels { 0.0 } else { LOG_ZERO } };
         }
-        let anchor = self.anchors[self.p.anchors as usize + 1 + anchor_at(utterance, frames - 1 - t, labels - u)];
-        (anchor, self.lattice[self.p.pairs as usize + 1 + cell_at(utterance, t, u)])
+        Log2 {
+            e: pass.anchors[pass.p.anchors as usize + 1 + anchor_at(utterance, frames - 1 - t, labels - u)],
+            x: pass.lattice[pass.p.pairs as usize + 1 + cell_at(utterance, t, u)],
+        }
     }
 
-    fn element(&self, row: &RowGradient, kind: &Kind, v: usize, scores: Elements<'_>) -> f32 {
-        let blank = self.p.blank as usize;
-        let hat = self.meaning == Scores::Hat;
+    fn element(&self, row: &RowGradient, v: usize, scores: Elements<'_>) -> f32 {
+        let (kind, meaning) = (&self.kind, self.pass.meaning);
+        let blank = self.pass.p.blank as usize;
+        let hat = meaning == Scores::Hat;
         let (mut own, mut others, mut occupied) = (0.0, 0.0, 0.0);
         for reader in &row.readers {
             occupied += reader.occupied;
@@ -171,7 +144,7 @@ impl Pass<'_> {
         if occupied <= 0.0 {
             return 0.0;
         }
-        if self.meaning == Scores::LogProbs {
+        if meaning == Scores::LogProbs {
             return -own;
         }
         let x = (scores.raw(row.start + v) * LOG2_E).max(LOG_ZERO);

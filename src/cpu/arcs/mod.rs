@@ -14,7 +14,6 @@ use super::lattice::Utterance;
 use super::scaled::{EXPONENT_NEVER, LOG2_NEVER, Scaled, weight_log2, weight_word};
 use crate::lattice::{ARC_WORDS, CHUNK, HEADER, KIND_WORDS, NEXT_LABEL, NONE};
 
-const NON_FINITE: u32 = 3;
 /// The weight of an arc that is not there.
 const NEVER: Scaled = Scaled { e: EXPONENT_NEVER, m: 0.0 };
 

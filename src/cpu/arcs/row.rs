@@ -1,15 +1,13 @@
 //! Twin of `shaders/lattice/arcs_row.wgsl`.
 
 use super::super::lattice::{Row, Scores, Utterance, log2_sigmoid};
-use super::{Arc, Kind, NON_FINITE, Token, arc_word, cell_at, word_at};
+use super::{Arc, Kind, Token, arc_word, cell_at, word_at};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
-use crate::cpu::scores::{Elements, LOG_ZERO, is_log_zero, log_sum};
+use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E, is_log_zero, log_sum};
+use crate::cpu::status::NON_FINITE;
 use crate::device::shader::LatticeArcsRowParams as Params;
 use crate::lattice::WILDCARD;
 use std::cell::Cell;
-
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// What one row gives.
 #[derive(Clone, Default)]
@@ -30,14 +28,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     for (n, status) in results.iter_mut().enumerate().skip(p.first_utterance as usize).take(utterances) {
         let utterance = Utterance::new(batch, n);
         let kind = Kind::of(batch, n);
-        let range = utterance.rows_between(p.first_row, p.end_row);
-        let mut found = vec![Found::default(); range.len()];
-        for_each_chunk(&mut found, 256, |chunk, found| {
-            for (place, found) in found.iter_mut().enumerate() {
-                *found = pass.found(&utterance, &kind, range.start + chunk * 256 + place);
-            }
-        });
-        for row in found {
+        for row in utterance.rows(&p, |row| pass.found(&utterance, &kind, row)) {
             if row.unusable {
                 *status |= NON_FINITE;
             }
@@ -70,8 +61,7 @@ struct Weighed<'a> {
 }
 
 impl Pass<'_> {
-    fn found(&self, utterance: &Utterance<'_>, kind: &Kind, number: usize) -> Found {
-        let row = utterance.row_at(number, self.p.position_stride, self.p.window_row, self.p.unit, self.p.shift);
+    fn found(&self, utterance: &Utterance<'_>, kind: &Kind, row: Row) -> Found {
         let Some((t, u)) = row.place else { return Found::default() };
         let cell = Some(cell_at(utterance, t, u));
         if !row.is_cell {

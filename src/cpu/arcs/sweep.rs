@@ -3,7 +3,7 @@
 use super::super::lattice::{Utterance, finish};
 use super::{Exit, Kind, NEVER, anchor_at, arc_weight, cell_at, word_at};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{LOG2_NEVER, Scaled};
 use crate::device::shader::LatticeArcsSweepParams as Params;
 use crate::lattice::CHUNK;
@@ -16,15 +16,14 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let anchors: &mut [i32] = call.write(4);
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
-    let mut walks: Vec<Vec<Scaled>> = vec![Vec::new(); p.count as usize * directions];
-    for_each_chunk(&mut walks, 1, |number, walk| {
-        let n = p.first_utterance as usize + number / directions;
-        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
-        walk[0] = if number % directions == 1 { walker.backward() } else { walker.forward() };
+    let walker = |n: usize| Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
+    let walks = map_all(p.count as usize * directions, |number| {
+        let walker = walker(p.first_utterance as usize + number / directions);
+        if number % directions == 1 { walker.backward() } else { walker.forward() }
     });
     for (number, variables) in walks.iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
-        let walker = Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
+        let walker = walker(n);
         walker.store(
             variables,
             direction == 1,

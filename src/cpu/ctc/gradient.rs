@@ -2,19 +2,13 @@
 
 use super::Kept;
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
-use crate::cpu::scores::{Elements, store};
+use crate::cpu::gradients::Gradients;
+use crate::cpu::scores::LOG2_E;
 use crate::device::shader::LatticeCtcRowParams as Params;
 use crate::lattice::{CtcUtterance, DEPTH};
 
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// Rows that are worked on together.
-const ROWS: usize = 64;
-
 pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let p: Params = call.params();
-    let half = call.has_flag("f16");
-    let in_place = call.has_flag("in_place");
     let batch: &[u32] = call.read(1);
     let frames: &[u32] = call.read(2);
     let kept = Kept {
@@ -30,38 +24,27 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     };
     let tiles = (p.vocab as usize).div_ceil(DEPTH as usize * call.constant("LANES") as usize);
     let groups = call.groups()[2] as usize;
-    let gradients: &mut [u32] = call.write(6);
-    let scores: &[u32] = if in_place { &[] } else { call.read(7) };
     let vocab = p.vocab as usize;
-    let mut values = vec![0.0; ROWS * vocab];
+    let mut gradients = Gradients::of(call);
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let utterance = CtcUtterance::new(batch, n);
         let first = utterance.first_row.max(p.first_row as usize);
-        let end = (utterance.first_row + utterance.rows).min(p.end_row as usize);
-        for begin in (first..end).step_by(ROWS) {
-            let rows = ROWS.min(end - begin);
-            let start = |row: usize| (row - p.first_row as usize) * vocab + p.shift as usize;
-            let source = Elements::of(if in_place { &*gradients } else { scores }, half);
-            for_each_chunk(&mut values[..rows * vocab], vocab, |place, values| {
-                let (row, t) = (begin + place, begin + place - utterance.first_row);
-                values.fill(0.0);
-                if t >= utterance.frames || !kept.is_ok(n) {
-                    return;
-                }
-                occupancies(&kept, &utterance, n, t, tiles, values);
-                values[p.blank as usize] = (0..=utterance.labels).map(|u| kept.occupancy(&utterance, n, t, u, 0)).sum();
-                let normaliser = f32::from_bits(frames[2 * (row - kept.workspace_row) + 1]);
-                for (v, value) in values.iter_mut().enumerate() {
-                    let p_v = (source.clean(start(row) + v) * LOG2_E - normaliser).exp2();
-                    *value = utterance.scale * (p_v - *value).clamp(-p.clamp, p.clamp);
-                }
-            });
-            for (place, values) in values[..rows * vocab].chunks(vocab).enumerate() {
-                for (v, &value) in values.iter().enumerate() {
-                    store(gradients, half, start(begin + place) + v, value);
-                }
+        let rows = (utterance.first_row + utterance.rows).min(p.end_row as usize).saturating_sub(first);
+        let start = |number: usize| (first + number - p.first_row as usize) * vocab + p.shift as usize;
+        gradients.write(rows, vocab, start, |number, scores, values| {
+            let row = first + number;
+            let t = row - utterance.first_row;
+            if t >= utterance.frames || !kept.is_ok(n) {
+                return;
             }
-        }
+            occupancies(&kept, &utterance, n, t, tiles, values);
+            values[p.blank as usize] = (0..=utterance.labels).map(|u| kept.occupancy(&utterance, n, t, u, 0)).sum();
+            let normaliser = f32::from_bits(frames[2 * (row - kept.workspace_row) + 1]);
+            for (v, value) in values.iter_mut().enumerate() {
+                let p_v = (scores.clean(start(number) + v) * LOG2_E - normaliser).exp2();
+                *value = utterance.scale * (p_v - *value).clamp(-p.clamp, p.clamp);
+            }
+        });
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) use row::row;
 pub(super) use sweep::sweep;
 pub(super) use trace::trace;
 
+use super::status::OK;
 use crate::lattice::{CHUNK, COLUMNS, CtcUtterance};
 
 /// Words of the results of each utterance: twins of the constants in `ctc_layout.wgsl`.
@@ -38,7 +39,7 @@ struct Kept<'a> {
 
 impl Kept<'_> {
     fn is_ok(&self, n: usize) -> bool {
-        self.results[STATUS * self.utterances + n] == 0
+        self.results[STATUS * self.utterances + n] == OK
     }
 
     /// Posterior probability of a blank (`part` 0) or of a label (1).

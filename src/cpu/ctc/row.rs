@@ -2,16 +2,15 @@
 
 use super::SEEN;
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::parallel::map_pieces;
 use crate::cpu::scaled::weight_word;
-use crate::cpu::scores::{Elements, log_sum};
+use crate::cpu::scores::{Elements, LOG2_E, log_sum};
+use crate::cpu::status::NON_FINITE;
 use crate::device::shader::LatticeCtcRowParams as Params;
 use crate::lattice::{COLUMNS, CtcUtterance};
 
-const NON_FINITE: u32 = 3;
 /// log2 weight of columns without a label.
 const NO_LABEL: f32 = -100.0;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// What one row gives: weights of the labels, of the blank, normaliser, whether a logit was unusable.
 type Found = (Vec<u32>, u32, f32, bool);
@@ -27,12 +26,9 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
         let utterance = CtcUtterance::new(batch, n);
         let first = utterance.first_row.max(p.first_row as usize);
         let end = (utterance.first_row + utterance.frames).min(p.end_row as usize).max(first);
-        let mut found: Vec<Found> = vec![Found::default(); end - first];
-        for_each_chunk(&mut found, 16, |chunk, found| {
-            for (place, found) in found.iter_mut().enumerate() {
-                let row = first + chunk * 16 + place - p.first_row as usize;
-                *found = weights(&p, scores, &utterance, row * p.vocab as usize + p.shift as usize);
-            }
+        let found = map_pieces(end - first, 16, |number| {
+            let row = first + number - p.first_row as usize;
+            weights(&p, scores, &utterance, row * p.vocab as usize + p.shift as usize)
         });
         for (row, (labels, blank, normaliser, unusable)) in (first..).zip(found) {
             let place = row - p.workspace_row as usize;

@@ -2,13 +2,12 @@
 
 use super::{COST, EXPONENT, MANTISSA, SEEN, STATES, STATUS};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{EXPONENT_ZERO, Scaled};
+use crate::cpu::status::{INFEASIBLE, NON_FINITE, OK};
 use crate::device::shader::LatticeCtcSweepParams as Params;
 use crate::lattice::{CHUNK, COLUMNS, CtcUtterance};
 
-const NON_FINITE: u32 = 3;
-const INFEASIBLE: u32 = 2;
 const STEPS: usize = CHUNK as usize;
 const WIDE: usize = COLUMNS as usize;
 
@@ -51,9 +50,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let directions = p.directions as usize;
     let groups = p.groups as usize;
     let place = |utterance: &CtcUtterance<'_>| utterance.first_row - p.workspace_row as usize;
-    let mut walked: Vec<Walked> = Vec::new();
-    walked.resize_with(p.count as usize * directions, Walked::default);
-    for_each_chunk(&mut walked, 1, |number, walked| {
+    let walked = map_all(p.count as usize * directions, |number| {
         let utterance = CtcUtterance::new(batch, p.first_utterance as usize + number / directions);
         let row = place(&utterance);
         let walk = Walk {
@@ -63,7 +60,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
             arcs: arcs.get(row * groups * WIDE..).unwrap_or_default(),
             frames: frames.get(2 * row..).unwrap_or_default(),
         };
-        walked[0] = if best { walk.best() } else { walk.all(p.kept == 1) };
+        if best { walk.best() } else { walk.all(p.kept == 1) }
     });
     for (number, walked) in walked.into_iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
@@ -88,7 +85,7 @@ fn finish(results: &mut [u32], all: usize, n: usize, total: Scaled) {
     } else if total.m == 0.0 {
         (INFEASIBLE, f32::INFINITY)
     } else {
-        (0, (-total.e as f32 - mantissa) * std::f32::consts::LN_2)
+        (OK, (-total.e as f32 - mantissa) * std::f32::consts::LN_2)
     };
     results[STATUS * all + n] = status;
     results[COST * all + n] = cost.to_bits();

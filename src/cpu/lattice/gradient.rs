@@ -1,25 +1,15 @@
 //! Twin of `shaders/lattice/gradient.wgsl`.
 
-use super::{Scores, Utterance, symbol_of};
+use super::{GradientPass, Log2, Row, Scores, Utterance, arc_probability, symbol_of};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::gradients::Gradients;
 use crate::cpu::scaled::weight_log2;
-use crate::cpu::scores::{Elements, LOG_ZERO, store};
-use crate::device::shader::LatticeRowParams as RowParams;
+use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
 
-const OK: u32 = 0;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
-
-/// Everything but the scores.
 struct Pass<'a> {
-    p: RowParams,
-    meaning: Scores,
+    shared: GradientPass<'a>,
     label_frames: usize,
-    arcs: &'a [u32],
-    lattice: &'a [f32],
-    anchors: &'a [i32],
-    results: &'a [u32],
 }
 
 /// What a row's gradient is made of.
@@ -33,95 +23,69 @@ struct RowGradient {
 }
 
 pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
-    let half = call.has_flag("f16");
-    let batch: &[u32] = call.read(1);
-    let pass = Pass {
-        p: call.params(),
-        meaning: Scores::of(call.constant("SCORES")),
-        label_frames: call.constant("LABEL_FRAMES") as usize,
-        arcs: call.read(2),
-        lattice: call.read(3),
-        anchors: call.read(4),
-        results: call.read(5),
-    };
-    let in_place = call.has_flag("in_place");
-    let scores: &[u32] = if in_place { &[] } else { call.read(7) };
+    let pass = Pass { shared: GradientPass::of(call), label_frames: call.constant("LABEL_FRAMES") as usize };
+    let p = pass.shared.p;
     let groups = call.groups()[2] as usize;
-    let gradients: &mut [u32] = call.write(6);
-    let vocab = pass.p.vocab as usize;
-    for n in pass.p.first_utterance as usize..pass.p.first_utterance as usize + groups {
-        let utterance = Utterance::new(batch, n);
-        let range = utterance.row_range(&pass.p);
-        let mut rows = vec![RowGradient::default(); range.len()];
-        for_each_chunk(&mut rows, 256, |chunk, rows| {
-            for (place, row) in rows.iter_mut().enumerate() {
-                *row = pass.row(&utterance, n, range.start + chunk * 256 + place);
-            }
-        });
-        let mut values = vec![0.0; 256 * vocab];
-        for rows in rows.chunks(256) {
-            let source = Elements::of(if in_place { &*gradients } else { scores }, half);
-            for_each_chunk(&mut values, vocab, |place, values| {
-                if let Some(row) = rows.get(place) {
-                    for (v, value) in values.iter_mut().enumerate() {
-                        *value = utterance.scale * pass.element(row, v, source).clamp(-pass.p.clamp, pass.p.clamp);
-                    }
+    let mut gradients = Gradients::of(call);
+    for n in p.first_utterance as usize..p.first_utterance as usize + groups {
+        let utterance = Utterance::new(pass.shared.batch, n);
+        let total = pass.shared.total(n);
+        let rows = utterance.rows(&p, |row| pass.row(&utterance, total, row));
+        gradients.write(
+            rows.len(),
+            p.vocab as usize,
+            |number| rows[number].start,
+            |number, scores, values| {
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = utterance.scale * pass.element(&rows[number], v, scores).clamp(-p.clamp, p.clamp);
                 }
-            });
-            for (row, values) in rows.iter().zip(values.chunks(vocab)) {
-                for (v, &value) in values.iter().enumerate() {
-                    store(gradients, half, row.start + v, value);
-                }
-            }
-        }
+            },
+        );
     }
 }
 
 impl Pass<'_> {
-    fn row(&self, utterance: &Utterance<'_>, n: usize, number: usize) -> RowGradient {
-        let row = utterance.row(&self.p, number);
+    fn row(&self, utterance: &Utterance<'_>, total: Option<Log2>, row: Row) -> RowGradient {
+        let GradientPass { p, meaning, arcs, lattice, anchors, .. } = self.shared;
         let mut result = RowGradient { start: row.start, ..Default::default() };
-        let (Some((t, u)), true) = (row.place, row.is_cell && self.results[n] == OK) else { return result };
-        let all = self.p.utterances as usize;
-        let (total_e, total_x) = (self.results[2 * all + n] as i32, f32::from_bits(self.results[3 * all + n]));
+        let (Some((t, u)), true, Some(total)) = (row.place, row.is_cell, total) else { return result };
         let pair = utterance.pair_at(t, u);
-        let e = self.anchors[utterance.anchor_at(t / 2 + u, u)] - total_e;
-        let x = self.lattice[2 * pair + t % 2] - total_x;
-        let occupancy = |arc: usize, after: (i32, f32)| {
-            let weight = weight_log2(self.arcs[4 * pair + 2 * (t % 2) + arc]);
-            ((e + after.0) as f32 + (x + (weight + after.1))).clamp(-1e4, 1.0).exp2()
-        };
-        result.blank = occupancy(0, self.after(utterance, t + 1, u));
-        result.label = self.p.label_scale * occupancy(1, self.after(utterance, t + self.label_frames, u + 1));
+        let from = Log2 { e: anchors[utterance.anchor_at(t / 2 + u, u)] - total.e, x: lattice[2 * pair + t % 2] - total.x };
+        let weight = |arc: usize| weight_log2(arcs[4 * pair + 2 * (t % 2) + arc]);
+        result.blank = arc_probability(from, weight(0), self.after(utterance, t + 1, u));
+        result.label = p.label_scale * arc_probability(from, weight(1), self.after(utterance, t + self.label_frames, u + 1));
         if utterance.after_wildcard(u) {
             result.blank = 0.0;
         }
         match utterance.label(u) {
             None | Some(WILDCARD) => result.label = 0.0,
-            Some(label) => result.symbol = Some(symbol_of(label, self.meaning)),
+            Some(label) => result.symbol = Some(symbol_of(label, meaning)),
         }
         let cell = 2 * utterance.first_pair + t * utterance.columns() + u;
-        result.normaliser = f32::from_bits(self.arcs[self.p.normalisers_at as usize + cell]);
+        result.normaliser = f32::from_bits(arcs[p.normalisers_at as usize + cell]);
         result
     }
 
-    /// Backward variable of (t, u), exponent and rest.
-    fn after(&self, utterance: &Utterance<'_>, t: usize, u: usize) -> (i32, f32) {
+    /// Backward variable of (t, u).
+    fn after(&self, utterance: &Utterance<'_>, t: usize, u: usize) -> Log2 {
+        let GradientPass { p, lattice, anchors, .. } = &self.shared;
         if t >= utterance.frames || u > utterance.labels {
-            return (0, if t == utterance.frames && u == utterance.labels { 0.0 } else { LOG_ZERO });
+            return Log2 { e: 0, x: if t == utterance.frames && u == utterance.labels { 0.0 } else { LOG_ZERO } };
         }
         let j = utterance.labels - u;
-        let anchor = self.anchors[self.p.anchors as usize + 1 + utterance.anchor_at(utterance.pairs - 1 - t / 2 + j, j)];
-        (anchor, self.lattice[2 * (self.p.pairs as usize + 1 + utterance.pair_at(t, u)) + t % 2])
+        Log2 {
+            e: anchors[p.anchors as usize + 1 + utterance.anchor_at(utterance.pairs - 1 - t / 2 + j, j)],
+            x: lattice[2 * (p.pairs as usize + 1 + utterance.pair_at(t, u)) + t % 2],
+        }
     }
 
     fn element(&self, row: &RowGradient, v: usize, scores: Elements<'_>) -> f32 {
         let (stay, come) = (row.blank, row.label);
-        let (is_blank, is_label) = (v == self.p.blank as usize, Some(v) == row.symbol);
+        let (is_blank, is_label) = (v == self.shared.p.blank as usize, Some(v) == row.symbol);
         if stay + come <= 0.0 {
             return 0.0;
         }
-        if matches!(self.meaning, Scores::LogProbs | Scores::Gathered) {
+        if matches!(self.shared.meaning, Scores::LogProbs | Scores::Gathered) {
             return if is_label {
                 -come
             } else if is_blank {
@@ -132,7 +96,7 @@ impl Pass<'_> {
         }
         let x = (scores.raw(row.start + v) * LOG2_E).max(LOG_ZERO);
         let p = (x - row.normaliser).min(0.0).exp2();
-        match (self.meaning, is_blank, is_label) {
+        match (self.shared.meaning, is_blank, is_label) {
             (Scores::Hat, true, _) => come / (1.0 + (-x.max(-126.0)).exp2()) - stay / (1.0 + x.clamp(-126.0, 126.0).exp2()),
             (Scores::Hat, _, true) => come * (p - 1.0),
             (Scores::Hat, ..) => come * p,

@@ -1,13 +1,16 @@
 //! Twins of the kernels of `shaders/lattice`.
 
 mod gradient;
+mod gradient_pass;
 mod row;
 mod sweep;
 
 pub(super) use gradient::gradient;
+pub(super) use gradient_pass::{GradientPass, Log2, arc_probability};
 pub(super) use row::{log2_sigmoid, row};
 pub(super) use sweep::{finish, sweep};
 
+use super::parallel::map_pieces;
 use crate::device::shader::LatticeRowParams as RowParams;
 use crate::lattice::{CHUNK, HEADER, WILDCARD};
 
@@ -106,12 +109,8 @@ impl<'a> Utterance<'a> {
         u > 0 && self.label(u - 1) == Some(WILDCARD)
     }
 
+    /// Row `number` of its tensor.
     fn row(&self, p: &RowParams, number: usize) -> Row {
-        self.row_at(number, p.position_stride, p.window_row, p.unit, p.shift)
-    }
-
-    /// Row `number` of the tensor, in a window that begins at `window_row`.
-    pub fn row_at(&self, number: usize, position_stride: u32, window_row: u32, unit: u32, shift: u32) -> Row {
         let (frame, position) = (number / self.positions, number % self.positions);
         let t = frame.checked_sub(self.begin_frame).filter(|&t| t < self.frames);
         let u = position.checked_sub(self.begin_label).filter(|&u| u <= self.labels);
@@ -121,18 +120,15 @@ impl<'a> Utterance<'a> {
             self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
         };
         // Tensors may have more rows than 32 bits count; windows have not.
-        let inside = (frame as u32).wrapping_mul(self.frame_stride).wrapping_add((position as u32).wrapping_mul(position_stride));
-        let row = self.first_row.wrapping_add(inside).wrapping_sub(window_row);
-        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * unit as usize + shift as usize }
+        let inside = (frame as u32).wrapping_mul(self.frame_stride).wrapping_add((position as u32).wrapping_mul(p.position_stride));
+        let row = self.first_row.wrapping_add(inside).wrapping_sub(p.window_row);
+        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * p.unit as usize + p.shift as usize }
     }
 
-    /// The rows of the launch.
-    fn row_range(&self, p: &RowParams) -> std::ops::Range<usize> {
-        self.rows_between(p.first_row, p.end_row)
-    }
-
-    pub fn rows_between(&self, first: u32, end: u32) -> std::ops::Range<usize> {
-        first as usize..self.rows.min(end as usize)
+    /// What `of` finds in each of its rows of the launch.
+    pub fn rows<R: Clone + Default + Send>(&self, p: &RowParams, of: impl Fn(Row) -> R + Sync + Send) -> Vec<R> {
+        let (first, end) = (p.first_row as usize, self.rows.min(p.end_row as usize));
+        map_pieces(end.saturating_sub(first), 256, |number| of(self.row(p, first + number)))
     }
 }
 

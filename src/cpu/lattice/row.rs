@@ -2,14 +2,11 @@
 
 use super::{Row, Scores, Utterance, symbol_of};
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
 use crate::cpu::scaled::weight_word;
-use crate::cpu::scores::{Elements, LOG_ZERO, is_log_zero, log_sum};
+use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E, is_log_zero, log_sum};
+use crate::cpu::status::NON_FINITE;
 use crate::device::shader::LatticeRowParams as RowParams;
 use crate::lattice::WILDCARD;
-
-const NON_FINITE: u32 = 3;
-const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// What one row gives.
 #[derive(Clone, Copy, Default)]
@@ -31,14 +28,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let results: &mut [u32] = call.write(4);
     for (n, status) in results.iter_mut().enumerate().skip(p.first_utterance as usize).take(call.groups()[2] as usize) {
         let utterance = Utterance::new(batch, n);
-        let range = utterance.row_range(&p);
-        let mut found = vec![Weights::default(); range.len()];
-        for_each_chunk(&mut found, 256, |chunk, found| {
-            for (place, found) in found.iter_mut().enumerate() {
-                *found = weights(&p, meaning, scores, &utterance, range.start + chunk * 256 + place);
-            }
-        });
-        for w in found {
+        for w in utterance.rows(&p, |row| weights(&p, meaning, scores, &utterance, row)) {
             if w.unusable {
                 *status |= NON_FINITE;
             }
@@ -51,8 +41,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     }
 }
 
-fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, number: usize) -> Weights {
-    let row = utterance.row(p, number);
+fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, row: Row) -> Weights {
     let Some((t, u)) = row.place else { return Weights::default() };
     let place = Some([utterance.pair_at(t, u), t % 2, 2 * utterance.first_pair + t * utterance.columns() + u]);
     let zero = weight_word(LOG_ZERO);

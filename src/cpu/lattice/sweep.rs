@@ -2,13 +2,10 @@
 
 use super::Utterance;
 use crate::cpu::call::Call;
-use crate::cpu::parallel::for_each_chunk;
+use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{EXPONENT_ZERO, Scaled};
+use crate::cpu::status::{EMPTY, INFEASIBLE, NON_FINITE};
 use crate::device::shader::LatticeSweepParams as SweepParams;
-
-const EMPTY: u32 = 1;
-const INFEASIBLE: u32 = 2;
-const NON_FINITE: u32 = 3;
 
 /// Variables of one utterance in one direction, ready to be stored.
 struct Walked {
@@ -27,13 +24,11 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let anchors: &mut [i32] = call.write(4);
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
-    let mut walks: Vec<Option<Walked>> = (0..p.count as usize * directions).map(|_| None).collect();
-    for_each_chunk(&mut walks, 1, |number, walk| {
+    let walks = map_all(p.count as usize * directions, |number| {
         let utterance = Utterance::new(batch, p.first_utterance as usize + number / directions);
-        walk[0] = Some(walk_one(&utterance, arcs, label_frames, number % directions == 1));
+        walk_one(&utterance, arcs, label_frames, number % directions == 1)
     });
     for (number, walked) in walks.into_iter().enumerate() {
-        let Some(walked) = walked else { continue };
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
         for (place, pair) in walked.pairs {
             lattice[direction * (p.pairs as usize + 1) + place] = pair;
