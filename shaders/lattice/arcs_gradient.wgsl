@@ -37,15 +37,15 @@ fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
         return After(0, select(LOG_ZERO, 0.0, may_end && u == utterance.labels && t == utterance.frames));
     }
     let anchor = anchors[params.anchors + 1u + anchor_at(utterance, utterance.frames - 1u - t, utterance.labels - u)];
-    return After(anchor, lattice[params.pairs + 1u + pair_at(utterance, t, u)]);
+    return After(anchor, lattice[params.places + 1u + place_at(utterance, t, u)]);
 }
 
 // Probability that a path takes arc a from cell (t, u).
 fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
-    let cell = pair_at(utterance, t, u);
+    let cell = place_at(utterance, t, u);
     let e = anchors[anchor_at(utterance, t, u)] - total.e;
     let x = lattice[cell] - total.x;
-    let w = arc_log2(arcs[word_at(params.pairs, cell, a)]);
+    let w = arc_log2(arcs[word_at(params.places, cell, a)]);
     let to = after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
     return arc_probability(e, x, w, to);
 }
@@ -202,10 +202,10 @@ fn main(
     let some = wg_channels[channels_at + kind.named];
     all.pull = some.own + some.others;
     if (is_live && SCORES != LOG_PROBS) {
-        let cell = pair_at(utterance, row.t, row.u);
-        all.normaliser = bitcast<f32>(arcs[word_at(params.pairs, cell, readers)]);
+        let cell = place_at(utterance, row.t, row.u);
+        all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers)]);
         if (kind.durations > 0u) {
-            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.pairs, cell, readers + 1u)]);
+            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers + 1u)]);
         }
     }
     // Packs with symbols that arcs name, or with durations.

@@ -149,7 +149,7 @@ fn main(
 
     var status = 0u;
     if (place.exists && place.t < utterance.frames && place.u <= utterance.labels) {
-        let cell = pair_at(utterance, place.t, place.u);
+        let cell = place_at(utterance, place.t, place.u);
         let label = label_at(utterance, place.u);
         let lead = 0.5 * f32(utterance.frames - 1u) - f32(place.t);
         let wild = after_wildcard(utterance, place.u);
@@ -169,13 +169,13 @@ fn main(
                 }
             }
             let bits = arc_word(w);
-            arcs[word_at(params.pairs, cell, word)] = bits;
+            arcs[word_at(params.places, cell, word)] = bits;
             status |= select(STATUS_WIDE, 0u, is_plain_weight(bits));
         }
         if (SCORES != LOG_PROBS && lane == 0u) {
-            arcs[word_at(params.pairs, cell, words)] = bitcast<u32>(row.normaliser);
+            arcs[word_at(params.places, cell, words)] = bitcast<u32>(row.normaliser);
             if (kind.durations > 0u) {
-                arcs[word_at(params.pairs, cell, words + 1u)] = bitcast<u32>(row.duration_normaliser);
+                arcs[word_at(params.places, cell, words + 1u)] = bitcast<u32>(row.duration_normaliser);
             }
         }
     }

@@ -96,7 +96,7 @@ fn unpack_scaled(bits: vec2u) -> Scaled {
 // Where the variable of a cell and its anchor are.
 fn variable_at(walk: Walk, s: u32, j: u32) -> vec2u {
     let t = select(s, walk.utterance.frames - 1u - s, walk.backward);
-    return vec2u(walk.lattice + pair_at(walk.utterance, t, position(walk, j)), walk.anchors + anchor_at(walk.utterance, s, j));
+    return vec2u(walk.lattice + place_at(walk.utterance, t, position(walk, j)), walk.anchors + anchor_at(walk.utterance, s, j));
 }
 
 // The variable of step k of column j, read back from memory, as bits.
@@ -123,8 +123,8 @@ fn word_of(walk: Walk, place: i32, a: u32) -> u32 {
     if (a >= ARCS) {
         return 0u;
     }
-    let cell = walk.utterance.first_pair + u32(select(place, place + i32(walk.places), place < 0));
-    return arcs[word_at(params.pairs, cell, a)];
+    let cell = walk.utterance.first_place + u32(select(place, place + i32(walk.places), place < 0));
+    return arcs[word_at(params.places, cell, a)];
 }
 
 // Of arcs a .. a + 4, that come from `back` places before.
@@ -333,8 +333,8 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
         column.anchor = select(0, y.e, column.anchored);
         anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, s, j), known)] = column.anchor;
     }
-    let place = walk.utterance.first_pair + line + position(walk, j);
-    lattice[walk.lattice + select(params.pairs, place, known)] = scaled_log2(y, column.anchor);
+    let place = walk.utterance.first_place + line + position(walk, j);
+    lattice[walk.lattice + select(params.places, place, known)] = scaled_log2(y, column.anchor);
     let to = slot * STRIDE + local + 1u;
     wg_ring[to] = pack_scaled(y);
     if (local == 0u && first > 0u) {
@@ -431,7 +431,7 @@ fn total_of(walk: Walk) -> Scaled {
             let t = utterance.frames - arc.frames;
             let u = utterance.labels - arc.labels;
             let x = stored(walk, i32(t + u), u, stored_bits(walk, i32(t + u), u));
-            let word = arcs[word_at(params.pairs, pair_at(utterance, t, u), a)];
+            let word = arcs[word_at(params.places, place_at(utterance, t, u), a)];
             total = scaled_tidy(scaled_add(total, times(x, word)));
         }
     }
@@ -465,7 +465,7 @@ fn main(
         kind,
         direction == 1u,
         wide,
-        direction * (params.pairs + 1u),
+        direction * (params.places + 1u),
         direction * (params.anchors + 1u),
         columns,
         columns * utterance.frames,

@@ -35,8 +35,8 @@ fn main(
     let t = number / columns;
     let u = number - t * columns;
     if (t < utterance.frames && u < utterance.labels) {
-        let cell = pair_at(utterance, t, u);
-        let next = pair_at(utterance, t, u + 1u);
+        let cell = place_at(utterance, t, u);
+        let next = place_at(utterance, t, u + 1u);
         var status = 0u;
         for (var h = 0u; h < kind.thens; h++) {
             let at = word_at(params.cells, cell, arc_of_then(kind, h));

@@ -16,13 +16,13 @@ fn after(utterance: Utterance, t: u32, u: u32) -> After {
     if (t >= utterance.frames || u > utterance.labels) {
         return After(0, select(LOG_ZERO, 0.0, u == utterance.labels && t == utterance.frames));
     }
-    let step = utterance.pairs - 1u - t / 2u + utterance.labels - u;
+    let step = utterance.lines - 1u - t / 2u + utterance.labels - u;
     let anchor = anchors[params.anchors + 1u + anchor_at(utterance, step, utterance.labels - u)];
-    return After(anchor, lattice[2u * (params.pairs + 1u + pair_at(utterance, t / 2u, u)) + t % 2u]);
+    return After(anchor, lattice[2u * (params.places + 1u + place_at(utterance, t / 2u, u)) + t % 2u]);
 }
 
 fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32) -> Occupancy {
-    let pair = pair_at(utterance, t / 2u, u);
+    let pair = place_at(utterance, t / 2u, u);
     let e = anchors[anchor_at(utterance, t / 2u + u, u)] - total.e;
     let x = lattice[2u * pair + t % 2u] - total.x;
     let blank = weight_log2(arcs[4u * pair + 2u * (t % 2u)]);
@@ -85,7 +85,7 @@ fn values_of(utterance: Utterance, total: Total, row: Row) -> Values {
         } else {
             values.label = symbol_of(next);
         }
-        values.normaliser = bitcast<f32>(arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u]);
+        values.normaliser = bitcast<f32>(arcs[params.normalisers_at + 2u * utterance.first_place + row.t * (utterance.labels + 1u) + row.u]);
     }
     return values;
 }

@@ -105,7 +105,7 @@ fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
     if (row.is_cell) {
         weights = weights_of(utterance, row, first, sum);
     }
-    let pair = 4u * pair_at(utterance, row.t / 2u, row.u);
+    let pair = 4u * place_at(utterance, row.t / 2u, row.u);
     let blank = weight_word(weights.blank);
     let label = weight_word(weights.label);
     arcs[pair + 2u * (row.t % 2u)] = blank;
@@ -115,6 +115,6 @@ fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
         arcs[pair + 2u] = weight_word(0.0);
         arcs[pair + 3u] = weight_word(0.0);
     }
-    arcs[params.normalisers_at + 2u * utterance.first_pair + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
+    arcs[params.normalisers_at + 2u * utterance.first_place + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
     return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_plain_weight(blank) && is_plain_weight(label));
 }

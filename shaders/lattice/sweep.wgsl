@@ -67,7 +67,7 @@ fn weight(walk: Walk, word: u32) -> Scaled {
 
 // The place of column j in a line that begins at 0.
 fn column_of(walk: Walk, j: u32) -> u32 {
-    return walk.utterance.first_pair + position(walk, j);
+    return walk.utterance.first_place + position(walk, j);
 }
 
 fn empty_column(walk: Walk, j: u32) -> Column {
@@ -130,7 +130,7 @@ fn step(walk: Walk, before: Column, age: u32, last_age: u32, at: u32, come: Pair
     // A column begins at its own scale.
     let first = column.give.early;
     *anchor = select(*anchor, first.e, age == 0u && first.m > 0.0);
-    let place = select(params.pairs, at, age < last_age);
+    let place = select(params.places, at, age < last_age);
     lattice[walk.lattice + place] = vec2f(scaled_log2(column.give.early, *anchor), scaled_log2(column.give.late, *anchor));
     if (!walk.backward) {
         column.give = Pair(scaled_mul(column.give.early, weight(walk, w.y)), scaled_mul(column.give.late, weight(walk, w.w)));
@@ -238,10 +238,10 @@ fn come_from(own: vec4u, edge: vec4u, lane: u32) -> Pair {
 // a chunk.
 fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     let j = first + local;
-    let last_age = select(0u, walk.utterance.pairs, j <= walk.utterance.labels);
+    let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
     let subgroup = local / size;
     let columns = min(WIDTH, walk.columns - first);
-    let chunks = (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK;
+    let chunks = (walk.utterance.lines + columns - 1u + CHUNK - 1u) / CHUNK;
     let rounds = chunks + (columns + size - 1u) / size - 1u;
     // Nothing comes from a subgroup that has not begun.
     for (var i = local; i < 2u * SLOTS * CHUNK; i += WIDTH) {
@@ -360,9 +360,9 @@ fn give(walk: Walk, k: u32, first: u32, local: u32, column: Column) {
 // Neighbours exchange through workgroup memory: one barrier a step.
 fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
     let j = first + local;
-    let last_age = select(0u, walk.utterance.pairs, j <= walk.utterance.labels);
+    let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
     let columns = min(WIDTH, walk.columns - first);
-    let end = first + (walk.utterance.pairs + columns - 1u + CHUNK - 1u) / CHUNK * CHUNK;
+    let end = first + (walk.utterance.lines + columns - 1u + CHUNK - 1u) / CHUNK * CHUNK;
     var column = empty_column(walk, j);
     let place = column_of(walk, j);
     var ahead = look_ahead(walk, i32(first), place);
@@ -428,7 +428,7 @@ fn total_of(walk: Walk) -> Scaled {
 
 // The forward variable of a cell, with the weight of its arc 0 (blank) or 1 (label).
 fn leave(walk: Walk, t: u32, u: u32, arc: u32) -> Scaled {
-    let at = pair_at(walk.utterance, t / 2u, u);
+    let at = place_at(walk.utterance, t / 2u, u);
     let anchor = anchors[walk.anchors + anchor_at(walk.utterance, t / 2u + u, u)];
     let x = scaled_exp2(lattice[walk.lattice + at][t % 2u], anchor);
     return scaled_mul(x, any_weight(arcs[at][2u * (t % 2u) + arc]));
@@ -454,7 +454,7 @@ fn main(
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
     }
     let wide = workgroupUniformLoad(&wg_wide);
-    var walk = Walk(utterance, false, false, 0u, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.pairs);
+    var walk = Walk(utterance, false, false, 0u, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
@@ -463,7 +463,7 @@ fn main(
     // Calls with constants of their own: branches within a step would double its time.
     if (direction == 1u) {
         walk.backward = true;
-        walk.lattice = params.pairs + 1u;
+        walk.lattice = params.places + 1u;
         walk.anchors = params.anchors + 1u;
         if (wide) {
             walk.wide = true;

@@ -14,9 +14,9 @@ struct Utterance {
     frames: u32,
     labels: u32,
     // P.
-    pairs: u32,
+    lines: u32,
     // Its first pair in `arcs` and `lattice`.
-    first_pair: u32,
+    first_place: u32,
     first_anchor: u32,
     // Chunks of steps: ceil((P + U) / CHUNK).
     chunks: u32,
@@ -60,15 +60,15 @@ fn utterance(n: u32) -> Utterance {
 
 // The line of the pair of frames p of column u. Most lattices are longer than wide: no division.
 fn line_at(utterance: Utterance, p: u32, u: u32) -> u32 {
-    let line = select(p + u, p + u - utterance.pairs, p + u >= utterance.pairs);
-    if (line >= utterance.pairs) {
-        return line % utterance.pairs;
+    let line = select(p + u, p + u - utterance.lines, p + u >= utterance.lines);
+    if (line >= utterance.lines) {
+        return line % utterance.lines;
     }
     return line;
 }
 
-fn pair_at(utterance: Utterance, p: u32, u: u32) -> u32 {
-    return utterance.first_pair + line_at(utterance, p, u) * (utterance.labels + 1u) + u;
+fn place_at(utterance: Utterance, p: u32, u: u32) -> u32 {
+    return utterance.first_place + line_at(utterance, p, u) * (utterance.labels + 1u) + u;
 }
 
 // The anchor of step k of column j, in the coordinates of its direction.

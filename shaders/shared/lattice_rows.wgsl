@@ -21,8 +21,8 @@ struct Params {
     utterances: u32,
     // Where the normalisers begin in `arcs`: words.
     normalisers_at: u32,
-    // Pairs and anchors of one direction.
-    pairs: u32,
+    // Places and anchors of one direction.
+    places: u32,
     anchors: u32,
     // Symbol with a delay penalty of its own; none: V.
     eos: u32,

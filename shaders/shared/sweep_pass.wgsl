@@ -14,9 +14,9 @@ struct Params {
     utterances: u32,
     // 1: forward only. 2: both.
     directions: u32,
-    // Pairs (single cells in lattices of any arcs) and anchors of one direction; one more of each takes what
+    // Places and anchors of one direction; one more of each takes what
     // no cell wants.
-    pairs: u32,
+    places: u32,
     anchors: u32,
 }
 
@@ -38,9 +38,9 @@ var<workgroup> wg_wide: bool;
 
 // The line of step k, as the place of its column 0. Steps outside of the lattice get some line.
 fn line_of(walk: Walk, k: i32) -> u32 {
-    let pairs = i32(walk.utterance.pairs);
-    let diagonal = select(k, pairs + i32(walk.utterance.labels) - 1 - k, walk.backward);
-    return u32((diagonal % pairs + pairs) % pairs) * walk.columns;
+    let lines = i32(walk.utterance.lines);
+    let diagonal = select(k, lines + i32(walk.utterance.labels) - 1 - k, walk.backward);
+    return u32((diagonal % lines + lines) % lines) * walk.columns;
 }
 
 // The line of the next step.
@@ -60,7 +60,7 @@ fn position(walk: Walk, j: u32) -> u32 {
 
 // Whether column j has a pair at step k. Before its first step k - j wraps.
 fn is_pair(walk: Walk, k: u32, j: u32) -> bool {
-    return k - j < walk.utterance.pairs && j <= walk.utterance.labels;
+    return k - j < walk.utterance.lines && j <= walk.utterance.labels;
 }
 
 // Status and cost of utterance n, and what the gradient pass needs of its total.

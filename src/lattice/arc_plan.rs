@@ -30,7 +30,7 @@ impl Planner<'_> {
             let shapes = &self.problem.utterances[first..(first + most).min(chunk.end)];
             let cells = shapes.iter().map(|u| u.places(Stride::Cell)).max().unwrap_or(0);
             let [x, y, _] = fold(cells.div_ceil(WORKGROUP), self.caps.max_workgroups);
-            let params = ThenParams { first_utterance: first as u32, cells: self.workspace.pairs as u32 };
+            let params = ThenParams { first_utterance: first as u32, cells: self.workspace.places as u32 };
             let work = cells.saturating_mul(shapes.len() as u64 * 32);
             self.recording.dispatch_with(shader, &[("WORKGROUP", WORKGROUP as f64)], set, &params, [x, y, shapes.len() as u32], work);
         }
@@ -55,7 +55,7 @@ impl Planner<'_> {
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
             directions: directions as u32,
-            pairs: self.workspace.pairs as u32,
+            places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
         };
         let walks = chunk.len() as u64 * directions;

@@ -63,7 +63,7 @@ pub(super) struct UtteranceShape {
 pub(super) enum Stride {
     /// Two frames: lattices of two arcs.
     Pair,
-    /// One frame: any arcs. `pairs` in the kernels are frames then.
+    /// One frame: any arcs. Lines are frames then.
     Cell,
 }
 
@@ -148,14 +148,14 @@ impl Problem {
 pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32], stride: Stride) -> Vec<u32> {
     let mut words = Vec::with_capacity(problem.utterances.len() * HEADER);
     for chunk in chunks {
-        let (mut first_pair, mut first_anchor) = (0, 0);
+        let (mut first_place, mut first_anchor) = (0, 0);
         for n in chunk.clone() {
             let u = &problem.utterances[n];
             words.extend([
                 u.frames,
                 u.labels,
                 u.lines(stride) as u32,
-                first_pair as u32,
+                first_place as u32,
                 first_anchor as u32,
                 u.chunks(stride) as u32,
                 0,
@@ -169,7 +169,7 @@ pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]
                 scales[n].to_bits(),
                 0,
             ]);
-            first_pair += u.places(stride);
+            first_place += u.places(stride);
             first_anchor += u.anchors(stride);
         }
     }

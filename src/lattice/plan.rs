@@ -118,7 +118,7 @@ impl fmt::Display for TransducerPlan {
 pub(super) struct Workspace {
     pub per: PerPlace,
     /// Places of lattices: pairs of cells, or cells.
-    pub pairs: u64,
+    pub places: u64,
     pub anchors: u64,
 }
 
@@ -148,26 +148,26 @@ impl PerPlace {
 
 impl Workspace {
     fn none(per: PerPlace) -> Self {
-        Self { per, pairs: 0, anchors: 0 }
+        Self { per, places: 0, anchors: 0 }
     }
 
     fn of(problem: &Problem, utterances: Range<usize>, per: PerPlace) -> Self {
         let shapes = &problem.utterances[utterances];
         let sum = |size: fn(&UtteranceShape, Stride) -> u64| shapes.iter().map(|u| size(u, per.stride)).sum();
-        Self { per, pairs: sum(UtteranceShape::places), anchors: sum(UtteranceShape::anchors) }
+        Self { per, places: sum(UtteranceShape::places), anchors: sum(UtteranceShape::anchors) }
     }
 
     fn max(self, other: Self) -> Self {
-        Self { pairs: self.pairs.max(other.pairs), anchors: self.anchors.max(other.anchors), ..self }
+        Self { places: self.places.max(other.places), anchors: self.anchors.max(other.anchors), ..self }
     }
 
     pub fn arcs_bytes(self) -> u64 {
-        self.per.arcs * self.pairs
+        self.per.arcs * self.places
     }
 
     /// One place more for what no cell wants.
     pub fn lattice_bytes(self) -> u64 {
-        self.per.lattice * self.per.directions * (self.pairs + 1)
+        self.per.lattice * self.per.directions * (self.places + 1)
     }
 
     pub fn anchors_bytes(self) -> u64 {
@@ -330,7 +330,7 @@ impl<'a> Planner<'a> {
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
             directions: self.workspace.per.directions as u32,
-            pairs: self.workspace.pairs as u32,
+            places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
         };
         let walks = chunk.len() as u64 * self.workspace.per.directions;
@@ -338,7 +338,7 @@ impl<'a> Planner<'a> {
         let work = places.saturating_mul(64 * self.workspace.per.directions);
         let mut bindings = bindings;
         // Without the normalisers.
-        bindings[1].bytes = 16 * self.workspace.pairs;
+        bindings[1].bytes = 16 * self.workspace.places;
         let set = self.recording.bind(&bindings);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
     }
@@ -367,8 +367,8 @@ impl<'a> Planner<'a> {
             vocab: self.problem.row as u32,
             blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
             utterances: self.problem.utterances.len() as u32,
-            normalisers_at: 4 * self.workspace.pairs as u32,
-            pairs: self.workspace.pairs as u32,
+            normalisers_at: 4 * self.workspace.places as u32,
+            places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
             eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
             delay: options.delay_penalty * LOG2_E,
@@ -421,7 +421,7 @@ fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> R
     let (mut first, mut sum) = (0, none);
     for n in 0..count {
         let one = Workspace::of(problem, n..n + 1, per);
-        let more = Workspace { pairs: sum.pairs + one.pairs, anchors: sum.anchors + one.anchors, per };
+        let more = Workspace { places: sum.places + one.places, anchors: sum.anchors + one.anchors, per };
         // Each buffer is as large as the chunk that takes most of it.
         let space = most.max(more);
         if n > first && (space.largest() > window || space.sum() > limit) {

@@ -64,7 +64,7 @@ impl One<'_> {
         let thens = kind.thens.iter().map(|&a| self.then(total, (t, u), a, &kind.arcs[a]));
         result.readers = leaving.chain(thens).collect();
         if pass.meaning != Scores::LogProbs {
-            let word = |number: usize| f32::from_bits(pass.arcs[word_at(pass.p.pairs, cell_at(utterance, t, u), number)]);
+            let word = |number: usize| f32::from_bits(pass.arcs[word_at(pass.p.places, cell_at(utterance, t, u), number)]);
             result.normaliser = word(kind.readers());
             if kind.durations > 0 {
                 result.duration_normaliser = word(kind.readers() + 1);
@@ -103,7 +103,7 @@ impl One<'_> {
         let Self { pass, utterance, .. } = self;
         let cell = cell_at(utterance, t, u);
         let from = Log2 { e: pass.anchors[anchor_at(utterance, t, u)] - total.e, x: pass.lattice[cell] - total.x };
-        let weight = arc_log2(pass.arcs[word_at(pass.p.pairs, cell, a)]);
+        let weight = arc_log2(pass.arcs[word_at(pass.p.places, cell, a)]);
         arc_probability(from, weight, self.after(t + arc.frames, u + arc.labels, arc.may_end))
     }
 
@@ -116,7 +116,7 @@ impl One<'_> {
         }
         Log2 {
             e: pass.anchors[pass.p.anchors as usize + 1 + anchor_at(utterance, frames - 1 - t, labels - u)],
-            x: pass.lattice[pass.p.pairs as usize + 1 + cell_at(utterance, t, u)],
+            x: pass.lattice[pass.p.places as usize + 1 + cell_at(utterance, t, u)],
         }
     }
 

@@ -103,9 +103,8 @@ impl Arc {
     }
 }
 
-/// Place of a cell. What `Utterance` calls pairs are frames here.
 fn cell_at(utterance: &Utterance<'_>, t: usize, u: usize) -> usize {
-    utterance.first_pair + (t + u) % utterance.pairs * utterance.columns() + u
+    utterance.first_place + (t + u) % utterance.lines * utterance.columns() + u
 }
 
 /// Place of the anchor of frame s of column j, in the coordinates of a direction.

@@ -34,7 +34,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
             }
             if let Some(cell) = row.cell {
                 for (number, &word) in row.words.iter().enumerate() {
-                    arcs[word_at(p.pairs, cell, number)] = word;
+                    arcs[word_at(p.places, cell, number)] = word;
                 }
             }
         }

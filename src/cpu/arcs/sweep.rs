@@ -16,7 +16,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let anchors: &mut [i32] = call.write(4);
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
-    let walker = |n: usize| Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.pairs };
+    let walker = |n: usize| Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.places };
     let walks = map_all(p.count as usize * directions, |number| {
         let walker = walker(p.first_utterance as usize + number / directions);
         if number % directions == 1 { walker.backward() } else { walker.forward() }
@@ -27,7 +27,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
         walker.store(
             variables,
             direction == 1,
-            &mut lattice[direction * (p.pairs as usize + 1)..],
+            &mut lattice[direction * (p.places as usize + 1)..],
             &mut anchors[direction * (p.anchors as usize + 1)..],
         );
         if direction == 0 {

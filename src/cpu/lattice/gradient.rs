@@ -49,7 +49,7 @@ impl Pass<'_> {
         let GradientPass { p, meaning, arcs, lattice, anchors, .. } = self.shared;
         let mut result = RowGradient { start: row.start, ..Default::default() };
         let (Some((t, u)), true, Some(total)) = (row.place, row.is_cell, total) else { return result };
-        let pair = utterance.pair_at(t, u);
+        let pair = utterance.place_at(t, u);
         let from = Log2 { e: anchors[utterance.anchor_at(t / 2 + u, u)] - total.e, x: lattice[2 * pair + t % 2] - total.x };
         let weight = |arc: usize| weight_log2(arcs[4 * pair + 2 * (t % 2) + arc]);
         result.blank = arc_probability(from, weight(0), self.after(utterance, t + 1, u));
@@ -61,7 +61,7 @@ impl Pass<'_> {
             None | Some(WILDCARD) => result.label = 0.0,
             Some(label) => result.symbol = Some(symbol_of(label, meaning)),
         }
-        let cell = 2 * utterance.first_pair + t * utterance.columns() + u;
+        let cell = 2 * utterance.first_place + t * utterance.columns() + u;
         result.normaliser = f32::from_bits(arcs[p.normalisers_at as usize + cell]);
         result
     }
@@ -74,8 +74,8 @@ impl Pass<'_> {
         }
         let j = utterance.labels - u;
         Log2 {
-            e: anchors[p.anchors as usize + 1 + utterance.anchor_at(utterance.pairs - 1 - t / 2 + j, j)],
-            x: lattice[2 * (p.pairs as usize + 1 + utterance.pair_at(t, u)) + t % 2],
+            e: anchors[p.anchors as usize + 1 + utterance.anchor_at(utterance.lines - 1 - t / 2 + j, j)],
+            x: lattice[2 * (p.places as usize + 1 + utterance.place_at(t, u)) + t % 2],
         }
     }
 

@@ -40,8 +40,8 @@ pub(super) struct Utterance<'a> {
     pub batch: &'a [u32],
     pub frames: usize,
     pub labels: usize,
-    pub pairs: usize,
-    pub first_pair: usize,
+    pub lines: usize,
+    pub first_place: usize,
     pub first_anchor: usize,
     labels_at: usize,
     first_row: u32,
@@ -72,8 +72,8 @@ impl<'a> Utterance<'a> {
             batch,
             frames: word(0),
             labels: word(1),
-            pairs: word(2),
-            first_pair: word(3),
+            lines: word(2),
+            first_place: word(3),
             first_anchor: word(4),
             labels_at: word(6),
             first_row: batch[n * HEADER + 7],
@@ -92,8 +92,8 @@ impl<'a> Utterance<'a> {
     }
 
     /// Place of the pair that holds frame t of column u.
-    fn pair_at(&self, t: usize, u: usize) -> usize {
-        self.first_pair + (t / 2 + u) % self.pairs * self.columns() + u
+    fn place_at(&self, t: usize, u: usize) -> usize {
+        self.first_place + (t / 2 + u) % self.lines * self.columns() + u
     }
 
     /// Anchor of step k of column j, in the coordinates of a direction.

@@ -43,7 +43,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
 
 fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, row: Row) -> Weights {
     let Some((t, u)) = row.place else { return Weights::default() };
-    let place = Some([utterance.pair_at(t, u), t % 2, 2 * utterance.first_pair + t * utterance.columns() + u]);
+    let place = Some([utterance.place_at(t, u), t % 2, 2 * utterance.first_place + t * utterance.columns() + u]);
     let zero = weight_word(LOG_ZERO);
     if !row.is_cell {
         return Weights { place, blank: zero, label: zero, ..Default::default() };

@@ -31,7 +31,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     for (number, walked) in walks.into_iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
         for (place, pair) in walked.pairs {
-            lattice[direction * (p.pairs as usize + 1) + place] = pair;
+            lattice[direction * (p.places as usize + 1) + place] = pair;
         }
         for (place, anchor) in walked.anchors {
             anchors[direction * (p.anchors as usize + 1) + place] = anchor;
@@ -66,7 +66,7 @@ fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; 4]], label_frames: usize, b
     if frames == 0 {
         return walked;
     }
-    let weight = |t: usize, u: usize, arc: usize| Scaled::weight(arcs[utterance.pair_at(t, u)][2 * (t % 2) + arc]);
+    let weight = |t: usize, u: usize, arc: usize| Scaled::weight(arcs[utterance.place_at(t, u)][2 * (t % 2) + arc]);
     // come[t]: what the column before gives to frame t; one frame more for the end.
     let mut come = vec![Scaled::ZERO; frames + 1];
     for j in 0..=labels {
@@ -104,7 +104,7 @@ fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; 4]], label_frames: usize, b
 
 /// Stores a column relative to anchors, of which each chunk of steps has one.
 fn store(utterance: &Utterance<'_>, column: &[Scaled], u: usize, backward: bool, walked: &mut Walked) {
-    let pairs = utterance.pairs;
+    let pairs = utterance.lines;
     let j = if backward { utterance.labels - u } else { u };
     let value = |t: usize| if t < utterance.frames { column[t] } else { Scaled::ZERO };
     let mut anchor = 0;
@@ -118,6 +118,6 @@ fn store(utterance: &Utterance<'_>, column: &[Scaled], u: usize, backward: bool,
             walked.anchors.push((place, anchor));
         }
         let (early, late) = (value(2 * pair), value(2 * pair + 1));
-        walked.pairs.push((utterance.pair_at(2 * pair, u), [early.log2(anchor), late.log2(anchor)]));
+        walked.pairs.push((utterance.place_at(2 * pair, u), [early.log2(anchor), late.log2(anchor)]));
     }
 }

@@ -76,9 +76,9 @@ impl Tensors {
         };
         Ok(Kept {
             stride,
-            places: self.space.pairs as usize,
+            places: self.space.places as usize,
             anchors_each: self.space.anchors as usize,
-            arcs: self.arcs.first_words(words * self.space.pairs).await?,
+            arcs: self.arcs.first_words(words * self.space.places).await?,
             lattice: self.lattice.first_words(self.space.lattice_bytes() / 4).await?,
             anchors: self.anchors.first_words(self.space.anchors_bytes() / 4).await?,
         })
