@@ -2,6 +2,7 @@
 // of a cell. Everything outside the lattice, and every utterance that is not ok, gets exact zeros.
 // Twin: src/cpu/lattice/gradient.rs.
 #import gradient_pass
+#import quads
 
 // Frames that a label takes.
 override LABEL_FRAMES: u32 = 0u;
@@ -11,25 +12,32 @@ struct Occupancy {
     label: f32,
 }
 
-// Of cell (t, u); (T, U) is the end.
-fn after(utterance: Utterance, t: u32, u: u32) -> After {
+// The backward variable of cell (t, u); (T, U) is the end.
+fn after(utterance: Utterance, t: u32, u: u32) -> Scaled {
     if (t >= utterance.frames || u > utterance.labels) {
-        return After(0, select(LOG_ZERO, 0.0, u == utterance.labels && t == utterance.frames));
+        return Scaled(0, select(0.0, 1.0, u == utterance.labels && t == utterance.frames));
     }
-    let step = utterance.lines - 1u - t / 2u + utterance.labels - u;
-    let anchor = anchors[params.anchors + 1u + anchor_at(utterance, step, utterance.labels - u)];
-    return After(anchor, lattice[2u * (params.places + 1u + place_at(utterance, t / 2u, u)) + t % 2u]);
+    let place = params.places + 1u + quad_at(utterance, t, u);
+    return variable(lattice[FRAMES * place + t % FRAMES], anchors[place]);
+}
+
+// Probability that a path takes an arc: from a cell whose forward variable is m * 2^e of the total.
+fn probability(e: i32, m: f32, word: u32, to: Scaled) -> f32 {
+    let weight = any_weight(word);
+    // Exponents are added as integers: large ones cancel without rounding. Where one is that of zero, so is m.
+    return m * weight.m * to.m * power_of_two(min(e + weight.e + to.e, 4));
 }
 
 fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32) -> Occupancy {
-    let pair = place_at(utterance, t / 2u, u);
-    let e = anchors[anchor_at(utterance, t / 2u + u, u)] - total.e;
-    let x = lattice[2u * pair + t % 2u] - total.x;
-    let blank = weight_log2(arcs[4u * pair + 2u * (t % 2u)]);
-    let label = weight_log2(arcs[4u * pair + 2u * (t % 2u) + 1u]);
+    let place = quad_at(utterance, t, u);
+    let cell = variable(lattice[FRAMES * place + t % FRAMES], anchors[place]);
+    let e = cell.e - total.e;
+    let m = cell.m * exp2(-total.x);
+    let blank = arcs[FRAMES * place + t % FRAMES];
+    let label = arcs[FRAMES * (params.places + place) + t % FRAMES];
     let stay = after(utterance, t + 1u, u);
     let come = after(utterance, t + LABEL_FRAMES, u + 1u);
-    return Occupancy(arc_probability(e, x, blank, stay), arc_probability(e, x, label, come));
+    return Occupancy(probability(e, m, blank, stay), probability(e, m, label, come));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -85,7 +93,7 @@ fn values_of(utterance: Utterance, total: Total, row: Row) -> Values {
         } else {
             values.label = symbol_of(next);
         }
-        values.normaliser = bitcast<f32>(arcs[params.normalisers_at + 2u * utterance.first_place + row.t * (utterance.labels + 1u) + row.u]);
+        values.normaliser = bitcast<f32>(arcs[params.normalisers_at + FRAMES * utterance.first_place + row.t * (utterance.labels + 1u) + row.u]);
     }
     return values;
 }

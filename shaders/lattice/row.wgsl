@@ -1,8 +1,9 @@
 // Row pass: one read of the scores gives what a lattice of two arcs needs of each cell: the weights of
 // the blank and of the next label, and the normaliser of the row for the gradient pass. The weights lie in
-// pairs of frames, each blank and label; the log2 normalisers behind them all.
+// quads of frames, the blanks of all before the labels of all; the log2 normalisers behind them.
 // Twin: src/cpu/lattice/row.rs.
 #import row_pass
+#import quads
 
 // Where the rows of the workgroup begin, in packs: row i of every slot, row i + 1 of every slot, …
 var<workgroup> wg_rows: array<u32, WORKGROUP>;
@@ -105,16 +106,20 @@ fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
     if (row.is_cell) {
         weights = weights_of(utterance, row, first, sum);
     }
-    let pair = 4u * place_at(utterance, row.t / 2u, row.u);
     let blank = weight_word(weights.blank);
     let label = weight_word(weights.label);
-    arcs[pair + 2u * (row.t % 2u)] = blank;
-    arcs[pair + 2u * (row.t % 2u) + 1u] = label;
-    if (row.t + 1u == utterance.frames && row.t % 2u == 0u) {
-        // The other half of the last pair: any sane weights.
-        arcs[pair + 2u] = weight_word(0.0);
-        arcs[pair + 3u] = weight_word(0.0);
+    let blanks = FRAMES * quad_at(utterance, row.t, row.u);
+    let labels = blanks + FRAMES * params.places;
+    let frame = row.t % FRAMES;
+    arcs[blanks + frame] = blank;
+    arcs[labels + frame] = label;
+    if (row.t + 1u == utterance.frames) {
+        // The frames that the last quad has too many: paths stay.
+        for (var after = frame + 1u; after < FRAMES; after++) {
+            arcs[blanks + after] = CERTAIN;
+            arcs[labels + after] = IMPOSSIBLE;
+        }
     }
-    arcs[params.normalisers_at + 2u * utterance.first_place + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
-    return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_plain_weight(blank) && is_plain_weight(label));
+    arcs[params.normalisers_at + FRAMES * utterance.first_place + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
+    return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_quick_weight(blank) && is_quick_weight(label));
 }

@@ -2,413 +2,472 @@
 // (one frame on) and label (one position on, and LABEL_FRAMES frames).
 // Twin: src/cpu/lattice/sweep.rs.
 //
-// One workgroup walks one utterance in one direction, an invocation a column, two frames of it a step:
-// at step k, column j takes the frames 2 (k - j) and 2 (k - j) + 1. The backward walk is the forward
-// walk in mirrored coordinates. Steps before a column's first frame add zeros to zeros; what steps
-// after its last one compute reaches such steps of the next columns only.
+// One workgroup walks one utterance in one direction, an invocation a column, four frames of it, a quad, a
+// step: at step k, column j takes quad k - j. The backward walk is the forward walk in mirrored
+// coordinates. Steps before a column's first quad add zeros to zeros; what steps after its last one
+// compute reaches such steps of the next columns only.
 // Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
 // reads the last column of the block before it back from memory.
+//
+// The quick walk keeps a quad as four floats with one exponent. That holds unless variables of a column
+// differ by 2^200 within a few frames; a cell that got lost in this way is noticed, and the utterance is
+// walked again, carefully: a frame a step, an exponent for each variable. So are utterances with weights of
+// zero, or such that f32 does not hold.
 #import sweep_pass
+#import quads
 
-// Weights of the arcs of two frames: blank, label, blank, label.
+// Weights of the arcs of a quad: blanks of all places, then labels of all places.
 @group(0) @binding(2)
 var<storage, read> arcs: array<vec4u>;
-// Pairs of the forward, then of the backward variables: log2, relative to an anchor.
+// Quads, forward, then backward.
 @group(0) @binding(3)
-var<storage, read_write> lattice: array<vec2f>;
+var<storage, read_write> lattice: array<vec4f>;
 
 // Frames that a label takes: 0 (RNN-T), or 1 (monotonic).
 override LABEL_FRAMES: u32 = 0u;
+
+// Steps of the quick walk between two barriers, whose weights are read ahead.
+const STEPS = 8u;
+// The largest variable of a quad lies near 2^100 when its exponent is chosen.
+const HEIGHT = 100;
+// A smaller one may have lost digits.
+const LEAST = 7.9e-31;
+// Exponent of what is zero so far.
+const NEVER = -0x20000000;
 
 // What one workgroup walks.
 struct Walk {
     utterance: Utterance,
     backward: bool,
-    // Whether some weight needs more than the plain decoding.
-    wide: bool,
     // First elements of its direction in `lattice` and `anchors`.
-    lattice: u32,
-    anchors: u32,
+    first: u32,
     // Places of a line, and of all lines.
     columns: u32,
     places: u32,
 }
 
-struct Pair {
-    // Of the earlier and of the later frame.
-    early: Scaled,
-    late: Scaled,
+// Variables of four frames in the order of the walk: y * 2^e.
+struct Quad {
+    y: vec4f,
+    e: i32,
+    // The exponent that brings the largest of them to 2^HEIGHT.
+    top: i32,
 }
 
 // A column between two steps.
 struct Column {
-    // What its next frame is entered with from its last one.
-    carry: Scaled,
-    // What the next column is entered with, in the frames of the last step.
-    give: Pair,
-    // What the column before gave at the far end of the last step.
-    held: Scaled,
+    // What it computed last.
+    quad: Quad,
+    // What its next frame is entered with, but for the weight of the blank, which is known ahead in the
+    // forward walk.
+    carry: f32,
+    blank: f32,
+    // What the next label enters with from the last frame of the column before, if it takes a frame.
+    held: f32,
+    // The smallest variable so far.
+    least: f32,
 }
 
-fn pack_pair(pair: Pair) -> vec4u {
-    return vec4u(bitcast<u32>(pair.early.e), bitcast<u32>(pair.early.m), bitcast<u32>(pair.late.e), bitcast<u32>(pair.late.m));
+// The frames of a column that no path can reach come first: all of its quads before `age`, and in that quad
+// those where `beside` is 1.
+struct Reached {
+    age: u32,
+    beside: vec4f,
 }
 
-fn unpack_pair(bits: vec4u) -> Pair {
-    return Pair(Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y)), Scaled(bitcast<i32>(bits.z), bitcast<f32>(bits.w)));
+// Where a step reads and writes.
+struct Way {
+    line: u32,
+    // The line of the step before.
+    before: u32,
+    // The places of this column, and of that whose labels enter it, in a line that begins at 0.
+    own: u32,
+    left: u32,
 }
 
-fn weight(walk: Walk, word: u32) -> Scaled {
-    if (walk.wide) {
-        return any_weight(word);
-    }
-    return plain_weight(word);
+struct Weights {
+    place: u32,
+    blanks: vec4u,
+    labels: vec4u,
 }
 
-// The place of column j in a line that begins at 0.
-fn column_of(walk: Walk, j: u32) -> u32 {
-    return walk.utterance.first_place + position(walk, j);
+var<workgroup> wg_lost: atomic<u32>;
+var<workgroup> wg_careful: bool;
+
+fn no_quad() -> Quad {
+    return Quad(vec4f(0.0), NEVER, NEVER);
+}
+
+// The exponent for a quad of which `most` is the largest variable; by at most HEIGHT smaller than `e`.
+fn top_of(most: f32, e: i32) -> i32 {
+    return e + i32(bitcast<u32>(max(most, 1.0)) >> 23u) - (127 + HEIGHT);
+}
+
+fn largest(y: vec4f) -> f32 {
+    return max(max(y.x, y.y), max(y.z, y.w));
 }
 
 fn empty_column(walk: Walk, j: u32) -> Column {
-    let zero = scaled_zero();
-    var column = Column(zero, Pair(zero, zero), zero);
+    var column = Column(no_quad(), 0.0, 1.0, 0.0, 1.0);
     if (j == 0u) {
-        column.carry = scaled_one();
+        column.carry = 1.0;
+        column.quad.e = 0;
+        column.quad.top = -HEIGHT;
         if (walk.backward && LABEL_FRAMES == 1u) {
             // The last label may end the lattice.
-            column.give.early = scaled_one();
+            column.quad.y.w = 1.0;
         }
     }
     return column;
 }
 
-fn tidy(c: Column) -> Column {
-    var column = Column(scaled_tidy(c.carry), Pair(scaled_tidy(c.give.early), scaled_tidy(c.give.late)), c.held);
-    if (LABEL_FRAMES == 1u) {
-        column.held = scaled_tidy(c.held);
-    }
-    return column;
+// Frames that the last quad has too many.
+fn missing_frames(walk: Walk) -> u32 {
+    return FRAMES * walk.utterance.lines - walk.utterance.frames;
 }
 
-// Forward: cells are weighted on leaving them. In the order of time.
-fn step_forward(walk: Walk, c: Column, come: Pair, w: vec4u) -> Column {
-    var early = come.early;
-    var late = come.late;
+fn reached(walk: Walk, j: u32) -> Reached {
+    var first = 0u;
     if (LABEL_FRAMES == 1u) {
-        early = c.held;
-        late = come.early;
+        first = select(j, max(j, 1u) - 1u, walk.backward);
     }
-    let y0 = scaled_add(c.carry, early);
-    let y1 = scaled_add(scaled_mul(y0, weight(walk, w.x)), late);
-    return Column(scaled_mul(y1, weight(walk, w.z)), Pair(y0, y1), come.late);
+    first += select(0u, missing_frames(walk), walk.backward);
+    return Reached(first / FRAMES, select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(first % FRAMES)));
 }
 
-// Backward: cells are weighted on entering them. The later frame first; `absent` if there is none.
-fn step_backward(walk: Walk, c: Column, come: Pair, w: vec4u, absent: bool) -> Column {
-    var early = come.early;
-    var late = come.late;
-    if (LABEL_FRAMES == 1u) {
-        early = come.late;
-        late = c.held;
-    }
-    var y1 = scaled_add(scaled_mul(c.carry, weight(walk, w.z)), scaled_mul(late, weight(walk, w.w)));
-    y1 = Scaled(select(y1.e, c.carry.e, absent), select(y1.m, c.carry.m, absent));
-    let y0 = scaled_add(scaled_mul(y1, weight(walk, w.x)), scaled_mul(early, weight(walk, w.y)));
-    return Column(y0, Pair(y0, y1), come.early);
-}
-
-// One step of one column: its two cells are entered and stored. `age` is k - j; below `last_age`, which is
-// 0 for a column that is not there, it is a step of the lattice.
-fn step(walk: Walk, before: Column, age: u32, last_age: u32, at: u32, come: Pair, w: vec4u, anchor: ptr<function, i32>) -> Column {
-    var column: Column;
+// One step of one column: its four cells are entered.
+fn enter(walk: Walk, before: Column, come: Quad, w: Weights) -> Column {
+    var column = before;
+    var b = bitcast<vec4f>(w.blanks);
+    var l = bitcast<vec4f>(w.labels);
     if (walk.backward) {
-        column = step_backward(walk, before, come, w, age == 0u && walk.utterance.frames % 2u == 1u);
+        b = b.wzyx;
+        l = l.wzyx;
     } else {
-        column = step_forward(walk, before, come, w);
+        column.blank = b.w;
+        b = vec4f(before.blank, b.xyz);
     }
-    // A column begins at its own scale.
-    let first = column.give.early;
-    *anchor = select(*anchor, first.e, age == 0u && first.m > 0.0);
-    let place = select(params.places, at, age < last_age);
-    lattice[walk.lattice + place] = vec2f(scaled_log2(column.give.early, *anchor), scaled_log2(column.give.late, *anchor));
-    if (!walk.backward) {
-        column.give = Pair(scaled_mul(column.give.early, weight(walk, w.y)), scaled_mul(column.give.late, weight(walk, w.w)));
+    let e = max(before.quad.top, come.top);
+    let scale = power_of_two(before.quad.e - e);
+    let x = come.y * power_of_two(come.e - e);
+    var into = x * l;
+    if (LABEL_FRAMES == 1u) {
+        let held = before.held * scale;
+        if (walk.backward) {
+            column.held = x.w;
+            into = vec4f(held, x.xyz) * l;
+        } else {
+            column.held = into.w;
+            into = vec4f(held, into.xyz);
+        }
     }
+    let y0 = before.carry * scale * b.x + into.x;
+    let y1 = y0 * b.y + into.y;
+    let y2 = y1 * b.z + into.z;
+    let y3 = y2 * b.w + into.w;
+    column.carry = y3;
+    column.quad.y = vec4f(y0, y1, y2, y3);
+    column.quad.e = e;
+    var most = largest(column.quad.y);
+    if (LABEL_FRAMES == 1u) {
+        most = max(most, column.held);
+    }
+    column.quad.top = top_of(most, e);
     return column;
 }
 
-// Stores the anchor of the steps k .. k + CHUNK of a column.
-fn drop_anchor(walk: Walk, k: u32, j: u32, anchor: i32) {
-    let known = k / CHUNK < walk.utterance.chunks && j <= walk.utterance.labels;
-    anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, k, j), known)] = anchor;
-}
-
-fn anchor_of(column: Column) -> i32 {
-    return select(0, column.carry.e, column.carry.m > 0.0);
-}
-
-// What column first - 1 gives to column first at step k, read back from memory.
-fn edge_into(walk: Walk, k: u32, first: u32) -> vec4u {
-    var edge = Pair(scaled_zero(), scaled_zero());
-    if (is_pair(walk, k - 1u, first - 1u)) {
-        let at = line_of(walk, i32(k) - 1) + column_of(walk, first - 1u);
-        let anchor = anchors[walk.anchors + anchor_at(walk.utterance, k - 1u, first - 1u)];
-        let x = lattice[walk.lattice + at];
-        edge = Pair(scaled_exp2(x.x, anchor), scaled_exp2(x.y, anchor));
-        if (!walk.backward) {
-            let w = arcs[at];
-            edge = Pair(scaled_mul(edge.early, weight(walk, w.y)), scaled_mul(edge.late, weight(walk, w.w)));
-        }
+// Enters and stores the quad of step k. `last_age` is 0 for a column that is not there.
+fn step(walk: Walk, before: Column, come: Quad, w: Weights, age: u32, last_age: u32, reached: Reached) -> Column {
+    var column = enter(walk, before, come, w);
+    let y = column.quad.y;
+    var low = y;
+    if (walk.backward || LABEL_FRAMES == 1u) {
+        low += select(vec4f(0.0), reached.beside, age == reached.age);
     }
-    return pack_pair(edge);
+    let smallest = min(min(low.x, low.y), min(low.z, low.w));
+    let is_there = age < last_age;
+    column.least = min(before.least, select(1.0, smallest, is_there && age >= reached.age));
+    let place = walk.first + select(params.places, w.place, is_there);
+    lattice[place] = select(y, y.wzyx, walk.backward);
+    anchors[place] = column.quad.e << 1u;
+    return column;
 }
 
-// Weights of CHUNK steps ahead, and their places.
-struct Ahead {
-    w0: vec4u,
-    w1: vec4u,
-    w2: vec4u,
-    w3: vec4u,
-    w4: vec4u,
-    w5: vec4u,
-    w6: vec4u,
-    w7: vec4u,
-    p0: u32,
-    p1: u32,
-    p2: u32,
-    p3: u32,
-    p4: u32,
-    p5: u32,
-    p6: u32,
-    p7: u32,
-    // The line after them.
-    line: u32,
+fn way_of(walk: Walk, k: u32, j: u32) -> Way {
+    let u = position(walk, j);
+    let first = walk.utterance.first_place;
+    return Way(line_of(walk, i32(k)), line_of(walk, i32(k) - 1), first + u, first + max(u, 1u) - 1u);
 }
 
-fn look_ahead(walk: Walk, k: i32, column: u32) -> Ahead {
-    var a: Ahead;
-    a.line = line_of(walk, k);
-    a.p0 = a.line + column;
-    a.w0 = arcs[a.p0];
-    a.line = next_line(walk, a.line);
-    a.p1 = a.line + column;
-    a.w1 = arcs[a.p1];
-    a.line = next_line(walk, a.line);
-    a.p2 = a.line + column;
-    a.w2 = arcs[a.p2];
-    a.line = next_line(walk, a.line);
-    a.p3 = a.line + column;
-    a.w3 = arcs[a.p3];
-    a.line = next_line(walk, a.line);
-    a.p4 = a.line + column;
-    a.w4 = arcs[a.p4];
-    a.line = next_line(walk, a.line);
-    a.p5 = a.line + column;
-    a.w5 = arcs[a.p5];
-    a.line = next_line(walk, a.line);
-    a.p6 = a.line + column;
-    a.w6 = arcs[a.p6];
-    a.line = next_line(walk, a.line);
-    a.p7 = a.line + column;
-    a.w7 = arcs[a.p7];
-    a.line = next_line(walk, a.line);
-    return a;
+// The weights of the next step.
+fn look_ahead(walk: Walk, way: ptr<function, Way>) -> Weights {
+    let place = (*way).line + (*way).own;
+    // Labels are weighted where they are left: forward, that is the column before.
+    let labels = select((*way).before + (*way).left, place, walk.backward);
+    let weights = Weights(place, arcs[place], arcs[params.places + labels]);
+    (*way).before = (*way).line;
+    (*way).line = next_line(walk, (*way).line);
+    return weights;
+}
+
+// What column first - 1 computed before step k, read back from memory.
+fn edge_into(walk: Walk, k: u32, first: u32) -> Quad {
+    var edge = no_quad();
+    if (is_pair(walk, k - 1u, first - 1u)) {
+        let place = walk.first + walk.utterance.first_place + line_of(walk, i32(k) - 1) + position(walk, first - 1u);
+        let y = lattice[place];
+        edge.y = select(y, y.wzyx, walk.backward);
+        edge.e = anchors[place] >> 1u;
+        edge.top = top_of(largest(y), edge.e);
+    }
+    return edge;
 }
 
 #ifdef SUBGROUPS
 // Of the device: the fewer, the more workgroup memory.
 override SMALLEST_SUBGROUP: u32 = 4u;
 override SLOTS: u32 = WIDTH / SMALLEST_SUBGROUP + 1u;
-// What the last column of each subgroup gave before each step of a chunk; slot 0 is the block before.
-// Twice: one half is read while the other is written.
-var<workgroup> wg_edges: array<vec4u, 2u * SLOTS * CHUNK>;
+// The last column of each subgroup before each step of a chunk; slot 0 is the block before. Twice: one half
+// is read while the other is written. The last slot takes what no subgroup wants.
+var<workgroup> wg_edges: array<vec4f, (2u * SLOTS + 1u) * STEPS>;
+var<workgroup> wg_exponents: array<vec2i, (2u * SLOTS + 1u) * STEPS>;
 
 fn edges_at(half: u32, slot: u32) -> u32 {
-    return (half % 2u * SLOTS + slot) * CHUNK;
+    return (half % 2u * SLOTS + slot) * STEPS;
 }
 
-// The column before, by a shuffle; across subgroups by `edge`.
-fn come_from(own: vec4u, edge: vec4u, lane: u32) -> Pair {
-    let left = vec4u(subgroupShuffleUp(own.x, 1u), subgroupShuffleUp(own.y, 1u), subgroupShuffleUp(own.z, 1u), subgroupShuffleUp(own.w, 1u));
-    return unpack_pair(select(left, edge, lane == 0u));
+fn set_edge(at: u32, quad: Quad) {
+    wg_edges[at] = quad.y;
+    wg_exponents[at] = vec2i(quad.e, quad.top);
 }
 
-// Subgroup s lags s chunks behind subgroup 0, so that the edge which it needs is complete: one barrier
-// a chunk.
-fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
+fn edge(at: u32) -> Quad {
+    let exponents = wg_exponents[at];
+    return Quad(wg_edges[at], exponents.x, exponents.y);
+}
+
+// The column before, by shuffles; across subgroups by `edge`.
+fn come_from(own: Quad, edge: Quad, lane: u32) -> Quad {
+    let y = vec4f(subgroupShuffleUp(own.y.x, 1u), subgroupShuffleUp(own.y.y, 1u), subgroupShuffleUp(own.y.z, 1u), subgroupShuffleUp(own.y.w, 1u));
+    let e = subgroupShuffleUp(own.e, 1u);
+    let top = subgroupShuffleUp(own.top, 1u);
+    let first = lane == 0u;
+    return Quad(select(y, edge.y, first), select(e, edge.e, first), select(top, edge.top, first));
+}
+
+// Subgroup s lags s chunks of steps behind subgroup 0, so that the edge which it needs is complete: one
+// barrier a chunk. Gives the smallest variable of a column.
+fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
     let j = first + local;
     let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
+    let reached = reached(walk, j);
     let subgroup = local / size;
     let columns = min(WIDTH, walk.columns - first);
-    let chunks = (walk.utterance.lines + columns - 1u + CHUNK - 1u) / CHUNK;
+    let chunks = (walk.utterance.lines + columns - 1u + STEPS - 1u) / STEPS;
     let rounds = chunks + (columns + size - 1u) / size - 1u;
     // Nothing comes from a subgroup that has not begun.
-    for (var i = local; i < 2u * SLOTS * CHUNK; i += WIDTH) {
-        wg_edges[i] = pack_pair(Pair(scaled_zero(), scaled_zero()));
+    for (var i = local; i < 2u * SLOTS * STEPS; i += WIDTH) {
+        set_edge(i, no_quad());
     }
     workgroupBarrier();
-    if (first > 0u && local < CHUNK) {
-        wg_edges[edges_at(1u, 0u) + local] = edge_into(walk, first + local, first);
+    if (first > 0u && local < STEPS) {
+        set_edge(edges_at(1u, 0u) + local, edge_into(walk, first + local, first));
     }
     workgroupBarrier();
 
     var column = empty_column(walk, j);
-    let place = column_of(walk, j);
     // Before a subgroup's first chunk k wraps or lies before its columns: no cell.
-    var k = first - subgroup * CHUNK;
-    var ahead = look_ahead(walk, i32(k), place);
+    let k = first - subgroup * STEPS;
+    var age = k - j;
+    var way = way_of(walk, k, j);
+    var w0 = look_ahead(walk, &way);
+    var w1 = look_ahead(walk, &way);
+    var w2 = look_ahead(walk, &way);
+    var w3 = look_ahead(walk, &way);
+    var w4 = look_ahead(walk, &way);
+    var w5 = look_ahead(walk, &way);
+    var w6 = look_ahead(walk, &way);
+    var w7 = look_ahead(walk, &way);
     for (var round = 0u; round < rounds; round++) {
-        column = tidy(column);
-        var anchor = anchor_of(column);
-        let behind = edges_at(round + 1u, subgroup);
-        let e0 = wg_edges[behind];
-        let e1 = wg_edges[behind + 1u];
-        let e2 = wg_edges[behind + 2u];
-        let e3 = wg_edges[behind + 3u];
-        let e4 = wg_edges[behind + 4u];
-        let e5 = wg_edges[behind + 5u];
-        let e6 = wg_edges[behind + 6u];
-        let e7 = wg_edges[behind + 7u];
-
-        let o0 = pack_pair(column.give);
-        column = step(walk, column, k - j, last_age, ahead.p0, come_from(o0, e0, lane), ahead.w0, &anchor);
-        ahead.p0 = ahead.line + place;
-        ahead.w0 = arcs[ahead.p0];
-        ahead.line = next_line(walk, ahead.line);
-        let o1 = pack_pair(column.give);
-        column = step(walk, column, k + 1u - j, last_age, ahead.p1, come_from(o1, e1, lane), ahead.w1, &anchor);
-        ahead.p1 = ahead.line + place;
-        ahead.w1 = arcs[ahead.p1];
-        ahead.line = next_line(walk, ahead.line);
-        let o2 = pack_pair(column.give);
-        column = step(walk, column, k + 2u - j, last_age, ahead.p2, come_from(o2, e2, lane), ahead.w2, &anchor);
-        ahead.p2 = ahead.line + place;
-        ahead.w2 = arcs[ahead.p2];
-        ahead.line = next_line(walk, ahead.line);
-        let o3 = pack_pair(column.give);
-        column = step(walk, column, k + 3u - j, last_age, ahead.p3, come_from(o3, e3, lane), ahead.w3, &anchor);
-        ahead.p3 = ahead.line + place;
-        ahead.w3 = arcs[ahead.p3];
-        ahead.line = next_line(walk, ahead.line);
-        let o4 = pack_pair(column.give);
-        column = step(walk, column, k + 4u - j, last_age, ahead.p4, come_from(o4, e4, lane), ahead.w4, &anchor);
-        ahead.p4 = ahead.line + place;
-        ahead.w4 = arcs[ahead.p4];
-        ahead.line = next_line(walk, ahead.line);
-        let o5 = pack_pair(column.give);
-        column = step(walk, column, k + 5u - j, last_age, ahead.p5, come_from(o5, e5, lane), ahead.w5, &anchor);
-        ahead.p5 = ahead.line + place;
-        ahead.w5 = arcs[ahead.p5];
-        ahead.line = next_line(walk, ahead.line);
-        let o6 = pack_pair(column.give);
-        column = step(walk, column, k + 6u - j, last_age, ahead.p6, come_from(o6, e6, lane), ahead.w6, &anchor);
-        ahead.p6 = ahead.line + place;
-        ahead.w6 = arcs[ahead.p6];
-        ahead.line = next_line(walk, ahead.line);
-        let o7 = pack_pair(column.give);
-        column = step(walk, column, k + 7u - j, last_age, ahead.p7, come_from(o7, e7, lane), ahead.w7, &anchor);
-        ahead.p7 = ahead.line + place;
-        ahead.w7 = arcs[ahead.p7];
-        ahead.line = next_line(walk, ahead.line);
-        drop_anchor(walk, k, j, anchor);
-
-        if (lane == size - 1u) {
-            let to = edges_at(round, subgroup + 1u);
-            wg_edges[to] = o0;
-            wg_edges[to + 1u] = o1;
-            wg_edges[to + 2u] = o2;
-            wg_edges[to + 3u] = o3;
-            wg_edges[to + 4u] = o4;
-            wg_edges[to + 5u] = o5;
-            wg_edges[to + 6u] = o6;
-            wg_edges[to + 7u] = o7;
-        }
-        k += CHUNK;
-        if (first > 0u && local < CHUNK) {
-            wg_edges[edges_at(round, 0u) + local] = edge_into(walk, first + (round + 1u) * CHUNK + local, first);
+        let read = edges_at(round + 1u, subgroup);
+        let to = select(2u * SLOTS * STEPS, edges_at(round, subgroup + 1u), lane == size - 1u);
+        let edge0 = edge(read);
+        let edge1 = edge(read + 1u);
+        set_edge(to, column.quad);
+        column = step(walk, column, come_from(column.quad, edge0, lane), w0, age, last_age, reached);
+        w0 = look_ahead(walk, &way);
+        let edge2 = edge(read + 2u);
+        set_edge(to + 1u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge1, lane), w1, age + 1u, last_age, reached);
+        w1 = look_ahead(walk, &way);
+        let edge3 = edge(read + 3u);
+        set_edge(to + 2u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge2, lane), w2, age + 2u, last_age, reached);
+        w2 = look_ahead(walk, &way);
+        let edge4 = edge(read + 4u);
+        set_edge(to + 3u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge3, lane), w3, age + 3u, last_age, reached);
+        w3 = look_ahead(walk, &way);
+        let edge5 = edge(read + 5u);
+        set_edge(to + 4u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge4, lane), w4, age + 4u, last_age, reached);
+        w4 = look_ahead(walk, &way);
+        let edge6 = edge(read + 6u);
+        set_edge(to + 5u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge5, lane), w5, age + 5u, last_age, reached);
+        w5 = look_ahead(walk, &way);
+        let edge7 = edge(read + 7u);
+        set_edge(to + 6u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge6, lane), w6, age + 6u, last_age, reached);
+        w6 = look_ahead(walk, &way);
+        set_edge(to + 7u, column.quad);
+        column = step(walk, column, come_from(column.quad, edge7, lane), w7, age + 7u, last_age, reached);
+        w7 = look_ahead(walk, &way);
+        age += STEPS;
+        if (first > 0u && local < STEPS) {
+            set_edge(edges_at(round, 0u) + local, edge_into(walk, first + (round + 1u) * STEPS + local, first));
         }
         workgroupBarrier();
     }
+    return column.least;
 }
 #else
-// What each column gives to the next, after the even and after the odd steps: one is read while the
-// other is written. Place 0 is the block before.
-var<workgroup> wg_columns: array<vec4u, 2u * (WIDTH + 1u)>;
+// Each column after the even and after the odd steps: one is read while the other is written. Place 0 is the
+// block before.
+var<workgroup> wg_columns: array<vec4f, 2u * (WIDTH + 1u)>;
+var<workgroup> wg_exponents: array<vec2i, 2u * (WIDTH + 1u)>;
 
-fn columns_at(k: u32) -> u32 {
-    return k % 2u * (WIDTH + 1u);
+fn give(k: u32, place: u32, quad: Quad) {
+    let at = k % 2u * (WIDTH + 1u) + place;
+    wg_columns[at] = quad.y;
+    wg_exponents[at] = vec2i(quad.e, quad.top);
 }
 
 // What was given at step k - 1.
-fn come_from(k: u32, local: u32) -> Pair {
+fn come_from(k: u32, local: u32) -> Quad {
     workgroupBarrier();
-    return unpack_pair(wg_columns[columns_at(k + 1u) + local]);
-}
-
-fn give(walk: Walk, k: u32, first: u32, local: u32, column: Column) {
-    wg_columns[columns_at(k) + local + 1u] = pack_pair(column.give);
-    if (local == 0u) {
-        var edge = pack_pair(Pair(scaled_zero(), scaled_zero()));
-        if (first > 0u) {
-            edge = edge_into(walk, k + 1u, first);
-        }
-        wg_columns[columns_at(k)] = edge;
-    }
+    let at = (k + 1u) % 2u * (WIDTH + 1u) + local;
+    return Quad(wg_columns[at], wg_exponents[at].x, wg_exponents[at].y);
 }
 
 // Neighbours exchange through workgroup memory: one barrier a step.
-fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) {
+fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
     let j = first + local;
     let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
+    let reached = reached(walk, j);
     let columns = min(WIDTH, walk.columns - first);
-    let end = first + (walk.utterance.lines + columns - 1u + CHUNK - 1u) / CHUNK * CHUNK;
+    let end = first + walk.utterance.lines + columns - 1u;
     var column = empty_column(walk, j);
-    let place = column_of(walk, j);
-    var ahead = look_ahead(walk, i32(first), place);
+    var way = way_of(walk, first, j);
+    var w0 = look_ahead(walk, &way);
+    var w1 = look_ahead(walk, &way);
+    var w2 = look_ahead(walk, &way);
+    var w3 = look_ahead(walk, &way);
+    var edge = no_quad();
     workgroupBarrier();
-    give(walk, first - 1u, first, local, column);
-    for (var k = first; k < end; k += CHUNK) {
-        column = tidy(column);
-        var anchor = anchor_of(column);
-        for (var i = 0u; i < CHUNK; i++) {
-            let w = ahead.w0;
-            let at = ahead.p0;
-            ahead.w0 = ahead.w1;
-            ahead.p0 = ahead.p1;
-            ahead.w1 = ahead.w2;
-            ahead.p1 = ahead.p2;
-            ahead.w2 = ahead.w3;
-            ahead.p2 = ahead.p3;
-            ahead.w3 = ahead.w4;
-            ahead.p3 = ahead.p4;
-            ahead.w4 = ahead.w5;
-            ahead.p4 = ahead.p5;
-            ahead.w5 = ahead.w6;
-            ahead.p5 = ahead.p6;
-            ahead.w6 = ahead.w7;
-            ahead.p6 = ahead.p7;
-            ahead.p7 = ahead.line + place;
-            ahead.w7 = arcs[ahead.p7];
-            ahead.line = next_line(walk, ahead.line);
-            var come = come_from(k + i, local);
-            if (i == 0u) {
-                // Given before the columns were tidied; else what moves on at every step never would be.
-                come = Pair(scaled_tidy(come.early), scaled_tidy(come.late));
+    for (var k = first; k < end; k++) {
+        give(k + 1u, local + 1u, column.quad);
+        if (local == 0u) {
+            if (first > 0u) {
+                edge = edge_into(walk, k, first);
             }
-            column = step(walk, column, k + i - j, last_age, at, come, w, &anchor);
-            give(walk, k + i, first, local, column);
+            give(k + 1u, 0u, edge);
         }
-        drop_anchor(walk, k, j, anchor);
+        let come = come_from(k, local);
+        column = step(walk, column, come, w0, k - j, last_age, reached);
+        w0 = w1;
+        w1 = w2;
+        w2 = w3;
+        w3 = look_ahead(walk, &way);
     }
+    return column.least;
 }
 #endif
 
-fn walk_blocks(walk: Walk, blocks: u32, local: u32, lane: u32, size: u32) {
+// Gives the smallest variable of the columns of an invocation.
+fn walk_blocks(walk: Walk, blocks: u32, local: u32, lane: u32, size: u32) -> f32 {
+    var least = 1.0;
     for (var block = 0u; block < blocks; block++) {
-        walk_block(walk, block * WIDTH, local, lane, size);
+        least = min(least, walk_block(walk, block * WIDTH, local, lane, size));
         // The next block, and the last lines, read what other invocations stored.
         storageBarrier();
+    }
+    return least;
+}
+
+// What each column computed in the even and in the odd steps of the careful walk. Place 0 is the block before.
+var<workgroup> wg_cells: array<vec2u, 2u * (WIDTH + 1u)>;
+
+fn set_cell(s: u32, place: u32, x: Scaled) {
+    wg_cells[s % 2u * (WIDTH + 1u) + place] = vec2u(bitcast<u32>(x.e), bitcast<u32>(x.m));
+}
+
+fn variable_at(walk: Walk, t: u32, u: u32) -> Scaled {
+    let place = walk.first + quad_at(walk.utterance, t, u);
+    return variable(lattice[place][t % FRAMES], anchors[place]);
+}
+
+fn weight_at(walk: Walk, t: u32, u: u32, arc: u32) -> Scaled {
+    return any_weight(arcs[arc * params.places + quad_at(walk.utterance, t, u)][t % FRAMES]);
+}
+
+// At step s column j takes frame s - j.
+fn walk_block_carefully(walk: Walk, first: u32, local: u32) {
+    let j = first + local;
+    let u = position(walk, j);
+    let frames = walk.utterance.frames;
+    let columns = min(WIDTH, walk.columns - first);
+    var own = scaled_zero();
+    var last = scaled_zero();
+    var held = scaled_zero();
+    var blank = scaled_one();
+    var relative_to = 0;
+    if (j == 0u) {
+        own = scaled_one();
+        if (walk.backward && LABEL_FRAMES == 1u) {
+            last = own;
+        }
+    }
+    for (var s = 0u; s < frames + columns - 1u; s++) {
+        let f = s - local;
+        let t = select(f, frames - 1u - f, walk.backward);
+        set_cell(s, local + 1u, last);
+        if (local == 0u) {
+            var edge = scaled_zero();
+            // What the column before computed of this frame.
+            if (first > 0u && s < frames) {
+                edge = variable_at(walk, t, position(walk, first - 1u));
+            }
+            set_cell(s, 0u, edge);
+        }
+        workgroupBarrier();
+        let bits = wg_cells[s % 2u * (WIDTH + 1u) + local];
+        let come = Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y));
+        if (f < frames && j <= walk.utterance.labels) {
+            var label = Scaled(EXPONENT_NEVER, 0.0);
+            if (walk.backward) {
+                blank = weight_at(walk, t, u, 0u);
+                label = weight_at(walk, t, u, 1u);
+            } else if (u > 0u && t >= LABEL_FRAMES) {
+                label = weight_at(walk, t - LABEL_FRAMES, u - 1u, 1u);
+            }
+            var into = come;
+            if (LABEL_FRAMES == 1u) {
+                into = held;
+            }
+            own = scaled_tidy(scaled_add(scaled_mul(own, blank), scaled_mul(into, label)));
+            if (!walk.backward) {
+                blank = weight_at(walk, t, u, 0u);
+            }
+            if (f == 0u || t % FRAMES == select(0u, FRAMES - 1u, walk.backward)) {
+                relative_to = select(0, clamp(own.e, NEVER, -NEVER), own.m > 0.0);
+            }
+            let place = walk.first + quad_at(walk.utterance, t, u);
+            lattice[place][t % FRAMES] = scaled_log2(own, relative_to);
+            anchors[place] = (relative_to << 1u) | 1;
+            last = own;
+        }
+        held = come;
     }
 }
 
@@ -418,20 +477,12 @@ fn total_of(walk: Walk) -> Scaled {
         return scaled_zero();
     }
     let t = walk.utterance.frames - 1u;
-    let last = leave(walk, t, walk.utterance.labels, 0u);
-    var total = last;
-    if (LABEL_FRAMES == 1u && walk.utterance.labels > 0u) {
-        total = scaled_add(last, leave(walk, t, walk.utterance.labels - 1u, 1u));
+    let labels = walk.utterance.labels;
+    var total = scaled_mul(variable_at(walk, t, labels), weight_at(walk, t, labels, 0u));
+    if (LABEL_FRAMES == 1u && labels > 0u) {
+        total = scaled_add(total, scaled_mul(variable_at(walk, t, labels - 1u), weight_at(walk, t, labels - 1u, 1u)));
     }
     return scaled_tidy(total);
-}
-
-// The forward variable of a cell, with the weight of its arc 0 (blank) or 1 (label).
-fn leave(walk: Walk, t: u32, u: u32, arc: u32) -> Scaled {
-    let at = place_at(walk.utterance, t / 2u, u);
-    let anchor = anchors[walk.anchors + anchor_at(walk.utterance, t / 2u + u, u)];
-    let x = scaled_exp2(lattice[walk.lattice + at][t % 2u], anchor);
-    return scaled_mul(x, any_weight(arcs[at][2u * (t % 2u) + arc]));
 }
 
 @compute @workgroup_size(WIDTH)
@@ -452,31 +503,38 @@ fn main(
     let utterance = utterance(n);
     if (local == 0u) {
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
+        atomicStore(&wg_lost, 0u);
     }
     let wide = workgroupUniformLoad(&wg_wide);
-    var walk = Walk(utterance, false, false, 0u, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
+    var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
     let subgroup_size = 0u;
 #endif
     // Calls with constants of their own: branches within a step would double its time.
+    var least = 1.0;
     if (direction == 1u) {
         walk.backward = true;
-        walk.lattice = params.places + 1u;
-        walk.anchors = params.anchors + 1u;
-        if (wide) {
-            walk.wide = true;
-            walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
-        } else {
-            walk.wide = false;
-            walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+        walk.first = params.places + 1u;
+        if (!wide) {
+            least = walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
         }
-    } else if (wide) {
-        walk.wide = true;
-        walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
-    } else {
-        walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+    } else if (!wide) {
+        least = walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+    }
+    if (least < LEAST) {
+        atomicStore(&wg_lost, 1u);
+    }
+    workgroupBarrier();
+    if (local == 0u) {
+        wg_careful = wide || atomicLoad(&wg_lost) != 0u;
+    }
+    if (workgroupUniformLoad(&wg_careful)) {
+        for (var block = 0u; block < blocks; block++) {
+            walk_block_carefully(walk, block * WIDTH, local);
+            storageBarrier();
+        }
     }
     if (local == 0u && exists && direction == 0u) {
         finish(n, utterance.frames == 0u, total_of(walk));

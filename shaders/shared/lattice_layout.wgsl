@@ -1,7 +1,7 @@
 // How a batch and its lattices lie in memory. Twin: src/lattice/layout.rs.
 //
-// Cells lie in pairs of frames, 2 p and 2 p + 1, and pairs on diagonals: pair p of column u is in line
-// (p + u) mod P of P = ceil(T / 2), so that what a step of the sweep reads lies side by side and no
+// A place holds one or several frames of a column, as the kernels say, and places lie on diagonals: place p of
+// column u is in line (p + u) mod P of P, so that what a step of a sweep reads lies side by side and no
 // place is left empty.
 
 // Steps of a sweep between two anchors of its variables.
@@ -15,7 +15,7 @@ struct Utterance {
     labels: u32,
     // P.
     lines: u32,
-    // Its first pair in `arcs` and `lattice`.
+    // Its first place.
     first_place: u32,
     first_anchor: u32,
     // Chunks of steps: ceil((P + U) / CHUNK).
@@ -58,7 +58,7 @@ fn utterance(n: u32) -> Utterance {
     );
 }
 
-// The line of the pair of frames p of column u. Most lattices are longer than wide: no division.
+// The line of place p of column u. Most lattices are longer than wide: no division.
 fn line_at(utterance: Utterance, p: u32, u: u32) -> u32 {
     let line = select(p + u, p + u - utterance.lines, p + u >= utterance.lines);
     if (line >= utterance.lines) {

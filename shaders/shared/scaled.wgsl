@@ -25,7 +25,7 @@ fn scaled_one() -> Scaled {
     return Scaled(0, 1.0);
 }
 
-// 2^n for n <= 0; 0 below -126.
+// 2^n for n <= 127; 0 below -126.
 fn power_of_two(n: i32) -> f32 {
     return bitcast<f32>(u32(max(n, -127) + 127) << 23u);
 }

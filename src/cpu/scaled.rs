@@ -28,7 +28,7 @@ impl Scaled {
     }
 
     pub fn mul(self, other: Self) -> Self {
-        Self { e: self.e + other.e, m: self.m * other.m }
+        Self { e: self.e.saturating_add(other.e), m: self.m * other.m }
     }
 
     /// Mantissa back to [1, 2).
@@ -39,6 +39,11 @@ impl Scaled {
             return Self::ZERO;
         }
         Self { e: e.min(MOST_EXPONENT), m: f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000) }
+    }
+
+    /// As a float; 0 below what that holds with all its digits.
+    pub fn value(self) -> f32 {
+        self.m * power_of_two(self.e.min(4))
     }
 
     /// log2 relative to 2^anchor.

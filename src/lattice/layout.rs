@@ -61,23 +61,23 @@ pub(super) struct UtteranceShape {
 /// What one step of a sweep takes of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stride {
-    /// Two frames: lattices of two arcs.
-    Pair,
+    /// Four frames: lattices of two arcs.
+    Quad,
     /// One frame: any arcs. Lines are frames then.
     Cell,
 }
 
 impl Stride {
     pub fn of(kind: &Kind) -> Self {
-        if kind.label_frames().is_some() { Self::Pair } else { Self::Cell }
+        if kind.label_frames().is_some() { Self::Quad } else { Self::Cell }
     }
 }
 
 impl UtteranceShape {
-    /// P, pairs of frames; or frames.
+    /// P, quads of frames; or frames.
     pub fn lines(&self, stride: Stride) -> u64 {
         match stride {
-            Stride::Pair => u64::from(self.frames).div_ceil(2),
+            Stride::Quad => u64::from(self.frames).div_ceil(4),
             Stride::Cell => u64::from(self.frames),
         }
     }
@@ -87,18 +87,17 @@ impl UtteranceShape {
         u64::from(self.labels) + 1
     }
 
-    /// Places of its lattice: pairs of cells, or cells.
+    /// Places of its lattice: quads of cells, or cells.
     pub fn places(&self, stride: Stride) -> u64 {
         self.lines(stride) * self.columns()
     }
 
-    /// Chunks of steps of a sweep, or of frames of a column.
+    /// Places of a column that share an anchor, rounded up to a whole number of such runs.
     pub fn chunks(&self, stride: Stride) -> u64 {
-        let steps = match stride {
-            Stride::Pair if self.frames > 0 => self.lines(stride) + u64::from(self.labels),
-            Stride::Pair | Stride::Cell => self.lines(stride),
-        };
-        steps.div_ceil(u64::from(CHUNK))
+        match stride {
+            Stride::Quad => self.lines(stride),
+            Stride::Cell => self.lines(stride).div_ceil(u64::from(CHUNK)),
+        }
     }
 
     pub fn anchors(&self, stride: Stride) -> u64 {

@@ -117,7 +117,7 @@ impl fmt::Display for TransducerPlan {
 #[derive(Clone, Copy)]
 pub(super) struct Workspace {
     pub per: PerPlace,
-    /// Places of lattices: pairs of cells, or cells.
+    /// Places of lattices: quads of cells, or cells.
     pub places: u64,
     pub anchors: u64,
 }
@@ -137,8 +137,8 @@ impl PerPlace {
     fn of(problem: &Problem, options: &Options) -> Self {
         let directions = options.directions();
         match Stride::of(&options.kind) {
-            // Weights of two arcs and two frames, and their two normalisers.
-            stride @ Stride::Pair => Self { stride, directions, arcs: 24, lattice: 8 },
+            // Weights of two arcs and four frames, and their four normalisers.
+            stride @ Stride::Quad => Self { stride, directions, arcs: 48, lattice: 16 },
             stride @ Stride::Cell => {
                 Self { stride, directions, arcs: 8 * arc_table::word_pairs(&options.kind, problem.meaning), lattice: 4 }
             }
@@ -284,7 +284,7 @@ impl<'a> Planner<'a> {
             self.rows(self.shader(self.kernels()[0], false), set, window);
         }
         match self.workspace.per.stride {
-            Stride::Pair => self.sweep(chunk, [batch, arcs, lattice, anchors, results]),
+            Stride::Quad => self.sweep(chunk, [batch, arcs, lattice, anchors, results]),
             Stride::Cell => {
                 if cells {
                     self.join_thens(chunk.clone(), [batch, arcs, results]);
@@ -310,7 +310,7 @@ impl<'a> Planner<'a> {
     /// Row pass, gradient pass.
     fn kernels(&self) -> [Kernel; 2] {
         match self.workspace.per.stride {
-            Stride::Pair => [Kernel::LatticeRow, Kernel::LatticeGradient],
+            Stride::Quad => [Kernel::LatticeRow, Kernel::LatticeGradient],
             Stride::Cell => [Kernel::LatticeArcsRow, Kernel::LatticeArcsGradient],
         }
     }
@@ -334,11 +334,11 @@ impl<'a> Planner<'a> {
             anchors: self.workspace.anchors as u32,
         };
         let walks = chunk.len() as u64 * self.workspace.per.directions;
-        let places: u64 = shapes.iter().map(|u| u.places(Stride::Pair)).sum();
-        let work = places.saturating_mul(64 * self.workspace.per.directions);
+        let places: u64 = shapes.iter().map(|u| u.places(Stride::Quad)).sum();
+        let work = places.saturating_mul(128 * self.workspace.per.directions);
         let mut bindings = bindings;
         // Without the normalisers.
-        bindings[1].bytes = 16 * self.workspace.places;
+        bindings[1].bytes = 32 * self.workspace.places;
         let set = self.recording.bind(&bindings);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
     }
@@ -367,7 +367,7 @@ impl<'a> Planner<'a> {
             vocab: self.problem.row as u32,
             blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
             utterances: self.problem.utterances.len() as u32,
-            normalisers_at: 4 * self.workspace.places as u32,
+            normalisers_at: 8 * self.workspace.places as u32,
             places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
             eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
@@ -481,8 +481,8 @@ impl Lanes {
 fn width(columns: u64, subgroup: Option<u32>, caps: &Caps) -> u32 {
     // Bytes that the kernel keeps for so many columns.
     let bytes = |width: u64| match subgroup {
-        Some(smallest) => (width / u64::from(smallest) + 1) * 2 * 8 * 16 + 16,
-        None => (width + 1) * 2 * 16 + 16,
+        Some(smallest) => (2 * (width / u64::from(smallest) + 1) + 1) * 8 * 24 + (width + 1) * 2 * 8 + 16,
+        None => (width + 1) * 2 * 32 + 16,
     };
     let most = u64::from(caps.max_invocations).min(512);
     let widest = (1..=most / 32).map(|n| 32 * n).filter(|&width| bytes(width) <= u64::from(caps.max_workgroup_bytes)).max().unwrap_or(32);

@@ -1,9 +1,10 @@
 //! Twin of `shaders/lattice/gradient.wgsl`.
 
-use super::{GradientPass, Log2, Row, Scores, Utterance, arc_probability, symbol_of};
+use super::quads::{FRAMES, variable};
+use super::{GradientPass, Log2, Row, Scores, Utterance, symbol_of};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
-use crate::cpu::scaled::weight_log2;
+use crate::cpu::scaled::Scaled;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
 
@@ -49,11 +50,13 @@ impl Pass<'_> {
         let GradientPass { p, meaning, arcs, lattice, anchors, .. } = self.shared;
         let mut result = RowGradient { start: row.start, ..Default::default() };
         let (Some((t, u)), true, Some(total)) = (row.place, row.is_cell, total) else { return result };
-        let pair = utterance.place_at(t, u);
-        let from = Log2 { e: anchors[utterance.anchor_at(t / 2 + u, u)] - total.e, x: lattice[2 * pair + t % 2] - total.x };
-        let weight = |arc: usize| weight_log2(arcs[4 * pair + 2 * (t % 2) + arc]);
-        result.blank = arc_probability(from, weight(0), self.after(utterance, t + 1, u));
-        result.label = p.label_scale * arc_probability(from, weight(1), self.after(utterance, t + self.label_frames, u + 1));
+        let place = utterance.quad_at(t, u);
+        let from = variable(lattice[FRAMES * place + t % FRAMES], anchors[place]);
+        let from = Scaled { e: from.e - total.e, m: from.m * (-total.x).exp2() };
+        let weight = |arc: usize| Scaled::weight(arcs[FRAMES * (arc * p.places as usize + place) + t % FRAMES]);
+        let probability = |arc: usize, to: Scaled| from.mul(weight(arc)).mul(to).value();
+        result.blank = probability(0, self.after(utterance, t + 1, u));
+        result.label = p.label_scale * probability(1, self.after(utterance, t + self.label_frames, u + 1));
         if utterance.after_wildcard(u) {
             result.blank = 0.0;
         }
@@ -61,22 +64,19 @@ impl Pass<'_> {
             None | Some(WILDCARD) => result.label = 0.0,
             Some(label) => result.symbol = Some(symbol_of(label, meaning)),
         }
-        let cell = 2 * utterance.first_place + t * utterance.columns() + u;
+        let cell = FRAMES * utterance.first_place + t * utterance.columns() + u;
         result.normaliser = f32::from_bits(arcs[p.normalisers_at as usize + cell]);
         result
     }
 
-    /// Backward variable of (t, u).
-    fn after(&self, utterance: &Utterance<'_>, t: usize, u: usize) -> Log2 {
+    /// Backward variable of (t, u); (T, U) is the end.
+    fn after(&self, utterance: &Utterance<'_>, t: usize, u: usize) -> Scaled {
         let GradientPass { p, lattice, anchors, .. } = &self.shared;
         if t >= utterance.frames || u > utterance.labels {
-            return Log2 { e: 0, x: if t == utterance.frames && u == utterance.labels { 0.0 } else { LOG_ZERO } };
+            return if t == utterance.frames && u == utterance.labels { Scaled::ONE } else { Scaled { e: 0, m: 0.0 } };
         }
-        let j = utterance.labels - u;
-        Log2 {
-            e: anchors[p.anchors as usize + 1 + utterance.anchor_at(utterance.lines - 1 - t / 2 + j, j)],
-            x: lattice[2 * (p.places as usize + 1 + utterance.place_at(t, u)) + t % 2],
-        }
+        let place = p.places as usize + 1 + utterance.quad_at(t, u);
+        variable(lattice[FRAMES * place + t % FRAMES], anchors[place])
     }
 
     fn element(&self, row: &RowGradient, v: usize, scores: Elements<'_>) -> f32 {

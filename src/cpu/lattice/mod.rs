@@ -2,6 +2,7 @@
 
 mod gradient;
 mod gradient_pass;
+mod quads;
 mod row;
 mod sweep;
 
@@ -12,7 +13,7 @@ pub(super) use sweep::{finish, sweep};
 
 use super::parallel::map_pieces;
 use crate::device::shader::LatticeRowParams as RowParams;
-use crate::lattice::{CHUNK, HEADER, WILDCARD};
+use crate::lattice::{HEADER, WILDCARD};
 
 /// What the scores are. Twin of the constants in `lattice_rows.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,16 +90,6 @@ impl<'a> Utterance<'a> {
 
     pub fn columns(&self) -> usize {
         self.labels + 1
-    }
-
-    /// Place of the pair that holds frame t of column u.
-    fn place_at(&self, t: usize, u: usize) -> usize {
-        self.first_place + (t / 2 + u) % self.lines * self.columns() + u
-    }
-
-    /// Anchor of step k of column j, in the coordinates of a direction.
-    fn anchor_at(&self, k: usize, j: usize) -> usize {
-        self.first_anchor + k / CHUNK as usize * self.columns() + j
     }
 
     pub fn label(&self, u: usize) -> Option<u32> {

@@ -1,5 +1,6 @@
 //! Twin of `shaders/lattice/row.wgsl`.
 
+use super::quads::{CERTAIN, FRAMES, IMPOSSIBLE};
 use super::{Row, Scores, Utterance, symbol_of};
 use crate::cpu::call::Call;
 use crate::cpu::scaled::weight_word;
@@ -11,12 +12,14 @@ use crate::lattice::WILDCARD;
 /// What one row gives.
 #[derive(Clone, Copy, Default)]
 struct Weights {
-    /// Where: pair, frame of it, cell of the normalisers; `None` if the row is outside of its lattice.
+    /// Where: place, frame of it, cell of the normalisers; `None` if the row is outside of its lattice.
     place: Option<[usize; 3]>,
     blank: u32,
     label: u32,
     normaliser: f32,
     unusable: bool,
+    /// Whether it is of the last frame.
+    is_last: bool,
 }
 
 pub(in crate::cpu) fn row(call: &mut Call<'_>) {
@@ -32,9 +35,14 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
             if w.unusable {
                 *status |= NON_FINITE;
             }
-            if let Some([pair, frame, cell]) = w.place {
-                arcs[4 * pair + 2 * frame] = w.blank;
-                arcs[4 * pair + 2 * frame + 1] = w.label;
+            if let Some([place, frame, cell]) = w.place {
+                let (blanks, labels) = (FRAMES * place, FRAMES * (p.places as usize + place));
+                arcs[blanks + frame] = w.blank;
+                arcs[labels + frame] = w.label;
+                if w.is_last {
+                    arcs[blanks + frame + 1..blanks + FRAMES].fill(CERTAIN);
+                    arcs[labels + frame + 1..labels + FRAMES].fill(IMPOSSIBLE);
+                }
                 arcs[p.normalisers_at as usize + cell] = w.normaliser.to_bits();
             }
         }
@@ -43,10 +51,11 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
 
 fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, row: Row) -> Weights {
     let Some((t, u)) = row.place else { return Weights::default() };
-    let place = Some([utterance.place_at(t, u), t % 2, 2 * utterance.first_place + t * utterance.columns() + u]);
+    let place = Some([utterance.quad_at(t, u), t % FRAMES, FRAMES * utterance.first_place + t * utterance.columns() + u]);
+    let is_last = t + 1 == utterance.frames;
     let zero = weight_word(LOG_ZERO);
     if !row.is_cell {
-        return Weights { place, blank: zero, label: zero, ..Default::default() };
+        return Weights { place, is_last, blank: zero, label: zero, ..Default::default() };
     }
     let (mut blank, mut label, normaliser) = log_weights(p, meaning, scores, utterance, row, u);
     let symbols = row.start..row.start + p.vocab as usize;
@@ -70,7 +79,7 @@ fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utt
     if u >= utterance.labels {
         label = 0.0;
     }
-    Weights { place, blank: weight_word(blank), label: weight_word(label), normaliser, unusable }
+    Weights { place, is_last, blank: weight_word(blank), label: weight_word(label), normaliser, unusable }
 }
 
 /// The symbol that is read for the label of a cell: the blank where there is none to read.

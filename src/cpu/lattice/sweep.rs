@@ -1,17 +1,20 @@
-//! Twin of `shaders/lattice/sweep.wgsl`: the same recurrences, cell by cell.
+//! Twin of `shaders/lattice/sweep.wgsl`: the same recurrences, cell by cell, with the arithmetic of its careful walk.
 
 use super::Utterance;
+use super::quads::FRAMES;
 use crate::cpu::call::Call;
 use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{EXPONENT_ZERO, Scaled};
 use crate::cpu::status::{EMPTY, INFEASIBLE, NON_FINITE};
 use crate::device::shader::LatticeSweepParams as SweepParams;
 
+/// Exponents that a word holds.
+const MOST: i32 = 0x2000_0000;
+
 /// Variables of one utterance in one direction, ready to be stored.
 struct Walked {
-    /// (place, log2 of the earlier and of the later frame).
-    pairs: Vec<(usize, [f32; 2])>,
-    anchors: Vec<(usize, i32)>,
+    /// Places; log2 of their frames; and what they are relative to.
+    quads: Vec<(usize, [f32; FRAMES], i32)>,
     total: Scaled,
 }
 
@@ -19,22 +22,21 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let p: SweepParams = call.params();
     let label_frames = call.constant("LABEL_FRAMES") as usize;
     let batch: &[u32] = call.read(1);
-    let arcs: &[[u32; 4]] = call.read(2);
-    let lattice: &mut [[f32; 2]] = call.write(3);
+    let arcs: &[[u32; FRAMES]] = call.read(2);
+    let lattice: &mut [[f32; FRAMES]] = call.write(3);
     let anchors: &mut [i32] = call.write(4);
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
     let walks = map_all(p.count as usize * directions, |number| {
         let utterance = Utterance::new(batch, p.first_utterance as usize + number / directions);
-        walk_one(&utterance, arcs, label_frames, number % directions == 1)
+        walk_one(&utterance, arcs, p.places as usize, label_frames, number % directions == 1)
     });
     for (number, walked) in walks.into_iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
-        for (place, pair) in walked.pairs {
-            lattice[direction * (p.places as usize + 1) + place] = pair;
-        }
-        for (place, anchor) in walked.anchors {
-            anchors[direction * (p.anchors as usize + 1) + place] = anchor;
+        let first = direction * (p.places as usize + 1);
+        for (place, quad, relative_to) in walked.quads {
+            lattice[first + place] = quad;
+            anchors[first + place] = relative_to;
         }
         if direction == 0 {
             finish(p.utterances as usize, Utterance::new(batch, n).frames == 0, n, walked.total, results);
@@ -60,13 +62,13 @@ pub(in crate::cpu) fn finish(all: usize, empty: bool, n: usize, total: Scaled, r
 }
 
 /// Columns in order; each keeps what it gives to the next.
-fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; 4]], label_frames: usize, backward: bool) -> Walked {
+fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; FRAMES]], places: usize, label_frames: usize, backward: bool) -> Walked {
     let (frames, labels) = (utterance.frames, utterance.labels);
-    let mut walked = Walked { pairs: Vec::new(), anchors: Vec::new(), total: Scaled::ZERO };
+    let mut walked = Walked { quads: Vec::new(), total: Scaled::ZERO };
     if frames == 0 {
         return walked;
     }
-    let weight = |t: usize, u: usize, arc: usize| Scaled::weight(arcs[utterance.place_at(t, u)][2 * (t % 2) + arc]);
+    let weight = |t: usize, u: usize, arc: usize| Scaled::weight(arcs[arc * places + utterance.quad_at(t, u)][t % FRAMES]);
     // come[t]: what the column before gives to frame t; one frame more for the end.
     let mut come = vec![Scaled::ZERO; frames + 1];
     for j in 0..=labels {
@@ -102,22 +104,14 @@ fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; 4]], label_frames: usize, b
     walked
 }
 
-/// Stores a column relative to anchors, of which each chunk of steps has one.
+/// Stores the quads of a column, relative to their first frame in the order of the walk.
 fn store(utterance: &Utterance<'_>, column: &[Scaled], u: usize, backward: bool, walked: &mut Walked) {
-    let pairs = utterance.lines;
-    let j = if backward { utterance.labels - u } else { u };
-    let value = |t: usize| if t < utterance.frames { column[t] } else { Scaled::ZERO };
-    let mut anchor = 0;
-    for step in 0..pairs {
-        let pair = if backward { pairs - 1 - step } else { step };
-        let k = step + j;
-        let place = utterance.anchor_at(k, j);
-        if walked.anchors.last().is_none_or(|&(last, _)| last != place) || step == 0 {
-            let first = value(2 * pair + usize::from(backward));
-            anchor = if first.e > EXPONENT_ZERO { first.e } else { 0 };
-            walked.anchors.push((place, anchor));
-        }
-        let (early, late) = (value(2 * pair), value(2 * pair + 1));
-        walked.pairs.push((utterance.place_at(2 * pair, u), [early.log2(anchor), late.log2(anchor)]));
+    for first in (0..utterance.frames).step_by(FRAMES) {
+        let quad = &column[first..utterance.frames.min(first + FRAMES)];
+        let reference = if backward { quad.last() } else { quad.first() };
+        let e = reference.map_or(0, |x| if x.e > EXPONENT_ZERO { x.e.clamp(-MOST, MOST) } else { 0 });
+        let mut logs = [0.0; FRAMES];
+        logs.iter_mut().zip(quad).for_each(|(log, x)| *log = x.log2(e));
+        walked.quads.push((utterance.quad_at(first, u), logs, 2 * e + 1));
     }
 }

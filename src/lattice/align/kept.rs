@@ -9,6 +9,8 @@ use crate::lattice::layout::{CHUNK, Stride, UtteranceShape};
 use crate::lattice::plan::Workspace;
 use crate::tensor::{DType, Tensor};
 
+/// Frames of a quad.
+const FRAMES: usize = 4;
 /// Words of a binding that any kernel takes.
 const LEAST_WORDS: usize = 16;
 
@@ -27,9 +29,9 @@ pub(super) struct Kept {
     /// Places and anchors of one direction.
     places: usize,
     anchors_each: usize,
-    /// Weights. Pairs of frames: blank, label, blank, label. Cells: pairs of arcs, of all cells together.
+    /// Weights. Quads of frames: blanks of all, then labels of all. Cells: pairs of arcs, of all cells together.
     arcs: Vec<u32>,
-    /// Forward, then backward variables: log2, relative to an anchor.
+    /// Forward, then backward variables. Cells: log2, relative to an anchor. Quads: `shaders/shared/quads.wgsl`.
     lattice: Vec<u32>,
     /// Exponents that the variables are relative to: forward, backward.
     anchors: Vec<u32>,
@@ -40,7 +42,7 @@ pub(super) struct Kept {
 pub(super) struct Place {
     frames: usize,
     labels: usize,
-    /// Lines of its diagonals: pairs of frames, or frames.
+    /// Lines of its diagonals: quads of frames, or frames.
     lines: usize,
     first: usize,
     first_anchor: usize,
@@ -71,7 +73,7 @@ impl Tensors {
         let stride = self.space.per.stride;
         // Without the normalisers.
         let words = match stride {
-            Stride::Pair => 4,
+            Stride::Quad => 8,
             Stride::Cell => 2 * arcs.div_ceil(2) as u64,
         };
         Ok(Kept {
@@ -125,42 +127,46 @@ impl Place {
 }
 
 impl CellPlanes<'_> {
-    /// A variable of direction 0 or 1; `s` and `j` count lines and columns in the coordinates of the direction.
+    /// A variable of direction 0 or 1; `s` and `j` count frames and columns in the coordinates of the direction.
     fn variable(&self, direction: usize, t: usize, u: usize, s: usize, j: usize) -> f64 {
         let (kept, place) = (self.kept, &self.place);
         let first = direction * (kept.places + 1);
-        let (at, anchor) = match kept.stride {
-            Stride::Pair => (2 * (first + place.at(t / 2, u)) + t % 2, place.anchor_at(s + j, j)),
-            Stride::Cell => (first + place.at(t, u), place.anchor_at(s, j)),
-        };
-        let x = f32::from_bits(kept.lattice[at]);
-        let anchor = kept.anchors[direction * (kept.anchors_each + 1) + anchor] as i32;
-        if x < LOG2_NEVER { f64::NEG_INFINITY } else { f64::from(anchor) + f64::from(x) }
-    }
-
-    fn line(&self, t: usize) -> usize {
-        match self.kept.stride {
-            Stride::Pair => t / 2,
-            Stride::Cell => t,
+        match kept.stride {
+            Stride::Quad => {
+                let at = first + place.at(t / FRAMES, u);
+                let (y, word) = (kept.lattice[FRAMES * at + t % FRAMES], kept.anchors[at] as i32);
+                let x = if word & 1 == 1 { log2_value(y) } else { f64::from(f32::from_bits(y)).log2() };
+                f64::from(word >> 1) + x
+            }
+            Stride::Cell => {
+                let anchor = kept.anchors[direction * (kept.anchors_each + 1) + place.anchor_at(s, j)] as i32;
+                f64::from(anchor) + log2_value(kept.lattice[first + place.at(t, u)])
+            }
         }
     }
+}
+
+/// A base-2 logarithm from its word.
+fn log2_value(word: u32) -> f64 {
+    let x = f32::from_bits(word);
+    if x < LOG2_NEVER { f64::NEG_INFINITY } else { f64::from(x) }
 }
 
 impl Planes for CellPlanes<'_> {
     fn weight(&self, t: usize, u: usize, arc: usize) -> f64 {
         let at = match self.kept.stride {
-            Stride::Pair => 4 * self.place.at(t / 2, u) + 2 * (t % 2) + arc,
+            Stride::Quad => FRAMES * (arc * self.kept.places + self.place.at(t / FRAMES, u)) + t % FRAMES,
             Stride::Cell => 2 * (arc / 2 * self.kept.places + self.place.at(t, u)) + arc % 2,
         };
         weight_log2(self.kept.arcs[at])
     }
 
     fn forward(&self, t: usize, u: usize) -> f64 {
-        self.variable(0, t, u, self.line(t), u)
+        self.variable(0, t, u, t, u)
     }
 
     fn backward(&self, t: usize, u: usize) -> f64 {
-        self.variable(1, t, u, self.place.lines - 1 - self.line(t), self.place.labels - u)
+        self.variable(1, t, u, self.place.frames - 1 - t, self.place.labels - u)
     }
 
     fn total(&self) -> f64 {
@@ -173,6 +179,5 @@ fn weight_log2(word: u32) -> f64 {
     if word < 0x8000_0000 {
         return f64::from(f32::from_bits(word)).log2();
     }
-    let x = f32::from_bits(word << 1);
-    if x < LOG2_NEVER { f64::NEG_INFINITY } else { f64::from(x) }
+    log2_value(word << 1)
 }
