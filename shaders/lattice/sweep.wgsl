@@ -26,9 +26,10 @@ var<storage, read_write> lattice: array<vec4f>;
 // Frames that a label takes: 0 (RNN-T), or 1 (monotonic).
 override LABEL_FRAMES: u32 = 0u;
 
-// Steps of the quick walk between two barriers, whose weights are read ahead.
-const STEPS = 8u;
-// The largest variable of a quad lies near 2^100 when its exponent is chosen.
+// Steps of a chunk of the quick walk. Their weights are read together, a chunk ahead: a device that waits for
+// reads in the order in which they were begun would wait at each step for one that had only just begun.
+const STEPS = 4u;
+// The sum of a quad lies near 2^100 when its exponent is chosen.
 const HEIGHT = 100;
 // A smaller one may have lost digits.
 const LEAST = 7.9e-31;
@@ -50,7 +51,7 @@ struct Walk {
 struct Quad {
     y: vec4f,
     e: i32,
-    // The exponent that brings the largest of them to 2^HEIGHT.
+    // The exponent that brings their sum to 2^HEIGHT.
     top: i32,
 }
 
@@ -98,13 +99,13 @@ fn no_quad() -> Quad {
     return Quad(vec4f(0.0), NEVER, NEVER);
 }
 
-// The exponent for a quad of which `most` is the largest variable; by at most HEIGHT smaller than `e`.
-fn top_of(most: f32, e: i32) -> i32 {
-    return e + i32(bitcast<u32>(max(most, 1.0)) >> 23u) - (127 + HEIGHT);
+// The exponent for variables of that sum; by at most HEIGHT smaller than `e`.
+fn top_of(sum: f32, e: i32) -> i32 {
+    return e + i32(bitcast<u32>(sum + 1.0) >> 23u) - (127 + HEIGHT);
 }
 
-fn largest(y: vec4f) -> f32 {
-    return max(max(y.x, y.y), max(y.z, y.w));
+fn sum_of(y: vec4f) -> f32 {
+    return (y.x + y.y) + (y.z + y.w);
 }
 
 fn empty_column(walk: Walk, j: u32) -> Column {
@@ -168,11 +169,11 @@ fn enter(walk: Walk, before: Column, come: Quad, w: Weights) -> Column {
     column.carry = y3;
     column.quad.y = vec4f(y0, y1, y2, y3);
     column.quad.e = e;
-    var most = largest(column.quad.y);
+    var sum = sum_of(column.quad.y);
     if (LABEL_FRAMES == 1u) {
-        most = max(most, column.held);
+        sum += column.held;
     }
-    column.quad.top = top_of(most, e);
+    column.quad.top = top_of(sum, e);
     return column;
 }
 
@@ -191,6 +192,10 @@ fn step(walk: Walk, before: Column, come: Quad, w: Weights, age: u32, last_age: 
     lattice[place] = select(y, y.wzyx, walk.backward);
     anchors[place] = column.quad.e << 1u;
     return column;
+}
+
+fn chunks(steps: u32) -> u32 {
+    return (steps + STEPS - 1u) / STEPS;
 }
 
 fn way_of(walk: Walk, k: u32, j: u32) -> Way {
@@ -218,7 +223,7 @@ fn edge_into(walk: Walk, k: u32, first: u32) -> Quad {
         let y = lattice[place];
         edge.y = select(y, y.wzyx, walk.backward);
         edge.e = anchors[place] >> 1u;
-        edge.top = top_of(largest(y), edge.e);
+        edge.top = top_of(sum_of(y), edge.e);
     }
     return edge;
 }
@@ -255,75 +260,68 @@ fn come_from(own: Quad, edge: Quad, lane: u32) -> Quad {
     return Quad(select(y, edge.y, first), select(e, edge.e, first), select(top, edge.top, first));
 }
 
-// Subgroup s lags s chunks of steps behind subgroup 0, so that the edge which it needs is complete: one
-// barrier a chunk. Gives the smallest variable of a column.
+// Subgroup s begins a chunk after the one before it has reached its first column, so that the edge which it
+// needs is complete: one barrier a chunk. Gives the smallest variable of a column.
+// Branches on the subgroup's number are the same for all of its invocations, which is more than can be proved.
+@diagnostic(off, subgroup_uniformity)
 fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
     let j = first + local;
     let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
     let reached = reached(walk, j);
     let subgroup = local / size;
     let columns = min(WIDTH, walk.columns - first);
-    let chunks = (walk.utterance.lines + columns - 1u + STEPS - 1u) / STEPS;
-    let rounds = chunks + (columns + size - 1u) / size - 1u;
-    // Nothing comes from a subgroup that has not begun.
-    for (var i = local; i < 2u * SLOTS * STEPS; i += WIDTH) {
-        set_edge(i, no_quad());
-    }
+    let subgroups = (columns + size - 1u) / size;
+    let lag = size / STEPS + 1u;
+    // The rounds in which a subgroup has cells, and one step more, for its edge.
+    let begin = subgroup * lag;
+    let own = min(size, columns - min(columns, subgroup * size));
+    let end = begin + select(0u, chunks(walk.utterance.lines + own), own > 0u);
+    let rounds = (subgroups - 1u) * lag + chunks(walk.utterance.lines + columns - (subgroups - 1u) * size);
     workgroupBarrier();
-    if (first > 0u && local < STEPS) {
-        set_edge(edges_at(1u, 0u) + local, edge_into(walk, first + local, first));
+    if (local < STEPS) {
+        var edge = no_quad();
+        if (first > 0u) {
+            edge = edge_into(walk, first + local, first);
+        }
+        set_edge(edges_at(1u, 0u) + local, edge);
+        set_edge(edges_at(0u, 0u) + local, no_quad());
     }
     workgroupBarrier();
 
     var column = empty_column(walk, j);
-    // Before a subgroup's first chunk k wraps or lies before its columns: no cell.
-    let k = first - subgroup * STEPS;
+    let k = first + subgroup * size;
     var age = k - j;
     var way = way_of(walk, k, j);
     var w0 = look_ahead(walk, &way);
     var w1 = look_ahead(walk, &way);
     var w2 = look_ahead(walk, &way);
     var w3 = look_ahead(walk, &way);
-    var w4 = look_ahead(walk, &way);
-    var w5 = look_ahead(walk, &way);
-    var w6 = look_ahead(walk, &way);
-    var w7 = look_ahead(walk, &way);
     for (var round = 0u; round < rounds; round++) {
-        let read = edges_at(round + 1u, subgroup);
-        let to = select(2u * SLOTS * STEPS, edges_at(round, subgroup + 1u), lane == size - 1u);
-        let edge0 = edge(read);
-        let edge1 = edge(read + 1u);
-        set_edge(to, column.quad);
-        column = step(walk, column, come_from(column.quad, edge0, lane), w0, age, last_age, reached);
-        w0 = look_ahead(walk, &way);
-        let edge2 = edge(read + 2u);
-        set_edge(to + 1u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge1, lane), w1, age + 1u, last_age, reached);
-        w1 = look_ahead(walk, &way);
-        let edge3 = edge(read + 3u);
-        set_edge(to + 2u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge2, lane), w2, age + 2u, last_age, reached);
-        w2 = look_ahead(walk, &way);
-        let edge4 = edge(read + 4u);
-        set_edge(to + 3u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge3, lane), w3, age + 3u, last_age, reached);
-        w3 = look_ahead(walk, &way);
-        let edge5 = edge(read + 5u);
-        set_edge(to + 4u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge4, lane), w4, age + 4u, last_age, reached);
-        w4 = look_ahead(walk, &way);
-        let edge6 = edge(read + 6u);
-        set_edge(to + 5u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge5, lane), w5, age + 5u, last_age, reached);
-        w5 = look_ahead(walk, &way);
-        let edge7 = edge(read + 7u);
-        set_edge(to + 6u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge6, lane), w6, age + 6u, last_age, reached);
-        w6 = look_ahead(walk, &way);
-        set_edge(to + 7u, column.quad);
-        column = step(walk, column, come_from(column.quad, edge7, lane), w7, age + 7u, last_age, reached);
-        w7 = look_ahead(walk, &way);
-        age += STEPS;
+        if (round >= begin && round < end) {
+            let next0 = look_ahead(walk, &way);
+            let next1 = look_ahead(walk, &way);
+            let next2 = look_ahead(walk, &way);
+            let next3 = look_ahead(walk, &way);
+            let read = edges_at(round + 1u, subgroup);
+            let write = select(2u * SLOTS * STEPS, edges_at(round, subgroup + 1u), lane == size - 1u);
+            let edge0 = edge(read);
+            let edge1 = edge(read + 1u);
+            let edge2 = edge(read + 2u);
+            let edge3 = edge(read + 3u);
+            set_edge(write, column.quad);
+            column = step(walk, column, come_from(column.quad, edge0, lane), w0, age, last_age, reached);
+            set_edge(write + 1u, column.quad);
+            column = step(walk, column, come_from(column.quad, edge1, lane), w1, age + 1u, last_age, reached);
+            set_edge(write + 2u, column.quad);
+            column = step(walk, column, come_from(column.quad, edge2, lane), w2, age + 2u, last_age, reached);
+            set_edge(write + 3u, column.quad);
+            column = step(walk, column, come_from(column.quad, edge3, lane), w3, age + 3u, last_age, reached);
+            w0 = next0;
+            w1 = next1;
+            w2 = next2;
+            w3 = next3;
+            age += STEPS;
+        }
         if (first > 0u && local < STEPS) {
             set_edge(edges_at(round, 0u) + local, edge_into(walk, first + (round + 1u) * STEPS + local, first));
         }
@@ -332,8 +330,8 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
     return column.least;
 }
 #else
-// Each column after the even and after the odd steps: one is read while the other is written. Place 0 is the
-// block before.
+// Each column before the even and before the odd steps: one is read while the other is written. Place 0 is
+// the block before.
 var<workgroup> wg_columns: array<vec4f, 2u * (WIDTH + 1u)>;
 var<workgroup> wg_exponents: array<vec2i, 2u * (WIDTH + 1u)>;
 
@@ -343,10 +341,18 @@ fn give(k: u32, place: u32, quad: Quad) {
     wg_exponents[at] = vec2i(quad.e, quad.top);
 }
 
-// What was given at step k - 1.
-fn come_from(k: u32, local: u32) -> Quad {
+// What the column before computed before step k.
+fn exchange(walk: Walk, k: u32, first: u32, local: u32, own: Quad) -> Quad {
+    give(k, local + 1u, own);
+    if (local == 0u) {
+        var edge = no_quad();
+        if (first > 0u) {
+            edge = edge_into(walk, k, first);
+        }
+        give(k, 0u, edge);
+    }
     workgroupBarrier();
-    let at = (k + 1u) % 2u * (WIDTH + 1u) + local;
+    let at = k % 2u * (WIDTH + 1u) + local;
     return Quad(wg_columns[at], wg_exponents[at].x, wg_exponents[at].y);
 }
 
@@ -363,22 +369,32 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
     var w1 = look_ahead(walk, &way);
     var w2 = look_ahead(walk, &way);
     var w3 = look_ahead(walk, &way);
-    var edge = no_quad();
     workgroupBarrier();
-    for (var k = first; k < end; k++) {
-        give(k + 1u, local + 1u, column.quad);
-        if (local == 0u) {
-            if (first > 0u) {
-                edge = edge_into(walk, k, first);
-            }
-            give(k + 1u, 0u, edge);
+    for (var k = first; k < end; k += STEPS) {
+        let next0 = look_ahead(walk, &way);
+        let next1 = look_ahead(walk, &way);
+        let next2 = look_ahead(walk, &way);
+        let next3 = look_ahead(walk, &way);
+        let come0 = exchange(walk, k, first, local, column.quad);
+        if (k - j < last_age) {
+            column = step(walk, column, come0, w0, k - j, last_age, reached);
         }
-        let come = come_from(k, local);
-        column = step(walk, column, come, w0, k - j, last_age, reached);
-        w0 = w1;
-        w1 = w2;
-        w2 = w3;
-        w3 = look_ahead(walk, &way);
+        let come1 = exchange(walk, k + 1u, first, local, column.quad);
+        if (k + 1u - j < last_age) {
+            column = step(walk, column, come1, w1, k + 1u - j, last_age, reached);
+        }
+        let come2 = exchange(walk, k + 2u, first, local, column.quad);
+        if (k + 2u - j < last_age) {
+            column = step(walk, column, come2, w2, k + 2u - j, last_age, reached);
+        }
+        let come3 = exchange(walk, k + 3u, first, local, column.quad);
+        if (k + 3u - j < last_age) {
+            column = step(walk, column, come3, w3, k + 3u - j, last_age, reached);
+        }
+        w0 = next0;
+        w1 = next1;
+        w2 = next2;
+        w3 = next3;
     }
     return column.least;
 }

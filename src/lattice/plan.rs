@@ -481,7 +481,7 @@ impl Lanes {
 fn width(columns: u64, subgroup: Option<u32>, caps: &Caps) -> u32 {
     // Bytes that the kernel keeps for so many columns.
     let bytes = |width: u64| match subgroup {
-        Some(smallest) => (2 * (width / u64::from(smallest) + 1) + 1) * 8 * 24 + (width + 1) * 2 * 8 + 16,
+        Some(smallest) => (2 * (width / u64::from(smallest) + 1) + 1) * 4 * 24 + (width + 1) * 2 * 8 + 16,
         None => (width + 1) * 2 * 32 + 16,
     };
     let most = u64::from(caps.max_invocations).min(512);
