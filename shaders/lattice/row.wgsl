@@ -1,9 +1,9 @@
 // Row pass: one read of the scores gives what a lattice of two arcs needs of each cell: the weights of
 // the blank and of the next label, and the normaliser of the row for the gradient pass. The weights lie in
-// quads of frames, the blanks of all before the labels of all; the log2 normalisers behind them.
+// quads of frames, the blanks of all before the labels of all, and the log2 normalisers behind them.
 // Twin: src/cpu/lattice/row.rs.
 #import row_pass
-#import quads
+#import quad_rows
 
 // Where the rows of the workgroup begin, in packs: row i of every slot, row i + 1 of every slot, …
 var<workgroup> wg_rows: array<u32, WORKGROUP>;
@@ -67,11 +67,13 @@ fn main(
     let utterance = utterance(n);
     let lane = local % LANES;
     let slot = local / LANES;
-    let row = locate(utterance, row_number(group.x + group.y * groups.x, lane, slot));
+    let own = quad_row(min(lane, ROWS - 1u), slot);
+    let quad = locate_quad(utterance, (group.x + group.y * groups.x) * QUADS + own.quad);
+    let row = locate_frame(utterance, tensor_frames(n), quad, own.frame);
     let first = row.start / PACK;
     if (lane < ROWS) {
         let reads = row.is_cell && (SCORES == LOGITS || SCORES == HAT);
-        wg_rows[lane * (WORKGROUP / LANES) + slot] = select(NO_ROW, first, reads);
+        wg_rows[lane * SLOTS + slot] = select(NO_ROW, first, reads);
     }
     workgroupBarrier();
 
@@ -80,13 +82,13 @@ fn main(
     var mine = log_sum_empty();
     var status = 0u;
     for (var i = 0u; i < ROWS; i++) {
-        let at = wg_rows[i * (WORKGROUP / LANES) + slot];
-        let own = row_sum(at, select(params.vocab / PACK, 0u, at == NO_ROW), lane, without);
-        status |= select(0u, STATUS_NON_FINITE, own.unusable);
+        let at = wg_rows[i * SLOTS + slot];
+        let part = row_sum(at, select(params.vocab / PACK, 0u, at == NO_ROW), lane, without);
+        status |= select(0u, STATUS_NON_FINITE, part.unusable);
 #ifdef SUBGROUPS
-        let sum = log_sum_reduce(own.sum, local, subgroup_lane, subgroup_size);
+        let sum = log_sum_reduce(part.sum, local, subgroup_lane, subgroup_size);
 #else
-        let sum = log_sum_reduce(own.sum, local);
+        let sum = log_sum_reduce(part.sum, local);
 #endif
         if (lane == i) {
             mine = sum;
@@ -120,6 +122,6 @@ fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
             arcs[labels + after] = IMPOSSIBLE;
         }
     }
-    arcs[params.normalisers_at + FRAMES * utterance.first_place + row.t * (utterance.labels + 1u) + row.u] = bitcast<u32>(weights.normaliser);
+    arcs[blanks + 2u * FRAMES * params.places + frame] = bitcast<u32>(weights.normaliser);
     return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_quick_weight(blank) && is_quick_weight(label));
 }

@@ -481,6 +481,16 @@ fn walk_block_carefully(walk: Walk, first: u32, local: u32) {
             let place = walk.first + quad_at(walk.utterance, t, u);
             lattice[place][t % FRAMES] = scaled_log2(own, relative_to);
             anchors[place] = (relative_to << 1u) | 1;
+            if (walk.backward && f == 0u) {
+                // The end, where the last quad has a frame for it.
+                var end = scaled_zero();
+                if (j == 0u) {
+                    end = scaled_one();
+                }
+                for (var after = t % FRAMES + 1u; after < FRAMES; after++) {
+                    lattice[place][after] = scaled_log2(end, relative_to);
+                }
+            }
             last = own;
         }
         held = come;

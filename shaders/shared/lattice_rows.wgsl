@@ -19,8 +19,6 @@ struct Params {
     blank: u32,
     // N, of the whole batch.
     utterances: u32,
-    // Where the normalisers begin in `arcs`: words.
-    normalisers_at: u32,
     // Places and anchors of one direction.
     places: u32,
     anchors: u32,
@@ -54,9 +52,6 @@ const HAT = 3u;
 // A label that stands for any symbol.
 const WILDCARD = 0xffffffffu;
 
-// Rows that LANES invocations work on, one after the other; at most LANES, because lane i does what is to
-// be done once for row i.
-override ROWS: u32 = 1u;
 // Stands for a row that is not to be worked on.
 const NO_ROW = 0xffffffffu;
 
@@ -78,23 +73,21 @@ fn locate(utterance: Utterance, number: u32) -> Row {
     let exists = wanted < min(params.end_row, utterance.rows);
     let row = select(params.first_row, wanted, exists);
     let frame = row / utterance.positions;
-    let position = row - frame * utterance.positions;
+    return row_at(utterance, exists, frame, row - frame * utterance.positions);
+}
+
+// The row of a frame and a position of the tensor.
+fn row_at(utterance: Utterance, exists: bool, frame: u32, position: u32) -> Row {
     // Rows before the beginning wrap.
     let t = frame - utterance.begin_frame;
     let u = position - utterance.begin_label;
     var is_cell = exists && t < utterance.frames && u <= utterance.labels;
-    if (utterance.band_at > 0u) {
-        let at = utterance.band_at + 2u * min(t, utterance.frames - 1u);
-        is_cell = is_cell && u >= batch[at] && u <= batch[at + 1u];
+    if (is_cell && utterance.band_at > 0u) {
+        let at = utterance.band_at + 2u * t;
+        is_cell = u >= batch[at] && u <= batch[at + 1u];
     }
     let first = utterance.first_row + frame * utterance.frame_stride + position * params.position_stride - params.window_row;
     return Row(exists, is_cell, t, u, first * params.unit + params.shift);
-}
-
-// The number of row i of the lanes of one slot: side by side with those of the other slots.
-fn row_number(group: u32, i: u32, slot: u32) -> u32 {
-    let slots = WORKGROUP / LANES;
-    return (group * ROWS + i) * slots + slot;
 }
 
 // Label u of the target; the one before the first is the blank, which is never one.

@@ -166,7 +166,7 @@ pub(super) fn headers(problem: &Problem, chunks: &[Range<usize>], scales: &[f32]
                 u.begin_label,
                 0,
                 scales[n].to_bits(),
-                0,
+                u.rows.checked_div(u64::from(u.positions)).unwrap_or_default() as u32,
             ]);
             first_place += u.places(stride);
             first_anchor += u.anchors(stride);

@@ -367,7 +367,6 @@ impl<'a> Planner<'a> {
             vocab: self.problem.row as u32,
             blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
             utterances: self.problem.utterances.len() as u32,
-            normalisers_at: 8 * self.workspace.places as u32,
             places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
             eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
@@ -399,11 +398,27 @@ impl<'a> Planner<'a> {
         if let (true, Some([smallest, _])) = (shader.subgroups, self.caps.subgroups) {
             constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
         }
-        let groups = rows.div_ceil(u64::from(lanes.workgroup / lanes.count * lanes.rows));
+        let at_once = u64::from(lanes.workgroup / lanes.count * lanes.rows);
+        let groups = match self.workspace.per.stride {
+            Stride::Quad => self.quads(window).div_ceil(at_once / 4),
+            Stride::Cell => rows.div_ceil(at_once),
+        };
         let [x, y, _] = fold(groups, self.caps.max_workgroups);
         let grid = [x, y, window.utterances.len() as u32];
         let work = (window.bytes / self.problem.dtype.bytes()).saturating_mul(8);
         self.recording.dispatch_with(shader, &constants, set, &params, grid, work);
+    }
+
+    /// Quads of the rows of a window, of the utterance that has most.
+    fn quads(&self, window: &Window) -> u64 {
+        let of = |u: &UtteranceShape| {
+            let positions = u64::from(u.positions).max(1);
+            let before = u64::from(u.begin_frame.wrapping_neg() % 4);
+            let line = |row: u64| (row / positions + before) / 4;
+            let end = window.rows.end.min(u.rows);
+            if window.rows.start < end { (line(end - 1) + 1 - line(window.rows.start)) * positions } else { 0 }
+        };
+        self.problem.utterances[window.utterances.clone()].iter().map(of).max().unwrap_or(0)
     }
 }
 
@@ -451,8 +466,9 @@ impl Lanes {
         let workgroup = 256;
         // Log-probabilities are picked, not summed.
         let picked = problem.meaning != Meaning::Logits && kernel == Kernel::LatticeRow;
-        let count = match problem.row / problem.granularity() {
-            _ if picked => 1,
+        let count: u32 = match problem.row / problem.granularity() {
+            // An invocation for each frame of a quad.
+            _ if picked => 4,
             0..=1 => 1,
             2..=8 => 4,
             9..=32 => 8,
@@ -461,11 +477,15 @@ impl Lanes {
             129..=256 => 64,
             _ => 128,
         };
+        // Whole quads.
+        let fewest = (4 * count).div_ceil(workgroup);
         match kernel {
             // What is done once a row is spread over the lanes, where rows are short and many enough to keep every core of
             // a large device busy.
-            Kernel::LatticeRow if count <= 16 && rows * u64::from(count) > 1_000_000 => Self { count, rows: count.min(4), workgroup },
-            Kernel::LatticeRow | Kernel::LatticeGradient => Self { count, rows: 1, workgroup },
+            Kernel::LatticeRow if picked || count <= 16 && rows * u64::from(count) > 1_000_000 => {
+                Self { count, rows: count.min(4), workgroup }
+            }
+            Kernel::LatticeRow | Kernel::LatticeGradient => Self { count, rows: fewest, workgroup },
             _ => {
                 // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
                 // the workgroup has memory for what arcs and channels of its rows need.

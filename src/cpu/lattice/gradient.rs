@@ -64,8 +64,7 @@ impl Pass<'_> {
             None | Some(WILDCARD) => result.label = 0.0,
             Some(label) => result.symbol = Some(symbol_of(label, meaning)),
         }
-        let cell = FRAMES * utterance.first_place + t * utterance.columns() + u;
-        result.normaliser = f32::from_bits(arcs[p.normalisers_at as usize + cell]);
+        result.normaliser = f32::from_bits(arcs[FRAMES * (2 * p.places as usize + place) + t % FRAMES]);
         result
     }
 

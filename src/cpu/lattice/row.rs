@@ -12,8 +12,8 @@ use crate::lattice::WILDCARD;
 /// What one row gives.
 #[derive(Clone, Copy, Default)]
 struct Weights {
-    /// Where: place, frame of it, cell of the normalisers; `None` if the row is outside of its lattice.
-    place: Option<[usize; 3]>,
+    /// Where: place, and frame of it; `None` if the row is outside of its lattice.
+    place: Option<(usize, usize)>,
     blank: u32,
     label: u32,
     normaliser: f32,
@@ -35,7 +35,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
             if w.unusable {
                 *status |= NON_FINITE;
             }
-            if let Some([place, frame, cell]) = w.place {
+            if let Some((place, frame)) = w.place {
                 let (blanks, labels) = (FRAMES * place, FRAMES * (p.places as usize + place));
                 arcs[blanks + frame] = w.blank;
                 arcs[labels + frame] = w.label;
@@ -43,7 +43,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
                     arcs[blanks + frame + 1..blanks + FRAMES].fill(CERTAIN);
                     arcs[labels + frame + 1..labels + FRAMES].fill(IMPOSSIBLE);
                 }
-                arcs[p.normalisers_at as usize + cell] = w.normaliser.to_bits();
+                arcs[blanks + 2 * FRAMES * p.places as usize + frame] = w.normaliser.to_bits();
             }
         }
     }
@@ -51,7 +51,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
 
 fn weights(p: &RowParams, meaning: Scores, scores: Elements<'_>, utterance: &Utterance<'_>, row: Row) -> Weights {
     let Some((t, u)) = row.place else { return Weights::default() };
-    let place = Some([utterance.quad_at(t, u), t % FRAMES, FRAMES * utterance.first_place + t * utterance.columns() + u]);
+    let place = Some((utterance.quad_at(t, u), t % FRAMES));
     let is_last = t + 1 == utterance.frames;
     let zero = weight_word(LOG_ZERO);
     if !row.is_cell {

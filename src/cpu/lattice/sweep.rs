@@ -104,14 +104,14 @@ fn walk_one(utterance: &Utterance<'_>, arcs: &[[u32; FRAMES]], places: usize, la
     walked
 }
 
-/// Stores the quads of a column, relative to their first frame in the order of the walk.
+/// Stores the quads of a column, relative to their first frame in the order of the walk; behind its last frame comes the end.
 fn store(utterance: &Utterance<'_>, column: &[Scaled], u: usize, backward: bool, walked: &mut Walked) {
     for first in (0..utterance.frames).step_by(FRAMES) {
         let quad = &column[first..utterance.frames.min(first + FRAMES)];
         let reference = if backward { quad.last() } else { quad.first() };
         let e = reference.map_or(0, |x| if x.e > EXPONENT_ZERO { x.e.clamp(-MOST, MOST) } else { 0 });
         let mut logs = [0.0; FRAMES];
-        logs.iter_mut().zip(quad).for_each(|(log, x)| *log = x.log2(e));
+        logs.iter_mut().zip(quad.iter().chain(std::iter::repeat(&column[utterance.frames]))).for_each(|(log, x)| *log = x.log2(e));
         walked.quads.push((utterance.quad_at(first, u), logs, 2 * e + 1));
     }
 }
