@@ -147,6 +147,11 @@ impl Tensor {
         &self.storage
     }
 
+    /// Whether both are the same memory.
+    pub(crate) fn same_memory(&self, other: &Self) -> bool {
+        self.storage.same_as(&other.storage)
+    }
+
     /// Fails unless it holds f32.
     pub(crate) fn expect_f32(&self, argument: &'static str) -> Result<()> {
         match self.dtype {

@@ -174,6 +174,15 @@ impl Storage {
             Self::Cpu(_) => None,
         }
     }
+
+    /// Whether both are the same memory.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Gpu(one), Self::Gpu(other)) => Arc::ptr_eq(one, other),
+            (Self::Cpu(one), Self::Cpu(other)) => Arc::ptr_eq(one, other),
+            (Self::Gpu(_), Self::Cpu(_)) | (Self::Cpu(_), Self::Gpu(_)) => false,
+        }
+    }
 }
 
 impl Context {

@@ -194,6 +194,9 @@ impl<'a> LossBatch<'a> {
                 return Err(Error::OtherContext { argument: name });
             }
         }
+        if options.gradients == Gradients::InPlace {
+            self.check_apart()?;
+        }
         let mut problem = self.place(options)?;
         if problem.meaning != Meaning::Gathered {
             options.kind.check_vocabulary(problem.vocab)?;
@@ -223,6 +226,23 @@ impl<'a> LossBatch<'a> {
             }
         }
         Ok(problem)
+    }
+
+    /// Gradients in place need memory of their own for each part.
+    fn check_apart(&self) -> Result<()> {
+        let parts = &self.scores.parts;
+        let twice = parts.iter().enumerate().find_map(|(second, part)| {
+            let first = parts[..second].iter().position(|other| other.same_memory(part))?;
+            Some((first, second))
+        });
+        match twice {
+            Some((first, second)) => Err(Error::Value {
+                argument: self.scores.name(),
+                value: format!("the same tensor as parts {first} and {second}"),
+                help: "gradients in place would overwrite each other: give copies, or ask for separate gradients",
+            }),
+            None => Ok(()),
+        }
     }
 
     fn check_count(&self, argument: &'static str, count: usize, width: usize) -> Result<()> {

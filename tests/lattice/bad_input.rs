@@ -1,7 +1,7 @@
 //! Wrong calls: each has an error that names the argument and the numbers, and harms nothing.
 
 use crate::{Batch, contexts};
-use weft::lattice::{Arc, Band, Blank, Exit, FastEmit, Kind, LogProbs, Logits, LossBatch, Status, TransducerLoss};
+use weft::lattice::{Arc, Band, Blank, Exit, FastEmit, Gradients, Kind, LogProbs, Logits, LossBatch, Status, TransducerLoss};
 use weft::{Context, DType, Error, Tensor};
 
 fn good() -> Batch {
@@ -265,6 +265,32 @@ fn gathered_of_kinds_that_read_more() {
         let wide = Tensor::zeros(context, &[1, 2, 2, 3], DType::F32).unwrap();
         let error = self::loss(context).run_blocking(&LossBatch::new(LogProbs::gathered(&wide), &[1], &[2], &[1])).unwrap_err();
         assert!(matches!(error, Error::Shape { argument: "log-probs", .. }), "{name}: {error}");
+    }
+}
+
+/// Gradients would be written over each other. Separate ones have a place each.
+#[test]
+fn one_tensor_as_two_parts() {
+    for (name, context) in contexts() {
+        let [logits, other] = [0.0, 1.0].map(|x| Tensor::from_slice(context, &[1, 2, 2, 4], &[x; 16]).unwrap());
+        let batch = |parts: Vec<&Tensor>| {
+            let (frames, labels) = (vec![2; parts.len()], vec![1; parts.len()]);
+            let run = |gradients| {
+                let loss = TransducerLoss::rnnt(Blank(0)).gradients(gradients).build(context).unwrap();
+                loss.run_blocking(&LossBatch::new(Logits::padded_parts(parts.clone()), &labels, &frames, &labels))
+            };
+            [Gradients::Separate, Gradients::InPlace].map(run)
+        };
+        // A clone is the same memory.
+        let [separate, in_place] = batch(vec![&logits, &other, &logits.clone()]);
+        let separate = separate.unwrap();
+        let [first, _, last] = [0, 1, 2].map(|part| separate.gradients[part].to_vec_blocking().unwrap());
+        assert_eq!(first, last, "{name}");
+        let error = in_place.unwrap_err();
+        assert!(matches!(error, Error::Value { argument: "logits", .. }), "{name}: {error}");
+        assert!(error.to_string().starts_with("logits = the same tensor as parts 0 and 2: "), "{name}: {error}");
+        let [_, apart] = batch(vec![&logits, &other]);
+        assert_eq!(apart.unwrap().gradients[0].to_vec_blocking().unwrap(), first, "{name}");
     }
 }
 

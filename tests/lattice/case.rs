@@ -4,7 +4,7 @@ use crate::common::Lcg;
 use crate::forms::{Form, Meaning, Places, upload};
 use crate::kinds::{BLANK, Row, VOCAB};
 use crate::settings::{Restriction, Setting};
-use crate::truth::{Eos, Lattice, Reshape, Rows, Wildcard};
+use crate::truth::{self, Eos, Head, Lattice, Reshape, Rows, Wildcard};
 use weft::lattice::{Band, Gradients, LossBatch, LossOutput, Status, WILDCARD};
 use weft::{Context, DType, Result};
 
@@ -34,6 +34,16 @@ pub struct Case {
 pub struct Expected {
     pub cost: f64,
     pub gradient: Vec<f64>,
+    /// The same if the utterance is drawn to be RNN-T, for kinds that draw.
+    drawn: Option<Box<Expected>>,
+}
+
+impl Expected {
+    /// What it is that a cost tells of: drawn, or not.
+    fn told_by(&self, cost: f32) -> &Self {
+        let off = |expected: &Self| nan_is_infinite((f64::from(cost) - expected.cost).abs());
+        self.drawn.as_deref().filter(|drawn| off(drawn) < off(self)).unwrap_or(self)
+    }
 }
 
 /// What a run gave.
@@ -117,7 +127,8 @@ impl Case {
     fn restrict(&mut self, n: usize) {
         let utterance = &self.utterances[n];
         let (frames, labels) = (utterance.frames, utterance.target.len());
-        if frames == 0 || self.lattice(n, Meaning::Logits).solve().cost.is_infinite() {
+        let kind = &self.row.truth;
+        if frames == 0 || self.lattice(n, Meaning::Logits, kind).solve().cost.is_infinite() {
             return;
         }
         let utterance = &mut self.utterances[n];
@@ -138,7 +149,9 @@ impl Case {
                 utterance.windows = Some(windows);
             }
         }
-        assert!(self.lattice(n, Meaning::Logits).solve().cost.is_finite(), "a restriction that leaves nothing");
+        for kind in [Some(&self.row.truth), self.row.drawn.as_ref()].into_iter().flatten() {
+            assert!(self.lattice(n, Meaning::Logits, kind).solve().cost.is_finite(), "a restriction that leaves nothing");
+        }
     }
 
     pub fn lengths(&self) -> Vec<[usize; 2]> {
@@ -150,15 +163,19 @@ impl Case {
         self.row.labels()[1]
     }
 
-    fn lattice(&self, n: usize, meaning: Meaning) -> Lattice {
+    /// Under-normalisation is not for utterances that are drawn.
+    fn lattice(&self, n: usize, meaning: Meaning, kind: &truth::Kind) -> Lattice {
         let Setting { sigma, delay, eos, wildcard, .. } = self.setting;
         let utterance = &self.utterances[n];
-        let (kind, input) = match meaning {
-            Meaning::Logits => (self.row.truth.clone(), &utterance.logits),
-            Meaning::LogProbs | Meaning::Gathered => (self.row.over_log_probs(), &utterance.log_probs),
+        let mut kind = kind.clone();
+        let input = match meaning {
+            Meaning::Logits => &utterance.logits,
+            Meaning::LogProbs | Meaning::Gathered => {
+                kind.head = Head::LogProbs;
+                &utterance.log_probs
+            }
         };
-        let mut kind = kind;
-        kind.sigma += f64::from(sigma);
+        kind.sigma += if self.row.drawn.as_ref().is_some_and(|drawn| drawn.arcs == kind.arcs) { 0.0 } else { f64::from(sigma) };
         kind.wildcard = wildcard.map(|probability| Wildcard { symbol: WILDCARD, stay: f64::from(probability).ln() });
         Lattice {
             delay: delay.into(),
@@ -183,7 +200,8 @@ impl Case {
     /// Costs and gradients by the truth.
     pub fn expected(&self, meaning: Meaning) -> Vec<Expected> {
         let lengths = self.lengths();
-        let solve = |(n, utterance): (usize, &Utterance)| {
+        let solve = |n: usize, kind: &truth::Kind| {
+            let utterance = &self.utterances[n];
             let scale = (f64::from(utterance.weight) / self.setting.denominator(&lengths)) as f32;
             let reshape = Reshape {
                 fast_emit: self.setting.lambda().into(),
@@ -191,18 +209,22 @@ impl Case {
                 clamp: self.setting.clamp.map(f64::from),
                 weight: scale.into(),
             };
-            let solution = self.lattice(n, meaning).solve_with(&reshape);
+            let solution = self.lattice(n, meaning, kind).solve_with(&reshape);
             let gradient = match meaning {
                 Meaning::Gathered => self.gather(n, &solution.gradient, 0.0),
                 _ => solution.gradient,
             };
-            Expected { cost: self.setting.cost_scale() * solution.cost, gradient }
+            Expected { cost: self.setting.cost_scale() * solution.cost, gradient, drawn: None }
         };
-        self.utterances.iter().enumerate().map(solve).collect()
+        let both = |n: usize| {
+            let drawn = self.row.drawn.as_ref().map(|kind| Box::new(solve(n, kind)));
+            Expected { drawn, ..solve(n, &self.row.truth) }
+        };
+        (0..self.utterances.len()).map(both).collect()
     }
 
     /// The reduction of costs, weighted.
-    fn reduced(&self, expected: &[Expected]) -> f64 {
+    fn reduced(&self, expected: &[&Expected]) -> f64 {
         let terms = self.utterances.iter().zip(expected).filter(|(_, expected)| expected.cost.is_finite());
         let sum: f64 = terms.map(|(utterance, expected)| f64::from(utterance.weight) * expected.cost).sum();
         sum / self.setting.denominator(&self.lengths())
@@ -280,6 +302,7 @@ impl Case {
     /// Largest errors of an outcome, or what is wrong with it beyond numbers.
     pub fn compare(&self, form: Form, outcome: &Outcome, expected: &[Expected]) -> Result<Errors, String> {
         let mut errors = Errors::default();
+        let expected: Vec<&Expected> = expected.iter().zip(&outcome.costs).map(|(expected, &cost)| expected.told_by(cost)).collect();
         for (n, expected) in expected.iter().enumerate() {
             let status = match self.utterances[n].frames {
                 0 => Status::Empty,
@@ -305,7 +328,7 @@ impl Case {
             }
         }
         if let Some(loss) = outcome.loss {
-            errors.cost = errors.cost.max(relative(loss, self.reduced(expected)));
+            errors.cost = errors.cost.max(relative(loss, self.reduced(&expected)));
         }
         if outcome.padding.iter().any(|&g| g != 0.0) {
             return Err("a gradient outside the lattices".to_owned());

@@ -4,8 +4,8 @@
 
 use crate::case::{Case, Errors};
 use crate::contexts;
-use crate::forms::{Form, Layout, Meaning, inputs};
-use crate::kinds::{Row, kinds};
+use crate::forms::{Form, Layout, Meaning, PADDED, inputs};
+use crate::kinds::{Row, kinds, sampled};
 use crate::settings::{PLAIN, Setting, settings};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -118,9 +118,23 @@ fn print(title: &str, table: &Table, kinds: &[Row]) {
     }
 }
 
+/// Among the utterances of the suite are some that are drawn, and some that are not.
+#[test]
+fn both_lattices_of_a_sampled_kind_are_taken() {
+    let row = sampled();
+    let case = Case::new(&row, &PLAIN, 100).unwrap();
+    let costs = |row: Row| Case { row, ..case.clone() }.run(PADDED, &contexts()[0].1).costs;
+    let [sampled, always, never] =
+        [&row.kind, &row.kind.clone().sometimes_rnnt(1.0).unwrap(), &row.kind.clone().sometimes_rnnt(0.0).unwrap()]
+            .map(|kind| costs(Row { kind: kind.clone(), ..row.clone() }));
+    let drawn = sampled.iter().zip(always.iter().zip(&never)).filter(|(_, (always, never))| always != never);
+    let drawn: Vec<bool> = drawn.map(|(cost, (always, _))| cost == always).collect();
+    assert!(drawn.contains(&true) && drawn.contains(&false), "{drawn:?}");
+}
+
 #[test]
 fn table() {
-    let kinds = kinds();
+    let kinds: Vec<Row> = kinds().into_iter().chain([sampled()]).collect();
     assert_eq!(settings()[0].name, PLAIN.name);
     let results = Mutex::new(Results { by_form: Table::new(), by_setting: Table::new(), runs: 0, failures: Vec::new() });
     let next = AtomicUsize::new(0);

@@ -1,6 +1,6 @@
 //! The kinds that the suite runs, a line each: as the library makes them, and as the truth has them.
 
-use crate::truth::{self, Head, Token};
+use crate::truth::{self, Token};
 use weft::lattice::{Arc, Blank, Exit, Kind};
 
 /// Tokens of a row; durations come on top.
@@ -13,10 +13,12 @@ pub struct Row {
     pub name: &'static str,
     pub kind: Kind,
     pub truth: truth::Kind,
+    /// What utterances are taken as that are drawn.
+    pub drawn: Option<truth::Kind>,
 }
 
 pub fn kinds() -> Vec<Row> {
-    let row = |name, kind, truth| Row { name, kind, truth };
+    let row = |name, kind, truth| Row { name, kind, truth, drawn: None };
     let blank = Blank(BLANK);
     vec![
         row("RNN-T", Kind::rnnt(blank), truth::Kind::rnnt(BLANK)),
@@ -37,6 +39,14 @@ pub fn kinds() -> Vec<Row> {
         row("W, end", Kind::w_transducer(blank, -0.5, Exit::End).unwrap(), truth::Kind::w(BLANK, -0.5, truth::Exit::Terminal)),
         row("made up", made_up(), truth_of(&made_up())),
     ]
+}
+
+/// A kind of which some utterances of a batch are taken as plain RNN-T. Which, depends on their places in the batch.
+pub fn sampled() -> Row {
+    let durations = [0, 1, 3];
+    let kind = Kind::tdt(Blank(BLANK), &durations).unwrap().sometimes_rnnt(0.5).unwrap();
+    let drawn = truth::Kind { durations: durations.len(), ..truth::Kind::rnnt(BLANK) };
+    Row { name: "TDT 0 1 3, half as RNN-T", kind, truth: truth::Kind::tdt(BLANK, &[0, 1, 3], 0.0), drawn: Some(drawn) }
 }
 
 /// A kind that nobody has a name for: a blank that skips, labels of their own durations, a second row, prices.
@@ -93,10 +103,5 @@ impl Row {
     /// Whether labels take no frame, so that windows of labels are bands of cells.
     pub fn labels_stay(&self) -> bool {
         self.truth.arcs.iter().all(|arc| arc.labels == 0 || arc.frames == 0)
-    }
-
-    /// The same lattice over log-probabilities.
-    pub fn over_log_probs(&self) -> truth::Kind {
-        truth::Kind { head: Head::LogProbs, ..self.truth.clone() }
     }
 }
