@@ -481,21 +481,7 @@ impl<'a> LossBatch<'a> {
 
     /// What the gradient of each utterance is multiplied by.
     pub(super) fn scales(&self, options: &Options) -> Vec<f32> {
-        let factor = self.denominator(options).map_or(1.0, |denominator| 1.0 / denominator);
-        let weight = |n: usize| self.weights.map_or(1.0, |weights| f64::from(weights[n]));
-        (0..self.frames.len()).map(|n| (weight(n) * factor) as f32).collect()
-    }
-
-    /// What a reduction divides by; `None`: nothing is reduced, or nothing divided.
-    fn denominator(&self, options: &Options) -> Option<f64> {
-        use super::Reduction;
-        let total = |lengths: &[u32]| lengths.iter().map(|&length| f64::from(length)).sum::<f64>().max(1.0);
-        match options.reduction {
-            Reduction::None | Reduction::Sum => None,
-            Reduction::Mean => Some((self.frames.len() as f64).max(1.0)),
-            Reduction::MeanFrames => Some(total(self.frames)),
-            Reduction::MeanLabels => Some(total(self.labels)),
-        }
+        options.reduction.scales(self.frames, self.labels, self.weights)
     }
 
     /// The labels and bands that the kernels read, appended to the headers of the utterances; gives where each lies.

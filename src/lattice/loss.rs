@@ -227,16 +227,7 @@ impl<'a> Call<'a> {
             FastEmit::CostUnchanged(_) => 1.0,
         };
         let costs: Vec<f32> = results[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
-        let loss = self.reduce(&costs, &status);
+        let loss = self.loss.options.reduction.reduce(&costs, &status, &self.batch.scales(&self.loss.options));
         LossOutput { costs, status, loss, gradients: self.gradients, report }
-    }
-
-    fn reduce(&self, costs: &[f32], status: &[Status]) -> Option<f64> {
-        if self.loss.options.reduction == Reduction::None {
-            return None;
-        }
-        let scales = self.batch.scales(&self.loss.options);
-        let ok = costs.iter().zip(status).zip(scales).filter(|((_, status), _)| **status == Status::Ok);
-        Some(ok.map(|((&cost, _), scale)| f64::from(cost) * f64::from(scale)).sum())
     }
 }

@@ -38,7 +38,7 @@ pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE};
 pub use band::Band;
 pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
-pub use ctc::{CtcAlignment, CtcBatch, CtcLoss, CtcLossBuilder, CtcOutput, CtcPlan, CtcShape, LabelSpan};
+pub use ctc::{CtcAlignment, CtcBatch, CtcLattice, CtcLattices, CtcLoss, CtcLossBuilder, CtcOutput, CtcPath, CtcPlan, CtcShape, LabelSpan};
 pub use kind::{Arc, Blank, Exit, Kind, Normalisation, Token, WILDCARD};
 pub(crate) use layout::{CHUNK, HEADER};
 pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};

@@ -1,6 +1,6 @@
 //! What a transducer loss does beside its lattice.
 
-use super::Kind;
+use super::{Kind, Status};
 use crate::error::{Error, Result};
 
 /// Which gradients a run gives.
@@ -54,6 +54,35 @@ pub enum Reduction {
     MeanFrames,
     /// Sum over the labels of the batch.
     MeanLabels,
+}
+
+impl Reduction {
+    /// What the costs of a batch of these lengths are divided by; `None`: nothing is reduced, or nothing divided.
+    pub(super) fn denominator(self, frames: &[u32], labels: &[u32]) -> Option<f64> {
+        let total = |lengths: &[u32]| lengths.iter().map(|&length| f64::from(length)).sum::<f64>().max(1.0);
+        match self {
+            Self::None | Self::Sum => None,
+            Self::Mean => Some((frames.len() as f64).max(1.0)),
+            Self::MeanFrames => Some(total(frames)),
+            Self::MeanLabels => Some(total(labels)),
+        }
+    }
+
+    /// What the cost of each utterance of a batch, and its gradient, is multiplied by.
+    pub(super) fn scales(self, frames: &[u32], labels: &[u32], weights: Option<&[f32]>) -> Vec<f32> {
+        let factor = self.denominator(frames, labels).map_or(1.0, |denominator| 1.0 / denominator);
+        let weight = |n: usize| weights.map_or(1.0, |weights| f64::from(weights[n]));
+        (0..frames.len()).map(|n| (weight(n) * factor) as f32).collect()
+    }
+
+    /// The number for a batch.
+    pub(super) fn reduce(self, costs: &[f32], status: &[Status], scales: &[f32]) -> Option<f64> {
+        if self == Self::None {
+            return None;
+        }
+        let ok = costs.iter().zip(status).zip(scales).filter(|((_, status), _)| **status == Status::Ok);
+        Some(ok.map(|((&cost, _), &scale)| f64::from(cost) * f64::from(scale)).sum())
+    }
 }
 
 /// All options of a loss.

@@ -10,7 +10,9 @@ mod against_oracle;
 mod alignments;
 mod bad_input;
 mod invariance;
+mod lattices;
 mod limits;
+mod reductions;
 mod torch;
 
 use common::{Lcg, assert_close};

@@ -1,7 +1,32 @@
-//! A lattice as its analyses see it, whatever its kind and wherever its weights lie.
+//! A lattice as its analyses see it, whatever its kind and wherever its weights lie; and that of transducers.
 
 use crate::lattice::{Arc, Exit, Kind, arc_table};
 use std::f32::consts::LOG2_E;
+
+/// A lattice whose variables are known. Weights are base-2 logarithms; -inf: probability zero.
+pub(in crate::lattice) trait Trellis: Sync {
+    /// Nodes but for the end.
+    fn cells(&self) -> usize;
+    /// The place of a node among them.
+    fn place(&self, node: Node) -> usize;
+    /// Whether a node is the end.
+    fn is_end(&self, node: Node) -> bool;
+    /// All nodes but the end, every one after those that lead to it; the first is [`Node::START`].
+    fn nodes(&self) -> impl DoubleEndedIterator<Item = Node>;
+    /// The arcs of a node that have a probability above zero.
+    fn ways(&self, from: Node) -> impl Iterator<Item = Way>;
+    /// Summed weight of all ways from the start to a node.
+    fn forward(&self, node: Node) -> f64;
+    /// Summed weight of all ways from a node, which is not the end, to the end.
+    fn backward(&self, node: Node) -> f64;
+    /// Summed weight of all paths.
+    fn total(&self) -> f64;
+
+    /// Summed weight of all ways from a node to the end.
+    fn onward(&self, node: Node) -> f64 {
+        if self.is_end(node) { 0.0 } else { self.backward(node) }
+    }
+}
 
 /// Where an arc leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +67,9 @@ pub(super) struct Graph<'a, P> {
     pub planes: P,
 }
 
-/// An arc that leaves some cell.
+/// An arc that leaves some node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(in crate::lattice) struct Way {
     pub from: Node,
     pub arc: usize,
     /// log2.
@@ -52,9 +77,9 @@ pub(super) struct Way {
     pub to: Node,
 }
 
-/// A cell, or (T, U): the end.
+/// A cell of a transducer's lattice, or (T, U): its end. Of other lattices what they say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Node {
+pub(in crate::lattice) struct Node {
     pub t: usize,
     pub u: usize,
 }
@@ -82,35 +107,52 @@ impl ArcSet {
     }
 }
 
-impl<P: Planes> Graph<'_, P> {
-    pub fn cells(&self) -> usize {
+impl<P: Planes> Trellis for Graph<'_, P> {
+    fn cells(&self) -> usize {
         self.frames * (self.labels + 1)
     }
 
-    /// Row-major place of a cell.
-    pub fn place(&self, node: Node) -> usize {
+    /// Row-major.
+    fn place(&self, node: Node) -> usize {
         node.t * (self.labels + 1) + node.u
     }
 
-    pub fn is_end(&self, node: Node) -> bool {
+    fn is_end(&self, node: Node) -> bool {
         node.t == self.frames
     }
 
-    /// Where a step leads from a cell; `None` where it leaves the lattice.
-    fn target(&self, from: Node, step: Step) -> Option<Node> {
-        let to = Node { t: from.t + step.frames, u: from.u + step.labels };
-        let lands = if to.t < self.frames { to.u <= self.labels } else { step.may_end && to.t == self.frames && to.u == self.labels };
-        lands.then_some(to)
+    fn nodes(&self) -> impl DoubleEndedIterator<Item = Node> {
+        (0..self.frames).flat_map(|t| (0..=self.labels).map(move |u| Node { t, u }))
     }
 
-    /// The arcs of a cell that have a probability above zero.
-    pub fn ways(&self, from: Node) -> impl Iterator<Item = Way> + '_ {
+    fn ways(&self, from: Node) -> impl Iterator<Item = Way> {
         let steps = self.arcs.steps.iter().enumerate().filter_map(move |(arc, &step)| {
             let to = self.target(from, step)?;
             let weight = self.planes.weight(from.t, from.u, arc);
             (weight > f64::NEG_INFINITY).then_some(Way { from, arc, weight, to })
         });
         steps.chain(self.entries(from)).chain(self.exits(from))
+    }
+
+    fn forward(&self, node: Node) -> f64 {
+        self.planes.forward(node.t, node.u)
+    }
+
+    fn backward(&self, node: Node) -> f64 {
+        self.planes.backward(node.t, node.u)
+    }
+
+    fn total(&self) -> f64 {
+        self.planes.total()
+    }
+}
+
+impl<P: Planes> Graph<'_, P> {
+    /// Where a step leads from a cell; `None` where it leaves the lattice.
+    fn target(&self, from: Node, step: Step) -> Option<Node> {
+        let to = Node { t: from.t + step.frames, u: from.u + step.labels };
+        let lands = if to.t < self.frames { to.u <= self.labels } else { step.may_end && to.t == self.frames && to.u == self.labels };
+        lands.then_some(to)
     }
 
     fn entries(&self, from: Node) -> impl Iterator<Item = Way> + '_ {
@@ -130,15 +172,5 @@ impl<P: Planes> Graph<'_, P> {
     /// Labels that an arc emits.
     pub fn labels_of(&self, way: &Way) -> usize {
         way.to.u - way.from.u
-    }
-
-    /// Summed weight of all ways from a node to the end.
-    pub fn onward(&self, node: Node) -> f64 {
-        if self.is_end(node) { 0.0 } else { self.planes.backward(node.t, node.u) }
-    }
-
-    /// All cells, every one after those that lead to it.
-    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = Node> + '_ {
-        (0..self.frames).flat_map(|t| (0..=self.labels).map(move |u| Node { t, u }))
     }
 }

@@ -4,7 +4,7 @@
 //! The next best way from a cell is the best of: the way that the last one found continues with, made worse by one rank; and
 //! the ways that were candidates before. So each further path touches the cells of one path only.
 
-use super::graph::{Graph, Node, Planes, Way};
+use super::graph::{Node, Trellis, Way};
 use super::viterbi::Best;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -53,15 +53,15 @@ struct Ranked {
 /// The paths of a lattice that have a probability above zero, best first, each once.
 ///
 /// O((T + U) (A + log k)) time and O(T + U) memory for the k-th.
-pub(super) struct KBest<'g, P> {
-    graph: &'g Graph<'g, P>,
+pub(in crate::lattice) struct KBest<'g, G> {
+    graph: &'g G,
     best: Best,
     nodes: HashMap<Node, Ranked>,
     /// Paths given so far.
     count: usize,
 }
 
-impl<P: Planes> Iterator for KBest<'_, P> {
+impl<G: Trellis> Iterator for KBest<'_, G> {
     type Item = Vec<Way>;
 
     fn next(&mut self) -> Option<Vec<Way>> {
@@ -74,8 +74,8 @@ impl<P: Planes> Iterator for KBest<'_, P> {
     }
 }
 
-impl<'g, P: Planes> KBest<'g, P> {
-    pub fn of(graph: &'g Graph<'g, P>) -> Self {
+impl<'g, G: Trellis> KBest<'g, G> {
+    pub fn of(graph: &'g G) -> Self {
         Self { graph, best: Best::of(graph), nodes: HashMap::new(), count: 0 }
     }
 
@@ -133,7 +133,7 @@ impl<'g, P: Planes> KBest<'g, P> {
 
 impl Ranked {
     /// The best way from a cell, and the candidates for the second: the best of each other arc.
-    fn of<P: Planes>(graph: &Graph<'_, P>, best: &Best, node: Node) -> Self {
+    fn of<G: Trellis>(graph: &G, best: &Best, node: Node) -> Self {
         let tail = |way: Way| Tail { score: best.through(graph, &way), way, rank: 0 };
         let mut candidates: BinaryHeap<Tail> = graph.ways(node).map(tail).filter(|tail| tail.score > f64::NEG_INFINITY).collect();
         Self { tails: candidates.pop().into_iter().collect(), candidates, exhausted: false }

@@ -175,7 +175,7 @@ impl Planes for CellPlanes<'_> {
 }
 
 /// log2 of an arc's weight from its word; 0 is an arc without probability.
-fn weight_log2(word: u32) -> f64 {
+pub(in crate::lattice) fn weight_log2(word: u32) -> f64 {
     if word < 0x8000_0000 {
         return f64::from(f32::from_bits(word)).log2();
     }

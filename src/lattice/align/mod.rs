@@ -19,11 +19,15 @@ use super::{LossBatch, LossOutput, Status, TransducerLoss, TransducerPlan, arc_t
 use crate::cpu::map_all;
 use crate::device::RunReport;
 use crate::error::Result;
-use graph::{ArcSet, Graph, Node, Planes, Way};
-use k_best::KBest;
+use graph::{ArcSet, Graph, Planes};
+pub(super) use graph::{Node, Trellis, Way};
+pub(super) use k_best::KBest;
+pub(super) use kept::weight_log2;
 use kept::{CellPlanes, Kept, Place, Tensors};
+pub(super) use posterior::{entropy, log2_of, occupancy};
+pub(super) use sample::{Random, sample};
 use std::f64::consts::LN_2;
-use viterbi::Best;
+pub(super) use viterbi::Best;
 
 /// The lattices of a batch, kept on the host after their loss was computed.
 #[derive(Debug)]
@@ -169,7 +173,8 @@ impl TransducerLoss {
     }
 }
 
-fn add(a: RunReport, b: RunReport) -> RunReport {
+/// What two runs did.
+pub(super) fn add(a: RunReport, b: RunReport) -> RunReport {
     RunReport {
         gpu_time: a.gpu_time.into_iter().chain(b.gpu_time).reduce(|a, b| a + b),
         submits: a.submits + b.submits,
@@ -243,7 +248,7 @@ impl Lattice<'_> {
     /// Entropy of the alignment given the target, nats: 0 where there is one path only; `None` where there is none.
     /// O(T U A).
     pub fn entropy(&self) -> Option<f64> {
-        self.graph().map(|graph| graph.entropy())
+        self.graph().map(|graph| entropy(&graph))
     }
 
     /// Mean frame, over all paths, in which each label is emitted, `[U]`, counted from 0. O(T U A).
@@ -275,29 +280,20 @@ impl Lattice<'_> {
     /// differently, so that now and then another arc is drawn there. O((T + U) A) a sample.
     pub fn sample(&self, count: usize, seed: u64) -> Vec<Alignment> {
         let Some(graph) = self.graph() else { return Vec::new() };
-        let random = |sample: usize| sample::Random::of(seed, self.index as u64, sample as u64);
-        let paths = (0..count).filter_map(|sample| sample::sample(&graph, &mut random(sample)));
+        let random = |number: usize| Random::of(seed, self.index as u64, number as u64);
+        let paths = (0..count).filter_map(|number| sample(&graph, &mut random(number)));
         paths.map(|path| alignment(&graph, &path)).collect()
     }
 }
 
 /// Everything about a path that its arcs tell.
 fn alignment<P: Planes>(graph: &Graph<'_, P>, path: &[Way]) -> Alignment {
-    let mut log2_posterior = 0.0;
-    let mut emissions = Vec::with_capacity(graph.labels);
-    let mut turns = Vec::new();
-    for way in path {
-        graph.turns(way.from, &mut turns);
-        let turn = turns.iter().find(|turn| (turn.way.arc, turn.way.to) == (way.arc, way.to));
-        log2_posterior += turn.map_or(f64::NEG_INFINITY, |turn| turn.log2);
-        if graph.labels_of(way) == 1 {
-            let Node { t, .. } = way.from;
-            let posterior = graph.occupancy(way);
-            emissions.push(Emission { frame: t as u32, duration: (way.to.t - t) as u32, posterior, arc: way.arc as u32 });
-        }
-    }
-    // From the end, as the search for the best sums: the same rounding, hence the same order.
-    let log2_weight = path.iter().rev().fold(0.0, |sum, way| way.weight + sum);
+    let emission = |way: &Way| {
+        let Node { t, .. } = way.from;
+        Emission { frame: t as u32, duration: (way.to.t - t) as u32, posterior: occupancy(graph, way), arc: way.arc as u32 }
+    };
+    let emissions = path.iter().filter(|way| graph.labels_of(way) == 1).map(emission).collect();
+    let (log2_posterior, log2_weight) = log2_of(graph, path);
     let arc = |way: &Way| PathArc { frame: way.from.t as u32, position: way.from.u as u32, arc: way.arc as u32 };
     Alignment { emissions, path: path.iter().map(arc).collect(), log_prob: log2_weight * LN_2, log_posterior: log2_posterior * LN_2 }
 }

@@ -1,9 +1,10 @@
 //! Paths drawn from the posterior: from the start, each arc with the probability of all paths that take it.
 
-use super::graph::{Graph, Node, Planes, Way};
+use super::graph::{Node, Trellis, Way};
+use super::posterior::turns;
 
 /// SplitMix64 (Steele, Lea & Flood 2014): a counter in steps of the golden ratio, hashed.
-pub(super) struct Random(u64);
+pub(in crate::lattice) struct Random(u64);
 
 impl Random {
     /// The stream of one sample: seed, utterance and sample hashed one after the other, so that no sample depends on how many
@@ -27,19 +28,19 @@ impl Random {
 }
 
 /// One path. O(T + U) turns.
-pub(super) fn sample<P: Planes>(graph: &Graph<'_, P>, random: &mut Random) -> Option<Vec<Way>> {
+pub(in crate::lattice) fn sample<G: Trellis>(graph: &G, random: &mut Random) -> Option<Vec<Way>> {
     let mut path = Vec::new();
-    let mut turns = Vec::new();
+    let mut here = Vec::new();
     let mut node = Node::START;
     while !graph.is_end(node) {
-        graph.turns(node, &mut turns);
+        turns(graph, node, &mut here);
         let mut rest = random.unit();
-        let drawn = turns.iter().find(|turn| {
+        let drawn = here.iter().find(|turn| {
             rest -= turn.log2.exp2();
             rest < 0.0
         });
         // Probabilities may sum to a little less than 1.
-        let way = drawn.or(turns.last())?.way;
+        let way = drawn.or(here.last())?.way;
         path.push(way);
         node = way.to;
     }

@@ -5,7 +5,7 @@ mod truth;
 
 use super::graph::{ArcSet, Graph, Planes, Step, Way};
 use super::viterbi::Best;
-use super::{KBest, alignment};
+use super::{KBest, Trellis, alignment, entropy};
 use crate::lattice::Exit;
 use std::collections::HashSet;
 use std::f64::consts::{LN_2, LOG2_E};
@@ -83,7 +83,7 @@ fn check(what: &str, lattice: &Lattice) {
         expected[edge.from * set.count() + edge.arc] += occupied;
     }
     occupancies.iter().zip(expected).for_each(|(&got, expected)| close(what, got, expected));
-    close(what, graph.entropy(), paths.entropy());
+    close(what, entropy(&graph), paths.entropy());
     for (label, frame) in graph.expected_frames().into_iter().enumerate() {
         close(what, frame, paths.expected_frame(&edges, label));
     }

@@ -3,9 +3,9 @@
 use super::layout::HEADER;
 use crate::device::Context;
 use crate::error::{Error, Result, within};
-use crate::lattice::Blank;
 use crate::lattice::layout::{Part, Problem, UtteranceShape, most_utterances};
 use crate::lattice::scores::Meaning;
+use crate::lattice::{Blank, Reduction};
 use crate::tensor::{DType, Tensor};
 use std::fmt;
 
@@ -62,7 +62,7 @@ impl<'a> CtcBatch<'a> {
         Self { logits, targets, frames, labels, weights: None }
     }
 
-    /// Multiplies the gradient of each utterance, `[N]`. Any sign, finite.
+    /// Multiplies the cost of each utterance in reductions, and its gradient, `[N]`. Any sign, finite.
     pub fn weights(mut self, weights: &'a [f32]) -> Self {
         self.weights = Some(weights);
         self
@@ -74,9 +74,9 @@ impl<'a> CtcBatch<'a> {
         &self.targets[utterance * stride..][..self.labels[utterance] as usize]
     }
 
-    /// What the gradient of an utterance is multiplied by.
-    pub(super) fn scale(&self, utterance: usize) -> f32 {
-        self.weights.map_or(1.0, |weights| weights[utterance])
+    /// What the gradient of each utterance is multiplied by.
+    pub(super) fn scales(&self, reduction: Reduction) -> Vec<f32> {
+        reduction.scales(self.frames, self.labels, self.weights)
     }
 
     /// Checks everything that the host knows.

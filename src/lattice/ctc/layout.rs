@@ -32,7 +32,7 @@ pub(super) fn words(problem: &Problem, tiles: u64) -> u64 {
 }
 
 /// Headers, labels and distinct labels; as many words as [`words`] says.
-pub(super) fn batch_words(batch: &CtcBatch<'_>, problem: &Problem, tile: u32, tiles: u64) -> Vec<u32> {
+pub(super) fn batch_words(batch: &CtcBatch<'_>, problem: &Problem, scales: &[f32], (tile, tiles): (u32, u64)) -> Vec<u32> {
     let mut out = vec![0; problem.utterances.len() * HEADER];
     let mut first_chunk = 0;
     for (n, shape) in problem.utterances.iter().enumerate() {
@@ -51,7 +51,7 @@ pub(super) fn batch_words(batch: &CtcBatch<'_>, problem: &Problem, tile: u32, ti
             first_chunk as u32,
             labels_at,
             distinct_at,
-            batch.scale(n).to_bits(),
+            scales[n].to_bits(),
         ]);
         first_chunk += chunks(shape);
     }

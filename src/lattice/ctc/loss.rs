@@ -5,8 +5,8 @@ use super::plan::Options;
 use super::{CtcAlignment, CtcBatch, CtcPlan, CtcShape};
 use crate::device::{Caps, Context, RunReport};
 use crate::error::{Error, Result};
-use crate::lattice::layout::Problem;
-use crate::lattice::{Blank, Gradients, Status};
+use crate::lattice::layout::{Problem, UtteranceShape};
+use crate::lattice::{Blank, Gradients, Reduction, Status};
 use crate::tensor::{DType, Tensor};
 
 /// Words of the results of an utterance.
@@ -33,8 +33,8 @@ const NO_STATE: u32 = u32::MAX;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CtcLoss {
-    context: Context,
-    options: Options,
+    pub(super) context: Context,
+    pub(super) options: Options,
 }
 
 /// Options of a [`CtcLoss`].
@@ -53,7 +53,9 @@ pub struct CtcOutput {
     /// Infeasible is a target that needs more frames than there are (one a label, and one more between two equal
     /// ones), or one of whose symbols is masked wherever it could stand. No frames are feasible for no labels: cost 0.
     pub status: Vec<Status>,
-    /// d costs\[n\] / d logits times the weight of the utterance, in the shape and type of the logits, on the device, if
+    /// The reduction of the costs that are ok, times their weights; `None` if none was asked for.
+    pub loss: Option<f64>,
+    /// d costs\[n\] / d logits, or that of the reduction, times the weight of the utterance, in the shape and type of the logits, on the device, if
     /// it was asked for. Exactly zero beyond the frames of an utterance, and for utterances that are not ok.
     pub gradients: Option<Tensor>,
     /// The best path of each utterance, `[N]`, if it was asked for; `None` where the status is not ok.
@@ -78,6 +80,13 @@ impl CtcLossBuilder {
     /// Clamps the gradient to [-limit, limit], before the weights are applied.
     pub fn clamp(mut self, limit: f32) -> Self {
         self.options.clamp = Some(limit);
+        self
+    }
+
+    /// Reduces the costs to one number. (torch's mean divides each cost by its number of labels, at least 1, and takes the mean
+    /// over N: weights of 1 / max(U, 1) with [`Reduction::Mean`].)
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.options.reduction = reduction;
         self
     }
 
@@ -106,7 +115,15 @@ impl CtcLoss {
     /// Starts a CTC loss, costs only.
     #[allow(clippy::new_ret_no_self, reason = "the builder is how one is made")]
     pub fn new(blank: Blank) -> CtcLossBuilder {
-        let options = Options { blank, gradients: Gradients::None, alignments: false, clamp: None, workspace_limit: None };
+        let options = Options {
+            blank,
+            gradients: Gradients::None,
+            alignments: false,
+            clamp: None,
+            reduction: Reduction::None,
+            workspace_limit: None,
+            keep_weights: false,
+        };
         CtcLossBuilder { options }
     }
 
@@ -137,34 +154,12 @@ impl CtcLoss {
     pub async fn run(&self, batch: &CtcBatch<'_>) -> Result<CtcOutput> {
         let problem = batch.check(self.options.blank, &self.context)?;
         let plan = CtcPlan::new(&problem, &self.options, self.context.caps())?;
-        let gradients = match self.options.gradients {
-            Gradients::None => None,
-            Gradients::InPlace => Some(batch.logits.clone()),
-            Gradients::Separate => Some(Tensor::empty(&self.context, batch.logits.shape(), batch.logits.dtype())?),
-        };
+        let call = Call::new(self, batch, &problem, plan.tiles())?;
         if plan.dispatches() == 0 {
-            return Ok(self.without_rows(&problem, gradients));
+            return Ok(call.without_rows());
         }
-        let (tile, tiles) = plan.tiles();
-        let words = batch_words(batch, &problem, tile, tiles);
-        let words = Tensor::from_u32(&self.context, &[words.len()], &words)?;
-        let utterances = problem.utterances.len();
-        let results = Tensor::empty(&self.context, &[RESULTS, utterances], DType::U32)?;
-        let rows = problem.utterances.iter().map(|shape| shape.rows as usize).sum();
-        let path = self.options.alignments.then(|| Tensor::empty(&self.context, &[2, rows], DType::U32)).transpose()?;
-        let mut bound = vec![batch.logits, &words, &results];
-        bound.extend(gradients.iter().filter(|_| self.options.gradients == Gradients::Separate));
-        bound.extend(&path);
-        let report = self.context.run(plan.recording(), &bound).await?;
-
-        let words = results.to_vec_u32().await?;
-        let status: Vec<Status> = words[utterances..2 * utterances].iter().map(|&word| Status::from_word(word)).collect();
-        let costs = words[2 * utterances..3 * utterances].iter().map(|&bits| f32::from_bits(bits)).collect();
-        let alignments = match path {
-            Some(path) => Some(alignments(batch, &problem, &status, &path.to_vec_u32().await?)),
-            None => None,
-        };
-        Ok(CtcOutput { costs, status, gradients, alignments, report })
+        let report = self.context.run(plan.recording(), &call.bound()).await?;
+        call.output(report).await
     }
 
     /// [`run`](Self::run), on the calling thread.
@@ -172,16 +167,68 @@ impl CtcLoss {
     pub fn run_blocking(&self, batch: &CtcBatch<'_>) -> Result<CtcOutput> {
         pollster::block_on(self.run(batch))
     }
+}
+
+/// A batch with the tensors that its runs are given.
+pub(super) struct Call<'a> {
+    loss: &'a CtcLoss,
+    batch: &'a CtcBatch<'a>,
+    problem: &'a Problem,
+    scales: Vec<f32>,
+    words: Tensor,
+    results: Tensor,
+    gradients: Option<Tensor>,
+    path: Option<Tensor>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(loss: &'a CtcLoss, batch: &'a CtcBatch<'a>, problem: &'a Problem, tiles: (u32, u64)) -> Result<Self> {
+        let (context, options) = (&loss.context, &loss.options);
+        let gradients = match options.gradients {
+            Gradients::None => None,
+            Gradients::InPlace => Some(batch.logits.clone()),
+            Gradients::Separate => Some(Tensor::empty(context, batch.logits.shape(), batch.logits.dtype())?),
+        };
+        let scales = batch.scales(options.reduction);
+        let words = batch_words(batch, problem, &scales, tiles);
+        let words = Tensor::from_u32(context, &[words.len()], &words)?;
+        let results = Tensor::empty(context, &[RESULTS, problem.utterances.len()], DType::U32)?;
+        let rows = problem.utterances.iter().map(|shape| shape.rows as usize).sum();
+        let path = options.alignments.then(|| Tensor::empty(context, &[2, rows], DType::U32)).transpose()?;
+        Ok(Self { loss, batch, problem, scales, words, results, gradients, path })
+    }
+
+    /// What every plan of the batch declares first, in its order.
+    pub fn bound(&self) -> Vec<&Tensor> {
+        let mut bound = vec![self.batch.logits, &self.words, &self.results];
+        bound.extend(self.gradients.iter().filter(|_| self.loss.options.gradients == Gradients::Separate));
+        bound.extend(&self.path);
+        bound
+    }
+
+    pub async fn output(self, report: RunReport) -> Result<CtcOutput> {
+        let utterances = self.problem.utterances.len();
+        let words = self.results.to_vec_u32().await?;
+        let status: Vec<Status> = words[utterances..2 * utterances].iter().map(|&word| Status::from_word(word)).collect();
+        let costs: Vec<f32> = words[2 * utterances..3 * utterances].iter().map(|&bits| f32::from_bits(bits)).collect();
+        let loss = self.loss.options.reduction.reduce(&costs, &status, &self.scales);
+        let alignments = match self.path {
+            Some(path) => Some(alignments(self.batch, self.problem, &status, &path.to_vec_u32().await?)),
+            None => None,
+        };
+        Ok(CtcOutput { costs, status, loss, gradients: self.gradients, alignments, report })
+    }
 
     /// The output of a batch without a single row.
-    fn without_rows(&self, problem: &Problem, gradients: Option<Tensor>) -> CtcOutput {
-        let empty = |shape: &crate::lattice::layout::UtteranceShape| shape.labels == 0;
-        let status = problem.utterances.iter().map(|shape| if empty(shape) { Status::Ok } else { Status::Infeasible }).collect();
-        let costs = problem.utterances.iter().map(|shape| if empty(shape) { 0.0 } else { f32::INFINITY }).collect();
+    pub fn without_rows(self) -> CtcOutput {
+        let empty = |shape: &UtteranceShape| shape.labels == 0;
+        let of = |shape| if empty(shape) { (Status::Ok, 0.0) } else { (Status::Infeasible, f32::INFINITY) };
+        let (status, costs): (Vec<_>, Vec<_>) = self.problem.utterances.iter().map(of).unzip();
+        let loss = self.loss.options.reduction.reduce(&costs, &status, &self.scales);
         let none = CtcAlignment { states: Vec::new(), posteriors: Vec::new(), labels: Vec::new() };
-        let alignments = problem.utterances.iter().map(|shape| empty(shape).then(|| none.clone())).collect();
-        let alignments = self.options.alignments.then_some(alignments);
-        CtcOutput { costs, status, gradients, alignments, report: RunReport::default() }
+        let alignments = self.problem.utterances.iter().map(|shape| empty(shape).then(|| none.clone())).collect();
+        let alignments = self.loss.options.alignments.then_some(alignments);
+        CtcOutput { costs, status, loss, gradients: self.gradients, alignments, report: RunReport::default() }
     }
 }
 

@@ -7,12 +7,15 @@
 
 mod alignment;
 mod batch;
+mod lattice;
 mod layout;
 mod loss;
 mod plan;
+mod trellis;
 
 pub use alignment::{CtcAlignment, LabelSpan};
 pub use batch::{CtcBatch, CtcShape};
+pub use lattice::{CtcLattice, CtcLattices, CtcPath};
 pub(crate) use layout::{COLUMNS, CtcUtterance, DEPTH};
 pub use loss::{CtcLoss, CtcLossBuilder, CtcOutput};
 pub use plan::CtcPlan;

@@ -10,7 +10,7 @@ use crate::device::shader::{
 use crate::error::{Result, within};
 use crate::lattice::layout::Problem;
 use crate::lattice::window::{Window, windows};
-use crate::lattice::{Blank, CHUNK, Gradients};
+use crate::lattice::{Blank, CHUNK, Gradients, Reduction};
 use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
@@ -27,7 +27,10 @@ pub(super) struct Options {
     pub gradients: Gradients,
     pub alignments: bool,
     pub clamp: Option<f32>,
+    pub reduction: Reduction,
     pub workspace_limit: Option<u64>,
+    /// Whether weights of labels and blanks are the caller's, instead of workspace.
+    pub keep_weights: bool,
 }
 
 impl Options {
@@ -43,7 +46,9 @@ impl Options {
 #[derive(Clone)]
 pub struct CtcPlan {
     title: String,
-    most: usize,
+    parts: Vec<Range<usize>>,
+    weights: [u64; 2],
+    groups: u64,
     windows: usize,
     tile: u32,
     tiles: u64,
@@ -57,20 +62,48 @@ impl CtcPlan {
 
     pub(super) fn new(problem: &Problem, options: &Options, caps: &Caps) -> Result<Self> {
         let mut planner = Planner::new(problem, options, caps)?;
-        let mut most = 0;
-        for part in planner.parts()? {
-            most = most.max(part.len());
+        let parts = planner.parts()?;
+        planner.begin();
+        for part in parts.clone() {
             planner.record(part)?;
         }
-        let title =
-            format!("CTC loss, {} utterances, {} rows of {} {:?}", problem.utterances.len(), planner.rows, problem.vocab, problem.dtype);
-        let Planner { windows, tile, tiles, recording, .. } = planner;
-        Ok(Self { title, most, windows, tile, tiles, recording })
+        Ok(planner.finish(parts))
+    }
+
+    /// Plans that together do what [`new`](Self::new) does, a plan a part, to be run in order. If weights are kept, the caller takes
+    /// them between two runs.
+    pub(super) fn by_parts(problem: &Problem, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
+        let all = Planner::new(problem, options, caps)?.parts()?;
+        let plans = all.into_iter().enumerate().map(|(index, part)| {
+            let mut planner = Planner::new(problem, options, caps)?;
+            planner.parts()?;
+            if index == 0 {
+                planner.begin();
+            }
+            planner.record(part.clone())?;
+            Ok(planner.finish(vec![part]))
+        });
+        plans.collect()
+    }
+
+    /// The utterances that are worked on together.
+    pub(super) fn parts(&self) -> &[Range<usize>] {
+        &self.parts
+    }
+
+    /// Weights that are kept: bytes of those of the labels, and of the frames.
+    pub(super) fn weights_bytes(&self) -> [u64; 2] {
+        self.weights
+    }
+
+    /// Groups of columns that the weights of a frame lie in.
+    pub(super) fn groups(&self) -> usize {
+        self.groups as usize
     }
 
     /// Utterances that are worked on at once.
     pub fn chunk(&self) -> usize {
-        self.most
+        self.parts.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
     /// Windows in which the logits are read.
@@ -100,7 +133,7 @@ impl CtcPlan {
 
 impl fmt::Display for CtcPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} utterances at once, {} windows", self.title, self.most, self.windows)?;
+        writeln!(f, "{}: {} utterances at once, {} windows", self.title, self.chunk(), self.windows)?;
         write!(f, "{}", self.recording)
     }
 }
@@ -168,6 +201,8 @@ struct Planner<'a> {
     tiles: u64,
     /// Columns of an invocation of the sweep.
     columns: u32,
+    /// Bytes of weights: of labels, of frames.
+    weights: [u64; 2],
     windows: usize,
     recording: Recording,
     buffers: Option<Buffers>,
@@ -206,6 +241,7 @@ impl<'a> Planner<'a> {
             tile,
             tiles,
             columns: columns(groups),
+            weights: [0; 2],
             windows: 0,
             recording: Recording::new(),
             buffers: None,
@@ -305,14 +341,28 @@ impl<'a> Planner<'a> {
             Gradients::Separate => Some(recording.bound("gradients", bytes.next_multiple_of(4))),
         };
         let path = self.options.alignments.then(|| recording.bound("path", path_bytes));
-        let arcs = recording.workspace("arcs", sizes.arcs_bytes());
-        let frames = recording.workspace("frames", sizes.frames_bytes());
+        self.weights = [sizes.arcs_bytes(), sizes.frames_bytes()];
+        let [arcs, frames] = [("arcs", sizes.arcs_bytes()), ("frames", sizes.frames_bytes())].map(|(label, bytes)| {
+            if self.options.keep_weights { recording.bound(label, bytes) } else { recording.workspace(label, bytes) }
+        });
         let lattice = recording.workspace("lattice", sizes.lattice_bytes());
         let anchors = recording.workspace("anchors", sizes.anchors_bytes());
         let choices = self.options.alignments.then(|| recording.workspace("choices", sizes.choices_bytes()));
-        recording.clear(results);
         self.buffers = Some(Buffers { logits, batch, results, gradients, path, arcs, frames, lattice, anchors, choices });
         Ok(())
+    }
+
+    /// What comes before the first part.
+    fn begin(&mut self) {
+        if let Some(buffers) = self.buffers {
+            self.recording.clear(buffers.results);
+        }
+    }
+
+    fn finish(self, parts: Vec<Range<usize>>) -> CtcPlan {
+        let Self { problem, rows, weights, groups, windows, tile, tiles, recording, .. } = self;
+        let title = format!("CTC loss, {} utterances, {rows} rows of {} {:?}", problem.utterances.len(), problem.vocab, problem.dtype);
+        CtcPlan { title, parts, weights, groups, windows, tile, tiles, recording }
     }
 
     /// Records all stages for some utterances.
