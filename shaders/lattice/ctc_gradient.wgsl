@@ -70,7 +70,7 @@ fn main(
 ) {
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
-    let row = locate(utterance, (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES);
+    let row = locate(utterance, n, (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES);
     let lane = local % LANES;
     let alive = row.is_frame && results[STATUS * params.utterances + n] == STATUS_OK;
     let at = frame_place(utterance, n, select(0u, row.t, alive), select(0u, row.place, alive));

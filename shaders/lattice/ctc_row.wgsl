@@ -45,7 +45,7 @@ fn main(
 ) {
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
-    let row = locate(utterance, (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES);
+    let row = locate(utterance, n, (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES);
     let first = row.start / PACK;
     let lane = local % LANES;
     // Nothing is left out: V is no symbol.

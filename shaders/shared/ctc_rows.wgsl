@@ -9,6 +9,10 @@ struct Params {
     first_row: u32,
     end_row: u32,
     shift: u32,
+    // Whether utterances and frames lie by strides, in elements; else the rows of a window follow each other.
+    strided: u32,
+    utterance_stride: u32,
+    frame_stride: u32,
     // The first row and chunk that the workspace holds.
     workspace_row: u32,
     workspace_chunk: u32,
@@ -41,13 +45,14 @@ struct Row {
     place: u32,
 }
 
-// Row `number` of an utterance in the window. One that does not exist has the place of the first.
-fn locate(utterance: Utterance, number: u32) -> Row {
+// Row `number` of utterance n in the window. One that does not exist has the place of the first.
+fn locate(utterance: Utterance, n: u32, number: u32) -> Row {
     let first = max(utterance.first_row, params.first_row);
     let wanted = first + number;
     let exists = wanted < min(utterance.first_row + utterance.rows, params.end_row);
     let row = select(params.first_row, wanted, exists);
     let t = row - utterance.first_row;
-    let start = (row - params.first_row) * params.vocab + params.shift;
-    return Row(exists, exists && t < utterance.frames, t, start, row - params.workspace_row);
+    let inside = select(row - params.first_row, t, params.strided == 1u);
+    let start = n * params.utterance_stride + inside * params.frame_stride;
+    return Row(exists, exists && t < utterance.frames, t, params.shift + select(0u, start, exists), row - params.workspace_row);
 }

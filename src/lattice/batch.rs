@@ -509,7 +509,7 @@ impl<'a> LossBatch<'a> {
 }
 
 /// Whether some rows of `row` elements, which stay within `elements`, share some.
-fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elements: usize) -> bool {
+pub(super) fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elements: usize) -> bool {
     if sides.contains(&0) {
         return false;
     }

@@ -39,7 +39,7 @@ fn layouts_give_the_same_bits() {
     let batch = ragged();
     for (name, context) in contexts() {
         let expected = batch.run(context);
-        for layout in [Layout::Padded, Layout::Packed] {
+        for layout in [Layout::Padded, Layout::Packed, Layout::TimeMajor] {
             for gradients in GRADIENTS {
                 let out = batch.run_as(context, batch.builder().gradients(gradients), layout);
                 assert_same(&format!("{name} {layout:?} {gradients:?}"), &out, &expected);

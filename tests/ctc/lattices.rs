@@ -8,8 +8,7 @@ use weft::{Context, Tensor};
 
 fn lattices(batch: &Batch, context: &Context, builder: CtcLossBuilder, layout: Layout) -> CtcLattices {
     let logits = batch.upload(context, layout).unwrap();
-    let lengths = CtcBatch::new(&logits, &batch.targets, &batch.frames, &batch.labels);
-    builder.build(context).unwrap().lattice_blocking(&lengths).unwrap()
+    builder.build(context).unwrap().lattice_blocking(&batch.over(&logits, layout)).unwrap()
 }
 
 /// States along a path of the oracle.
@@ -36,7 +35,7 @@ fn small() -> Batch {
 fn paths_are_those_of_the_enumeration() {
     let batch = small();
     for (name, context) in contexts() {
-        for layout in [Layout::Padded, Layout::Packed] {
+        for layout in [Layout::Padded, Layout::Packed, Layout::TimeMajor, Layout::Crooked] {
             let lattices = lattices(&batch, context, batch.builder(), layout);
             assert_eq!(lattices.len(), 6);
             for n in 0..6 {

@@ -41,6 +41,21 @@ enum Layout {
     Packed,
     /// Padded, of half the precision.
     Half,
+    /// [T, N, V].
+    TimeMajor,
+    /// The same, with something between the rows, which begin anywhere.
+    Crooked,
+}
+
+impl Layout {
+    /// Elements from utterance to utterance and from frame to frame, where they are to be said.
+    fn strides(self, [utterances, _, vocab]: [usize; 3]) -> Option<[usize; 2]> {
+        match self {
+            Self::Padded | Self::Packed | Self::Half => None,
+            Self::TimeMajor => Some([vocab, utterances * vocab]),
+            Self::Crooked => Some([vocab + 1, utterances * (vocab + 1)]),
+        }
+    }
 }
 
 /// A batch on the host.
@@ -102,6 +117,25 @@ impl Batch {
         self.frames.iter().enumerate().flat_map(move |(n, &length)| n * frames..n * frames + length as usize)
     }
 
+    /// Where rows begin that have strides, by utterances and frames.
+    fn starts(&self, layout: Layout) -> impl Iterator<Item = usize> {
+        let [utterances, frames, _] = self.shape;
+        let [n, t] = layout.strides(self.shape).unwrap_or_default();
+        (0..utterances * frames).map(move |row| row / frames * n + row % frames * t)
+    }
+
+    /// The batch over uploaded logits.
+    fn over<'a>(&'a self, logits: &'a Tensor, layout: Layout) -> CtcBatch<'a> {
+        let mut batch = CtcBatch::new(logits, &self.targets, &self.frames, &self.labels);
+        if let Some(strides) = layout.strides(self.shape) {
+            batch = batch.strided(self.shape, strides);
+        }
+        match &self.weights {
+            Some(weights) => batch.weights(weights),
+            None => batch,
+        }
+    }
+
     fn upload(&self, context: &Context, layout: Layout) -> weft::Result<Tensor> {
         let vocab = self.shape[2];
         match layout {
@@ -114,28 +148,39 @@ impl Batch {
                 let half: Vec<f16> = self.logits.iter().map(|&x| f16::from_f32(x)).collect();
                 Tensor::from_f16(context, &self.shape, &half)
             }
+            Layout::TimeMajor | Layout::Crooked => {
+                let rows: Vec<usize> = self.starts(layout).collect();
+                let end = rows.iter().max().map_or(0, |last| last + vocab);
+                let mut values = vec![f32::NAN; end];
+                for (row, from) in rows.into_iter().zip(self.logits.chunks(vocab)) {
+                    values[row..][..vocab].copy_from_slice(from);
+                }
+                Tensor::from_slice(context, &[end], &values)
+            }
         }
     }
 
     fn try_run(&self, context: &Context, builder: CtcLossBuilder, layout: Layout) -> weft::Result<CtcOutput> {
         let logits = self.upload(context, layout)?;
-        let mut batch = CtcBatch::new(&logits, &self.targets, &self.frames, &self.labels);
-        if let Some(weights) = &self.weights {
-            batch = batch.weights(weights);
-        }
-        builder.build(context)?.run_blocking(&batch)
+        builder.build(context)?.run_blocking(&self.over(&logits, layout))
     }
 
     fn run_as(&self, context: &Context, builder: CtcLossBuilder, layout: Layout) -> Outcome {
         let out = self.try_run(context, builder, layout).unwrap();
         let values = out.gradients.expect("asked for").to_vec_blocking().unwrap();
+        let vocab = self.shape[2];
         let gradients = if layout == Layout::Packed {
-            let vocab = self.shape[2];
             let mut padded = vec![0.0; self.logits.len()];
             for (row, values) in self.rows().zip(values.chunks(vocab)) {
                 padded[row * vocab..][..vocab].copy_from_slice(values);
             }
             padded
+        } else if layout.strides(self.shape).is_some() {
+            let rows: Vec<usize> = self.starts(layout).collect();
+            let is_row = |i: &usize| rows.iter().any(|row| (*row..row + vocab).contains(i));
+            let untouched = |x: f32| x.is_nan() || x == 0.0;
+            assert!((0..values.len()).filter(|i| !is_row(i)).all(|i| untouched(values[i])), "something between the rows");
+            rows.iter().flat_map(|&row| &values[row..][..vocab]).copied().collect()
         } else {
             values
         };

@@ -1,6 +1,6 @@
 //! Twin of `shaders/lattice/ctc_gradient.wgsl`.
 
-use super::Kept;
+use super::{Kept, start_of};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
 use crate::cpu::scores::LOG2_E;
@@ -30,7 +30,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
         let utterance = CtcUtterance::new(batch, n);
         let first = utterance.first_row.max(p.first_row as usize);
         let rows = (utterance.first_row + utterance.rows).min(p.end_row as usize).saturating_sub(first);
-        let start = |number: usize| (first + number - p.first_row as usize) * vocab + p.shift as usize;
+        let start = |number: usize| start_of(&p, &utterance, n, first + number);
         gradients.write(rows, vocab, start, |number, scores, values| {
             let row = first + number;
             let t = row - utterance.first_row;

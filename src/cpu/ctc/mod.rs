@@ -11,6 +11,7 @@ pub(super) use sweep::sweep;
 pub(super) use trace::trace;
 
 use super::status::OK;
+use crate::device::shader::LatticeCtcRowParams;
 use crate::lattice::{CHUNK, COLUMNS, CtcUtterance};
 
 /// Words of the results of each utterance: twins of the constants in `ctc_layout.wgsl`.
@@ -21,6 +22,12 @@ const EXPONENT: usize = 3;
 const MANTISSA: usize = 4;
 
 const STATES: usize = 2 * COLUMNS as usize;
+
+/// First element of a row of utterance n in its window. Twin of `locate` in `ctc_rows.wgsl`.
+fn start_of(p: &LatticeCtcRowParams, utterance: &CtcUtterance<'_>, n: usize, row: usize) -> usize {
+    let first = if p.strided == 1 { utterance.first_row } else { p.first_row as usize };
+    n * p.utterance_stride as usize + (row - first) * p.frame_stride as usize + p.shift as usize
+}
 
 /// The kept variables of a part of a batch.
 #[derive(Clone, Copy)]

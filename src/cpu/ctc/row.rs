@@ -1,6 +1,6 @@
 //! Twin of `shaders/lattice/ctc_row.wgsl`.
 
-use super::SEEN;
+use super::{SEEN, start_of};
 use crate::cpu::call::Call;
 use crate::cpu::parallel::map_pieces;
 use crate::cpu::scaled::weight_word;
@@ -26,10 +26,7 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
         let utterance = CtcUtterance::new(batch, n);
         let first = utterance.first_row.max(p.first_row as usize);
         let end = (utterance.first_row + utterance.frames).min(p.end_row as usize).max(first);
-        let found = map_pieces(end - first, 16, |number| {
-            let row = first + number - p.first_row as usize;
-            weights(&p, scores, &utterance, row * p.vocab as usize + p.shift as usize)
-        });
+        let found = map_pieces(end - first, 16, |number| weights(&p, scores, &utterance, start_of(&p, &utterance, n, first + number)));
         for (row, (labels, blank, normaliser, unusable)) in (first..).zip(found) {
             let place = row - p.workspace_row as usize;
             arcs[place * p.groups as usize * COLUMNS as usize..][..labels.len()].copy_from_slice(&labels);

@@ -1,11 +1,13 @@
 //! The problem that a CTC loss is given, and every check on it.
 
 use super::layout::HEADER;
+use super::plan::Options;
 use crate::device::Context;
 use crate::error::{Error, Result, within};
+use crate::lattice::batch::overlap;
 use crate::lattice::layout::{Part, Problem, UtteranceShape, most_utterances};
 use crate::lattice::scores::Meaning;
-use crate::lattice::{Blank, Reduction};
+use crate::lattice::{Blank, Gradients, Reduction};
 use crate::tensor::{DType, Tensor};
 use std::fmt;
 
@@ -13,6 +15,8 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct CtcBatch<'a> {
     pub(super) logits: &'a Tensor,
+    /// Sides [N, T, V], elements from utterance to utterance and from frame to frame.
+    strides: Option<([usize; 3], [usize; 2])>,
     targets: &'a [u32],
     frames: &'a [u32],
     labels: &'a [u32],
@@ -40,26 +44,34 @@ impl fmt::Display for CtcShape {
 
 impl CtcShape {
     /// The problem of a batch of this shape whose utterances all fill it.
-    pub(super) fn problem(self, blank: Blank) -> Result<Problem> {
+    pub(super) fn problem(self, blank: Blank) -> Result<CtcProblem> {
         check_vocabulary(self.vocab, blank)?;
         counted("logits: labels", self.labels)?;
         let mut problem = padded(DType::F32, [self.utterances, self.frames, self.vocab])?;
         for utterance in &mut problem.utterances {
             (utterance.frames, utterance.labels) = (self.frames as u32, self.labels as u32);
         }
-        Ok(problem)
+        Ok(CtcProblem { rows: problem, strides: None })
     }
 }
 
 impl<'a> CtcBatch<'a> {
     /// `logits`: raw logits, f32, or f16 where V is even: padded [N, T, V], or packed [Σ T, V], the rows of one
-    /// utterance after those of another. -inf masks a symbol; what lies beyond the frames of an utterance is never
+    /// utterance after those of another; other places by [`strided`](Self::strided). -inf masks a symbol; what lies beyond the frames of an utterance is never
     /// read. Log-probabilities give the same costs, and the gradient that torch gives for them: that by the logits.
     ///
     /// `targets`: labels, row-major [N, most labels]; what lies beyond the length of a target is ignored. `frames`,
     /// `labels`: lengths of each utterance, `[N]`; none of either is an ordinary number.
     pub fn new(logits: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
-        Self { logits, targets, frames, labels, weights: None }
+        Self { logits, strides: None, targets, frames, labels, weights: None }
+    }
+
+    /// Logits [N, T, V] that lie anywhere in a tensor: `strides` are the elements from utterance to utterance and from frame to frame;
+    /// the V of a row follow each other. torch's [T, N, V] is the shape [N, T, V] with the strides [V, N V]. The tensor must fit one
+    /// window of the device. Gradients have its shape; separate ones are zero between the rows.
+    pub fn strided(mut self, shape: [usize; 3], strides: [usize; 2]) -> Self {
+        self.strides = Some((shape, strides));
+        self
     }
 
     /// Multiplies the cost of each utterance in reductions, and its gradient, `[N]`. Any sign, finite.
@@ -80,7 +92,7 @@ impl<'a> CtcBatch<'a> {
     }
 
     /// Checks everything that the host knows.
-    pub(super) fn check(&self, blank: Blank, context: &Context) -> Result<Problem> {
+    pub(super) fn check(&self, options: &Options, context: &Context) -> Result<CtcProblem> {
         if !self.logits.context().same_as(context) {
             return Err(Error::OtherContext { argument: "logits" });
         }
@@ -88,29 +100,7 @@ impl<'a> CtcBatch<'a> {
         if dtype == DType::U32 {
             return Err(Error::Value { argument: "logits", value: format!("{dtype:?}"), help: "logits are f32 or f16" });
         }
-        let problem = match *self.logits.shape() {
-            [utterances, frames, vocab] => {
-                check_vocabulary(vocab, blank)?;
-                let mut problem = padded(dtype, [utterances, frames, vocab])?;
-                self.check_lengths(utterances, frames)?;
-                for (utterance, (&frames, &labels)) in problem.utterances.iter_mut().zip(self.frames.iter().zip(self.labels)) {
-                    (utterance.frames, utterance.labels) = (frames, labels);
-                }
-                problem
-            }
-            [rows, vocab] => {
-                check_vocabulary(vocab, blank)?;
-                self.check_lengths(self.frames.len(), rows)?;
-                self.packed(dtype, rows, vocab)?
-            }
-            _ => {
-                return Err(Error::Shape {
-                    argument: "logits",
-                    expected: "sides [N, T, V], or [rows, V]".to_owned(),
-                    got: format!("{:?}", self.logits.shape()),
-                });
-            }
-        };
+        let problem = self.place(options, dtype)?;
         if dtype == DType::F16 && !problem.vocab.is_multiple_of(2) {
             return Err(Error::Value {
                 argument: "logits",
@@ -118,8 +108,73 @@ impl<'a> CtcBatch<'a> {
                 help: "rows of f16 logits need an even number of values: add a symbol that is -inf, or use f32",
             });
         }
-        self.check_targets(problem.vocab, blank)?;
+        if let (DType::F16, Some(strides), 1) = (dtype, problem.strides, problem.granularity()) {
+            return Err(Error::Value {
+                argument: "logits",
+                value: format!("f16 with strides {strides:?}"),
+                help: "rows of f16 logits begin at even elements: give even strides, or use f32",
+            });
+        }
+        self.check_targets(problem.vocab, options.blank)?;
         Ok(problem)
+    }
+
+    /// Where each utterance lies.
+    fn place(&self, options: &Options, dtype: DType) -> Result<CtcProblem> {
+        let dense = |rows| CtcProblem { rows, strides: None };
+        match (self.strides, self.logits.shape()) {
+            (Some((shape, strides)), _) => {
+                check_vocabulary(shape[2], options.blank)?;
+                let problem = dense(self.padded(dtype, shape)?);
+                self.check_strides(options, shape, strides)?;
+                Ok(problem.lie_by(shape, strides, self.logits.bytes()))
+            }
+            (None, &[utterances, frames, vocab]) => {
+                check_vocabulary(vocab, options.blank)?;
+                Ok(dense(self.padded(dtype, [utterances, frames, vocab])?))
+            }
+            (None, &[rows, vocab]) => {
+                check_vocabulary(vocab, options.blank)?;
+                self.check_lengths(self.frames.len(), rows)?;
+                Ok(dense(self.packed(dtype, rows, vocab)?))
+            }
+            (None, shape) => {
+                Err(Error::Shape { argument: "logits", expected: "sides [N, T, V], or [rows, V]".to_owned(), got: format!("{shape:?}") })
+            }
+        }
+    }
+
+    fn padded(&self, dtype: DType, sides: [usize; 3]) -> Result<Problem> {
+        let mut problem = padded(dtype, sides)?;
+        self.check_lengths(sides[0], sides[1])?;
+        for (utterance, (&frames, &labels)) in problem.utterances.iter_mut().zip(self.frames.iter().zip(self.labels)) {
+            (utterance.frames, utterance.labels) = (frames, labels);
+        }
+        Ok(problem)
+    }
+
+    fn check_strides(&self, options: &Options, [n, t, vocab]: [usize; 3], strides: [usize; 2]) -> Result<()> {
+        if n == 0 || t == 0 {
+            return Ok(());
+        }
+        let elements = self.logits.len();
+        let last = |side: usize, stride: usize| (side - 1).checked_mul(stride);
+        let reach = last(n, strides[0]).zip(last(t, strides[1])).and_then(|(n, t)| n.checked_add(t)?.checked_add(vocab));
+        if reach.is_none_or(|reach| reach > elements) {
+            return Err(Error::Shape {
+                argument: "logits",
+                expected: format!("strides that stay within the {elements} elements of the tensor"),
+                got: format!("shape {:?} with strides {strides:?}", [n, t, vocab]),
+            });
+        }
+        if options.gradients != Gradients::None && overlap([n, t, 1], [strides[0], strides[1], 0], vocab, elements) {
+            return Err(Error::Value {
+                argument: "logits",
+                value: format!("strides {strides:?} of shape {:?}", [n, t, vocab]),
+                help: "rows overlap, and each needs a place for its gradient: copy the logits, or ask for costs only",
+            });
+        }
+        Ok(())
     }
 
     fn check_lengths(&self, utterances: usize, most_frames: usize) -> Result<()> {
@@ -189,6 +244,42 @@ impl<'a> CtcBatch<'a> {
         }
         Ok(())
     }
+}
+
+/// A checked batch, as plans see it.
+#[derive(Clone, Debug)]
+pub(super) struct CtcProblem {
+    /// Utterances one after the other.
+    rows: Problem,
+    /// Where they lie instead: elements from utterance to utterance and from frame to frame.
+    pub strides: Option<[usize; 2]>,
+}
+
+impl std::ops::Deref for CtcProblem {
+    type Target = Problem;
+
+    fn deref(&self) -> &Problem {
+        &self.rows
+    }
+}
+
+impl CtcProblem {
+    /// In a tensor of so many bytes. Without rows any strides do.
+    fn lie_by(mut self, [n, t, _]: [usize; 3], strides: [usize; 2], bytes: u64) -> Self {
+        let is_empty = n == 0 || t == 0;
+        self.rows.unit = if is_empty { self.rows.unit } else { common_divisor(strides).max(1) as u64 };
+        self.rows.parts.iter_mut().for_each(|part| part.bytes = bytes);
+        self.rows.dense = false;
+        self.strides = Some(if is_empty { [0; 2] } else { strides });
+        self
+    }
+}
+
+fn common_divisor([mut a, mut b]: [usize; 2]) -> usize {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// A padded problem without lengths.

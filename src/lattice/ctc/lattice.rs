@@ -85,7 +85,7 @@ impl CtcLoss {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn lattice(&self, batch: &CtcBatch<'_>) -> Result<CtcLattices> {
-        let problem = batch.check(self.options.blank, &self.context)?;
+        let problem = batch.check(&self.options, &self.context)?;
         let options = Options { keep_weights: true, ..self.options };
         let plans = CtcPlan::by_parts(&problem, &options, self.context.caps())?;
         let call = Call::new(self, batch, &problem, plans.first().map_or((0, 0), CtcPlan::tiles))?;

@@ -1,11 +1,12 @@
 //! The CTC loss as callers see it.
 
+use super::batch::CtcProblem;
 use super::layout::batch_words;
 use super::plan::Options;
 use super::{CtcAlignment, CtcBatch, CtcPlan, CtcShape};
 use crate::device::{Caps, Context, RunReport};
 use crate::error::{Error, Result};
-use crate::lattice::layout::{Problem, UtteranceShape};
+use crate::lattice::layout::UtteranceShape;
 use crate::lattice::{Blank, Gradients, Reduction, Status};
 use crate::tensor::{DType, Tensor};
 
@@ -141,7 +142,7 @@ impl CtcLoss {
     /// # Errors
     /// As [`run`](Self::run), but for those of the device.
     pub fn plan_batch(&self, batch: &CtcBatch<'_>) -> Result<CtcPlan> {
-        CtcPlan::new(&batch.check(self.options.blank, &self.context)?, &self.options, self.context.caps())
+        CtcPlan::new(&batch.check(&self.options, &self.context)?, &self.options, self.context.caps())
     }
 
     /// Costs, and what else the loss was built for. Deterministic: the same batch gives the same bits, and an utterance
@@ -152,7 +153,7 @@ impl CtcLoss {
     /// with the batch; as [`plan`](Self::plan) for what does not fit; [`Error::OutOfMemory`], [`Error::DeviceLost`]. Bad data
     /// within one utterance is no error but its [`Status`].
     pub async fn run(&self, batch: &CtcBatch<'_>) -> Result<CtcOutput> {
-        let problem = batch.check(self.options.blank, &self.context)?;
+        let problem = batch.check(&self.options, &self.context)?;
         let plan = CtcPlan::new(&problem, &self.options, self.context.caps())?;
         let call = Call::new(self, batch, &problem, plan.tiles())?;
         if plan.dispatches() == 0 {
@@ -173,7 +174,7 @@ impl CtcLoss {
 pub(super) struct Call<'a> {
     loss: &'a CtcLoss,
     batch: &'a CtcBatch<'a>,
-    problem: &'a Problem,
+    problem: &'a CtcProblem,
     scales: Vec<f32>,
     words: Tensor,
     results: Tensor,
@@ -182,18 +183,20 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub fn new(loss: &'a CtcLoss, batch: &'a CtcBatch<'a>, problem: &'a Problem, tiles: (u32, u64)) -> Result<Self> {
+    pub fn new(loss: &'a CtcLoss, batch: &'a CtcBatch<'a>, problem: &'a CtcProblem, tiles: (u32, u64)) -> Result<Self> {
         let (context, options) = (&loss.context, &loss.options);
+        let rows = problem.utterances.iter().map(|shape| shape.rows as usize).sum();
         let gradients = match options.gradients {
             Gradients::None => None,
             Gradients::InPlace => Some(batch.logits.clone()),
+            // Without rows nothing is written.
+            Gradients::Separate if rows == 0 => Some(Tensor::zeros(context, batch.logits.shape(), batch.logits.dtype())?),
             Gradients::Separate => Some(Tensor::empty(context, batch.logits.shape(), batch.logits.dtype())?),
         };
         let scales = batch.scales(options.reduction);
         let words = batch_words(batch, problem, &scales, tiles);
         let words = Tensor::from_u32(context, &[words.len()], &words)?;
         let results = Tensor::empty(context, &[RESULTS, problem.utterances.len()], DType::U32)?;
-        let rows = problem.utterances.iter().map(|shape| shape.rows as usize).sum();
         let path = options.alignments.then(|| Tensor::empty(context, &[2, rows], DType::U32)).transpose()?;
         Ok(Self { loss, batch, problem, scales, words, results, gradients, path })
     }
@@ -233,7 +236,7 @@ impl<'a> Call<'a> {
 }
 
 /// The paths of the utterances from the words of all rows: states, then posteriors.
-fn alignments(batch: &CtcBatch<'_>, problem: &Problem, status: &[Status], words: &[u32]) -> Vec<Option<CtcAlignment>> {
+fn alignments(batch: &CtcBatch<'_>, problem: &CtcProblem, status: &[Status], words: &[u32]) -> Vec<Option<CtcAlignment>> {
     let (states, posteriors) = words.split_at(words.len() / 2);
     let of = |n: usize| {
         let shape = &problem.utterances[n];

@@ -1,6 +1,7 @@
 //! The plan of a CTC loss: which utterances together, which rows in which window.
 
 use super::CtcShape;
+use super::batch::CtcProblem;
 use super::layout::{COLUMNS, DEPTH, chunks, groups, words};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
@@ -8,7 +9,6 @@ use crate::device::shader::{
     Kernel, LatticeCtcRowParams as RowParams, LatticeCtcSweepParams as SweepParams, LatticeCtcTraceParams as TraceParams, Shader,
 };
 use crate::error::{Result, within};
-use crate::lattice::layout::Problem;
 use crate::lattice::window::{Window, windows};
 use crate::lattice::{Blank, CHUNK, Gradients, Reduction};
 use crate::tensor::DType;
@@ -60,7 +60,7 @@ impl CtcPlan {
         Self::new(&shape.problem(options.blank)?, options, caps)
     }
 
-    pub(super) fn new(problem: &Problem, options: &Options, caps: &Caps) -> Result<Self> {
+    pub(super) fn new(problem: &CtcProblem, options: &Options, caps: &Caps) -> Result<Self> {
         let mut planner = Planner::new(problem, options, caps)?;
         let parts = planner.parts()?;
         planner.begin();
@@ -72,7 +72,7 @@ impl CtcPlan {
 
     /// Plans that together do what [`new`](Self::new) does, a plan a part, to be run in order. If weights are kept, the caller takes
     /// them between two runs.
-    pub(super) fn by_parts(problem: &Problem, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
+    pub(super) fn by_parts(problem: &CtcProblem, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
         let all = Planner::new(problem, options, caps)?.parts()?;
         let plans = all.into_iter().enumerate().map(|(index, part)| {
             let mut planner = Planner::new(problem, options, caps)?;
@@ -189,7 +189,7 @@ impl Sizes {
 
 struct Planner<'a> {
     caps: &'a Caps,
-    problem: &'a Problem,
+    problem: &'a CtcProblem,
     options: &'a Options,
     rows: u64,
     /// Groups of columns of the longest target, and frames of the longest utterance.
@@ -224,7 +224,7 @@ struct Buffers {
 }
 
 impl<'a> Planner<'a> {
-    fn new(problem: &'a Problem, options: &'a Options, caps: &'a Caps) -> Result<Self> {
+    fn new(problem: &'a CtcProblem, options: &'a Options, caps: &'a Caps) -> Result<Self> {
         let shapes = &problem.utterances;
         let groups = shapes.iter().map(|shape| groups(shape.labels)).max().unwrap_or(1);
         let lanes = lanes(problem.vocab / problem.granularity(), groups);
@@ -356,6 +356,10 @@ impl<'a> Planner<'a> {
     fn begin(&mut self) {
         if let Some(buffers) = self.buffers {
             self.recording.clear(buffers.results);
+            if !self.problem.dense && self.options.gradients == Gradients::Separate {
+                // Between the rows.
+                buffers.gradients.into_iter().for_each(|buffer| self.recording.clear(buffer));
+            }
         }
     }
 
@@ -421,6 +425,9 @@ impl<'a> Planner<'a> {
             first_row: window.first_unit as u32,
             end_row: (window.first_unit + rows) as u32,
             shift: window.shift,
+            strided: u32::from(self.problem.strides.is_some()),
+            utterance_stride: self.problem.strides.map_or(0, |strides| strides[0] as u32),
+            frame_stride: self.problem.strides.map_or(self.problem.vocab, |strides| strides[1]) as u32,
             workspace_row,
             workspace_chunk,
             vocab: self.problem.vocab as u32,
