@@ -141,6 +141,20 @@ pub enum Error {
 /// `Result` with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A number for a message. In browsers their own code prints it: that of the standard library would be a tenth of the module.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn number(x: f32) -> String {
+    x.to_string()
+}
+
+/// A number for a message. In browsers their own code prints it: that of the standard library would be a tenth of the module.
+#[cfg(target_family = "wasm")]
+pub(crate) fn number(x: f32) -> String {
+    // The digits of an f32, not of the f64 that it is to JavaScript.
+    let digits = js_sys::Number::from(f64::from(x)).to_precision(7).map(String::from).unwrap_or_default();
+    js_sys::Number::from(js_sys::parse_float(&digits)).to_string_with_radix(10).map(String::from).unwrap_or_default()
+}
+
 /// Fails where more is needed than the device grants.
 pub(crate) fn within(what: &'static str, need: u64, have: u64, help: &'static str) -> Result<()> {
     if need > have { Err(Error::LimitExceeded { what, need, have, help }) } else { Ok(()) }

@@ -24,6 +24,7 @@ pub mod dense;
 pub mod device;
 mod error;
 pub mod lattice;
+mod order;
 pub mod recurrent;
 pub mod speech;
 mod tensor;

@@ -10,7 +10,6 @@ import fs from "node:fs";
 import { buildSync, transformSync } from "esbuild";
 
 const FEATURES = ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "simd"];
-const options = { format: "esm", target: "es2022", legalComments: "none" };
 
 function wasmOpt(...args) {
   const features = FEATURES.map((feature) => `--enable-${feature}`);
@@ -38,8 +37,11 @@ function renamed(glue, { imports, exports }) {
 
 const listing = wasmOpt("--minify-imports-and-exports-and-modules", "generated/weft_wasm_bg.wasm", "-o", "dist/weft_wasm_bg.wasm");
 const glue = renamed(fs.readFileSync("generated/weft_wasm.js", "utf8"), JSON.parse(listing));
-fs.writeFileSync("dist/weft_wasm.js", transformSync(glue, { ...options, minify: true }).code);
+const options = { format: "esm", target: "es2022", legalComments: "none", minifyWhitespace: true, minifySyntax: true };
+fs.writeFileSync("dist/weft_wasm.js", transformSync(glue, { ...options, minifyIdentifiers: true }).code);
 
-// The names of our own classes stand in messages and in stack traces.
-const ours = fs.readdirSync("js").map((file) => `dist/${file.replace(/\.ts$/, ".js")}`);
-buildSync({ ...options, entryPoints: ours, allowOverwrite: true, outdir: "dist", minifyWhitespace: true, minifySyntax: true });
+// What the entries share lies in files of its own. The names of our own classes stand in messages and in stack traces.
+const entries = ["index", "worker", "worker-main", "node"].map((name) => `dist/${name}.js`);
+const { outputFiles } = buildSync({ ...options, entryPoints: entries, outdir: "dist", bundle: true, splitting: true, chunkNames: "shared-[hash]", write: false });
+for (const file of fs.readdirSync("dist").filter((file) => file.endsWith(".js"))) fs.rmSync(`dist/${file}`);
+for (const { path, contents } of outputFiles) fs.writeFileSync(path, contents);

@@ -2,6 +2,15 @@
 
 use crate::dense::Activation;
 
+/// x within [-limit, limit], where `clamp` would end the process if the limit were NaN, and would bring the code that says so.
+pub(crate) fn limited(x: f32, limit: f32) -> f32 {
+    match x {
+        _ if x > limit => limit,
+        _ if x < -limit => -limit,
+        _ => x,
+    }
+}
+
 /// Logistic function; as in the shaders, only exp of a negative number is taken.
 pub(crate) fn sigmoid(x: f32) -> f32 {
     let e = (-x.abs()).exp();

@@ -5,6 +5,7 @@ use super::context::ContextOptions;
 use crate::error::{Error, Result};
 
 /// Finds the adapter that the options ask for.
+#[cfg(not(target_family = "wasm"))]
 pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     if let Some(backends) = options.backends {
@@ -28,6 +29,15 @@ pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
         .ok_or_else(|| Error::NoAdapter { tried: format!("looked for \"{name}\" on {backends:?}, found {found:?}") })
 }
 
+/// The adapter that the browser gives: it has no names for others.
+#[cfg(target_family = "wasm")]
+pub(super) async fn choose(options: &ContextOptions) -> Result<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let wanted = wgpu::RequestAdapterOptions { power_preference: options.power_preference, ..Default::default() };
+    let none = |_| Error::NoAdapter { tried: "the browser gives none".to_owned() };
+    instance.request_adapter(&wanted).await.map_err(none)
+}
+
 /// The instance of these backends, one for the whole process: with the last instance the loader would
 /// unload the driver, whose thread-local destructors crash every thread that used it and ends later (seen
 /// with NVIDIA's driver 580).
@@ -43,12 +53,6 @@ fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
     let new = wgpu::Instance::new(descriptor);
     instances.push((backends, new.clone()));
     new
-}
-
-/// The browser's only instance.
-#[cfg(target_family = "wasm")]
-fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
-    wgpu::Instance::new(descriptor)
 }
 
 /// Opens a device with everything the adapter has that this crate can use.

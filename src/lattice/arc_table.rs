@@ -68,9 +68,12 @@ fn names(kind: &Kind) -> Vec<u32> {
         let token = if let Token::Symbol(symbol) = arc.token { Some(symbol) } else { None };
         [token, arc.then]
     });
-    let mut names: Vec<u32> = symbols.flatten().collect();
-    names.sort_unstable();
-    names.dedup();
+    let mut names = Vec::new();
+    for symbol in symbols.flatten() {
+        if let Err(place) = names.binary_search(&symbol) {
+            names.insert(place, symbol);
+        }
+    }
     names
 }
 

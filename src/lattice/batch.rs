@@ -5,7 +5,8 @@ use super::options::{Gradients, Options};
 use super::scores::{Layout, Meaning, Scores};
 use super::{Band, WILDCARD};
 use crate::device::Context;
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result, number, within};
+use crate::order::order;
 use crate::tensor::DType;
 use std::fmt;
 
@@ -214,7 +215,7 @@ impl<'a> LossBatch<'a> {
             if let Some((utterance, weight)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
                 return Err(Error::Value {
                     argument: "weights",
-                    value: format!("{weight} of utterance {utterance}"),
+                    value: format!("{} of utterance {utterance}", number(*weight)),
                     help: "weights must be finite",
                 });
             }
@@ -513,11 +514,11 @@ pub(super) fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elemen
     if sides.contains(&0) {
         return false;
     }
-    let mut nested: Vec<(usize, usize)> = strides.into_iter().zip(sides).filter(|&(_, side)| side > 1).collect();
-    nested.sort_unstable();
+    let nested: Vec<(usize, usize)> = strides.into_iter().zip(sides).filter(|&(_, side)| side > 1).collect();
+    let places = order(nested.iter().map(|&(stride, side)| (stride as u64, side as u64)));
     // Strides that step over all that the smaller ones reach, as those of slices and transposed tensors do.
     let mut reach = row;
-    let steps_over = nested.iter().all(|&(stride, side)| {
+    let steps_over = places.into_iter().map(|place| nested[place]).all(|(stride, side)| {
         let over = stride >= reach;
         reach += stride * (side - 1);
         over
@@ -531,9 +532,8 @@ pub(super) fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elemen
         return true;
     }
     let rows = (0..n).flat_map(|n| (0..t).flat_map(move |t| (0..u).map(move |u| n * strides[0] + t * strides[1] + u * strides[2])));
-    let mut rows: Vec<usize> = rows.collect();
-    rows.sort_unstable();
-    rows.windows(2).any(|pair| pair[1] - pair[0] < row)
+    let rows: Vec<usize> = rows.collect();
+    order(rows.iter().map(|&first| (first as u64, 0))).windows(2).any(|pair| rows[pair[1]] - rows[pair[0]] < row)
 }
 
 fn within_length(argument: &'static str, lengths: &[u32], max: usize) -> Result<()> {

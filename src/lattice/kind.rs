@@ -1,6 +1,6 @@
 //! Kinds of lattices, as sets of arcs.
 
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result, number, within};
 
 /// Index of the blank among the V symbols; any is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,7 +212,7 @@ impl Kind {
     /// [`Error::Value`] if the weight is not finite.
     pub fn w_transducer(blank: Blank, weight: f32, exit: Exit) -> Result<Self> {
         if !weight.is_finite() {
-            return Err(Error::Value { argument: "weight", value: weight.to_string(), help: "the weight of arcs must be finite" });
+            return Err(Error::Value { argument: "weight", value: number(weight), help: "the weight of arcs must be finite" });
         }
         Ok(Self { entry: Some(weight), exit: Some((weight, exit)), ..Self::rnnt(blank) })
     }
@@ -234,7 +234,7 @@ impl Kind {
     /// [`Error::Value`] if it is negative or not finite.
     pub fn under_normalised(mut self, sigma: f32) -> Result<Self> {
         if !(sigma >= 0.0 && sigma.is_finite()) {
-            return Err(Error::Value { argument: "sigma", value: sigma.to_string(), help: "under-normalisation is 0 or more, finite" });
+            return Err(Error::Value { argument: "sigma", value: number(sigma), help: "under-normalisation is 0 or more, finite" });
         }
         self.sigma = sigma;
         Ok(self)
@@ -248,7 +248,7 @@ impl Kind {
     /// [`Error::Value`] if it is no probability.
     pub fn sometimes_rnnt(mut self, omega: f32) -> Result<Self> {
         if !(0.0..=1.0).contains(&omega) {
-            return Err(Error::Value { argument: "omega", value: omega.to_string(), help: "a probability is between 0 and 1" });
+            return Err(Error::Value { argument: "omega", value: number(omega), help: "a probability is between 0 and 1" });
         }
         self.omega = omega;
         Ok(self)
@@ -300,7 +300,7 @@ impl Kind {
         if self.arcs.is_empty() {
             return Err(Error::Value { argument: "arcs", value: "none".to_owned(), help: "a kind needs arcs" });
         }
-        for arc in &self.arcs {
+        for (index, arc) in self.arcs.iter().enumerate() {
             let help = if arc.labels > 1 {
                 "an arc emits no label or one"
             } else if arc.frames == 0 && arc.labels == 0 {
@@ -318,7 +318,8 @@ impl Kind {
             } else {
                 continue;
             };
-            return Err(Error::Value { argument: "arcs", value: format!("{arc:?}"), help });
+            let value = format!("number {index}, of {} frames, {} labels and {} nats", arc.frames, arc.labels, number(arc.constant));
+            return Err(Error::Value { argument: "arcs", value, help });
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What a transducer loss does beside its lattice.
 
 use super::{Kind, Status};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 
 /// Which gradients a run gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -124,7 +124,7 @@ impl Options {
 
     pub fn check(&self) -> Result<()> {
         let not_negative = |argument, value: f32, help| {
-            if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(Error::Value { argument, value: value.to_string(), help }) }
+            if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(Error::Value { argument, value: number(value), help }) }
         };
         not_negative("fast_emit", self.fast_emit.lambda(), "lambda is 0 or more, finite")?;
         not_negative("delay_penalty", self.delay_penalty, "the penalty is 0 or more, finite")?;
@@ -132,7 +132,7 @@ impl Options {
         not_negative("wildcard", self.wildcard, "the probability of staying after a wildcard is 0 or more, finite")?;
         match self.clamp {
             Some(clamp) if clamp.is_nan() || clamp <= 0.0 => {
-                Err(Error::Value { argument: "clamp", value: clamp.to_string(), help: "gradients are clamped at a number above 0" })
+                Err(Error::Value { argument: "clamp", value: number(clamp), help: "gradients are clamped at a number above 0" })
             }
             _ => Ok(()),
         }

@@ -5,7 +5,7 @@ use super::{FRAME, SAMPLE_RATE};
 use crate::dense::{Activation, record_linear};
 use crate::device::Context;
 use crate::device::recording::Recording;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::recurrent::{CellWeights, Lstm, LstmState};
 use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
@@ -75,7 +75,7 @@ impl Vad {
             let values = weights.get_shaped(name, shape)?;
             match values.iter().position(|v| !v.is_finite()) {
                 None => Ok(values),
-                Some(at) => Err(weights.fault(name, format!("holds {} at index {at}", non_finite(values[at])))),
+                Some(at) => Err(weights.fault(name, format!("holds {} at index {at}", number(values[at])))),
             }
         };
         let upload = |name: &str, shape: &[usize]| Tensor::from_slice(context, shape, &read(name, shape)?);
@@ -173,15 +173,6 @@ impl Network {
     }
 }
 
-/// Name of a value that is not finite; printing floats in general takes 20 kB of code in a browser.
-fn non_finite(value: f32) -> &'static str {
-    match value {
-        f32::INFINITY => "inf",
-        f32::NEG_INFINITY => "-inf",
-        _ => "NaN",
-    }
-}
-
 impl fmt::Debug for Vad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Silero VAD v6 on {}", self.0.context.caps().adapter)
@@ -227,7 +218,7 @@ impl VadStream {
         if let Some(at) = samples.iter().position(|s| !s.is_finite()) {
             return Err(Error::Value {
                 argument: "samples",
-                value: format!("{} at index {at}", non_finite(samples[at])),
+                value: format!("{} at index {at}", number(samples[at])),
                 help: "samples must be finite, full scale is 1",
             });
         }

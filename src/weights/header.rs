@@ -1,13 +1,14 @@
 //! The header of a safetensors file: which tensors there are, and where.
 
 use super::json;
+use crate::order::order;
 use std::fmt;
 
 /// Bytes before the header: its length.
 pub(super) const LENGTH_BYTES: usize = 8;
 
 /// One tensor of the file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Entry {
     pub name: String,
     pub dtype: String,
@@ -53,7 +54,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Entry>, usize), Problem> {
     let no_safetensors = |why: &dyn fmt::Display| Problem::File(format!("no safetensors ({why}; {size} B)"));
     let text = std::str::from_utf8(header).map_err(|_| no_safetensors(&"its header is no text"))?;
     let mut entries = json::entries(text).map_err(|fault| no_safetensors(&fault))?;
-    entries.sort_by_key(|entry| entry.offsets);
+    let places = order(entries.iter().map(|entry| (entry.offsets.0 as u64, entry.offsets.1 as u64)));
+    let entries: Vec<Entry> = places.into_iter().map(|place| std::mem::take(&mut entries[place])).collect();
     check(&entries, rest.len() - header.len())?;
     Ok((entries, LENGTH_BYTES + header.len()))
 }

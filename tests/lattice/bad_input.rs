@@ -327,15 +327,15 @@ fn kinds_that_make_no_sense() {
         ("durations = [0]: some duration", Kind::tdt(blank, &[0])),
         ("durations = []: some duration", Kind::tdt(blank, &[])),
         ("arcs = none: ", Kind::custom(blank, Vec::new(), Vec::new())),
-        ("arcs = Arc { frames: 0", arc(Arc::stay(0, 0))),
-        ("arcs = Arc { frames: 1", arc(Arc { labels: 2, ..Arc::label(1) })),
-        ("arcs = Arc { frames: 1", arc(Arc { labels: 0, ..Arc::label(1) })),
-        ("arcs = Arc { frames: 1", arc(Arc { duration: Some(2), ..Arc::label(1) })),
-        ("arcs = Arc { frames: 1", arc(Arc { then: Some(0), ..Arc::stay(1, 0) })),
-        ("arcs = Arc { frames: 1", arc(Arc { constant: f32::NAN, ..Arc::label(1) })),
-        ("arcs = Arc { frames: 65536", arc(Arc::label(65_536))),
+        ("arcs = number 0, of 0 frames", arc(Arc::stay(0, 0))),
+        ("arcs = number 0, of 1 frames", arc(Arc { labels: 2, ..Arc::label(1) })),
+        ("arcs = number 0, of 1 frames", arc(Arc { labels: 0, ..Arc::label(1) })),
+        ("arcs = number 0, of 1 frames", arc(Arc { duration: Some(2), ..Arc::label(1) })),
+        ("arcs = number 0, of 1 frames", arc(Arc { then: Some(0), ..Arc::stay(1, 0) })),
+        ("arcs = number 0, of 1 frames", arc(Arc { constant: f32::NAN, ..Arc::label(1) })),
+        ("arcs = number 0, of 65536 frames", arc(Arc::label(65_536))),
         ("weight = NaN: ", Kind::w_transducer(blank, f32::NAN, Exit::End)),
-        ("arcs = Arc { frames: 1", Kind::star(blank, f32::INFINITY)),
+        ("arcs = number 2, of 1 frames, 0 labels and inf nats", Kind::star(blank, f32::INFINITY)),
     ] {
         let error = kind.expect_err(text).to_string();
         assert!(error.starts_with(text), "{error}, not {text}");

@@ -102,11 +102,16 @@ export function named(name: string, message: string, cause?: unknown): WeftError
   return kind && new kind(message, cause === undefined ? undefined : { cause });
 }
 
+/** The name of an argument, which a message begins with, as it is in this language. */
+function camel(message: string): string {
+  return message.replace(/^[a-z]+([_-][a-z]+)+(?=:| =)/, (name) => name.replaceAll(/[_-](.)/g, (_, letter: string) => letter.toUpperCase()));
+}
+
 /** @internal What the module threw, as an error of this package. */
 export function translated(error: unknown): unknown {
   if (error instanceof WeftError) return error;
   if (error instanceof WebAssembly.RuntimeError) {
     return new InternalError(`the WebAssembly instance has ended: ${error.message}`, { cause: error });
   }
-  return error instanceof Error ? (named(error.name, error.message, error) ?? error) : error;
+  return error instanceof Error ? (named(error.name, camel(error.message), error) ?? error) : error;
 }

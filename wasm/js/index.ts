@@ -11,10 +11,13 @@
  *
  * Needs no special headers (no SharedArrayBuffer). A content security policy must allow `'wasm-unsafe-eval'`.
  */
+export { Band } from "./band.js";
 export { Gru, GruState, Lstm, LstmState } from "./cells.js";
 export type { CellInput, CellLoadOptions, CellOutput, CellWeights } from "./cells.js";
 export { Context, createContext } from "./context.js";
 export type { Backend, ContextInfo, ContextOptions, Device, LostInfo } from "./context.js";
+export { CtcLoss } from "./ctc.js";
+export type { CtcAlignment, CtcBatch, CtcLossOptions, CtcResult, LabelSpan } from "./ctc.js";
 export {
   DeviceLostError,
   DisposedError,
@@ -33,8 +36,12 @@ export {
   WeftError,
   WeightsError,
 } from "./errors.js";
-export { TransducerLoss } from "./loss.js";
-export type { LossBatch, LossResult, LossStatus, TransducerLossOptions } from "./loss.js";
+export { Arc } from "./kind.js";
+export type { Kind, KindChanges } from "./kind.js";
+export { Lattices } from "./lattices.js";
+export type { Alignment, Emission, PathArc } from "./lattices.js";
+export { TransducerLoss, WILDCARD } from "./loss.js";
+export type { BatchLengths, LatticeResult, LossBatch, LossResult, LossScores, LossStatus, Reduction, RunOptions, TransducerLossOptions } from "./loss.js";
 export { init } from "./module.js";
 export type { ModuleSource } from "./module.js";
 export { isSupported } from "./support.js";

@@ -3,6 +3,7 @@
 import { Gru, Lstm } from "./cells.js";
 import type { CellLoadOptions, CellWeights } from "./cells.js";
 import { type Context, type ContextOptions, createContext } from "./context.js";
+import { CtcLoss, type CtcLossOptions } from "./ctc.js";
 import { DisposedError } from "./errors.js";
 import { TransducerLoss, type TransducerLossOptions } from "./loss.js";
 import { init } from "./module.js";
@@ -37,6 +38,10 @@ export class Root {
 
   transducerLoss(options: Far<TransducerLossOptions>): TransducerLoss {
     return new TransducerLoss({ ...options, gpu: this.#context });
+  }
+
+  ctcLoss(options: Far<CtcLossOptions>): CtcLoss {
+    return new CtcLoss({ ...options, gpu: this.#context });
   }
 
   createLstm(weights: CellWeights): Lstm {

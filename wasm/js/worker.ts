@@ -14,8 +14,10 @@
  */
 import type { CellInput, CellLoadOptions, CellOutput, CellWeights } from "./cells.js";
 import type { ContextInfo, ContextOptions, LostInfo } from "./context.js";
+import type { CtcBatch, CtcLossOptions, CtcResult } from "./ctc.js";
 import { DisposedError, LoadError } from "./errors.js";
-import type { LossBatch, LossResult, TransducerLossOptions } from "./loss.js";
+import type { Alignment } from "./lattices.js";
+import type { LossBatch, LossResult, RunOptions, TransducerLossOptions } from "./loss.js";
 import { type Call, type Remote, type Reply, type Request, isRemote, mapped, revived } from "./protocol.js";
 import type { Segment, SegmentOptions, VadRunOptions } from "./vad.js";
 import type { LoadOptions } from "./weights.js";
@@ -160,10 +162,67 @@ export class FarVadStream extends Far {
   }
 }
 
+/** A `LatticeResult` whose lattices are in the worker. */
+export interface FarLatticeResult extends LossResult {
+  readonly lattices: FarLattices;
+}
+
 /** A `TransducerLoss` in the worker. */
 export class FarTransducerLoss extends Far {
   /** As `TransducerLoss.run`. */
-  run(batch: LossBatch, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<LossResult> {
+  run(batch: LossBatch, options: RunOptions = {}): Promise<LossResult> {
+    return this.call("run", [batch, {}], options);
+  }
+
+  /** As `TransducerLoss.lattice`. */
+  async lattice(batch: LossBatch, options: RunOptions = {}): Promise<FarLatticeResult> {
+    const { lattices, ...result } = await this.call<LossResult & { lattices: Remote }>("lattice", [batch, {}], options);
+    return { ...result, lattices: new FarLattices(this.line, lattices) };
+  }
+}
+
+/** `Lattices` in the worker. */
+export class FarLattices extends Far {
+  /** As `Lattices.shape`. */
+  shape(utterance: number): Promise<[number, number, number]> {
+    return this.call("shape", [utterance]);
+  }
+
+  /** As `Lattices.bestPath`. */
+  bestPath(utterance: number): Promise<Alignment | undefined> {
+    return this.call("bestPath", [utterance]);
+  }
+
+  /** As `Lattices.kBest`. */
+  kBest(utterance: number, k: number): Promise<Alignment[]> {
+    return this.call("kBest", [utterance, k]);
+  }
+
+  /** As `Lattices.sample`. */
+  sample(utterance: number, amount: number, seed: number | bigint): Promise<Alignment[]> {
+    return this.call("sample", [utterance, amount, seed]);
+  }
+
+  /** As `Lattices.occupancies`. */
+  occupancies(utterance: number): Promise<Float64Array> {
+    return this.call("occupancies", [utterance]);
+  }
+
+  /** As `Lattices.entropy`. */
+  entropy(utterance: number): Promise<number | undefined> {
+    return this.call("entropy", [utterance]);
+  }
+
+  /** As `Lattices.expectedFrames`. */
+  expectedFrames(utterance: number): Promise<Float64Array> {
+    return this.call("expectedFrames", [utterance]);
+  }
+}
+
+/** A `CtcLoss` in the worker. */
+export class FarCtcLoss extends Far {
+  /** As `CtcLoss.run`. */
+  run(batch: CtcBatch, options: RunOptions = {}): Promise<CtcResult> {
     return this.call("run", [batch, {}], options);
   }
 }
@@ -262,6 +321,11 @@ export class WeftWorker {
     return new FarTransducerLoss(this.#line, await this.#root("transducerLoss", [options]));
   }
 
+  /** As `new CtcLoss`. */
+  async ctcLoss(options: Omit<CtcLossOptions, "gpu"> = {}): Promise<FarCtcLoss> {
+    return new FarCtcLoss(this.#line, await this.#root("ctcLoss", [options]));
+  }
+
   /** As `Lstm.create`. */
   async createLstm(weights: CellWeights): Promise<FarLstm> {
     return new FarLstm(this.#line, await this.#root("createLstm", [weights]));
@@ -304,6 +368,8 @@ export class WeftWorker {
 
 export type { CellInput, CellLoadOptions, CellOutput, CellWeights } from "./cells.js";
 export type { ContextInfo, ContextOptions, LostInfo } from "./context.js";
-export type { LossBatch, LossResult, TransducerLossOptions } from "./loss.js";
+export type { CtcAlignment, CtcBatch, CtcLossOptions, CtcResult } from "./ctc.js";
+export type { Alignment, Emission, PathArc } from "./lattices.js";
+export type { LossBatch, LossResult, RunOptions, TransducerLossOptions } from "./loss.js";
 export type { Segment, SegmentOptions, VadProgress, VadRunOptions } from "./vad.js";
 export type { LoadOptions, LoadProgress } from "./weights.js";

@@ -5,11 +5,16 @@
 //! that began on them is still running: every call holds what it needs. Arguments are copied before a
 //! call returns its promise.
 
+mod batch;
 mod cells;
 mod context;
+mod ctc;
 mod error;
+mod kind;
+mod lattices;
 mod loss;
 mod memory;
+mod numbers;
 mod report;
 mod vad;
 mod weights;

@@ -1,15 +1,18 @@
 //! The transducer loss.
 
+use crate::batch::TransducerBatch;
 use crate::context::WasmContext;
 use crate::error::{Result, to_js};
-use crate::memory::{floats, sides, words};
-use js_sys::{Array, Float32Array, Promise, Uint32Array};
+use crate::kind::kind;
+use crate::lattices::WasmLattices;
+use crate::numbers::Numbers;
+use js_sys::{Array, Float32Array, Float64Array, Promise, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
+use weft::lattice::{Blank, FastEmit, Gradients, LossOutput, Reduction, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
-/// An RNN-T loss on one context.
+/// A transducer loss on one context.
 #[wasm_bindgen]
 pub struct WasmLoss {
     context: Context,
@@ -18,35 +21,84 @@ pub struct WasmLoss {
 
 #[wasm_bindgen]
 impl WasmLoss {
-    /// With any blank, with or without gradients.
-    pub fn create(context: &WasmContext, blank: u32, gradients: bool) -> Result<Self> {
+    /// From the options as `js/loss.ts` writes them.
+    pub fn create(context: &WasmContext, options: &Float64Array) -> Result<Self> {
         let context = context.0.clone();
-        let loss = TransducerLoss::rnnt(Blank(blank)).gradients(gradients).build(&context).map_err(to_js)?;
+        let loss = loss(&context, &mut Numbers::of(options)?).map_err(to_js)?;
         Ok(Self { context, loss })
     }
 
-    /// `[costs, status words, gradients or undefined]` of a padded batch.
-    pub fn run(
-        &self,
-        logits: &Float32Array,
-        shape: &Uint32Array,
-        targets: &Uint32Array,
-        frames: &Uint32Array,
-        labels: &Uint32Array,
-    ) -> Result<Promise> {
-        let logits = Tensor::from_slice(&self.context, &sides(shape)?, &floats(logits)?).map_err(to_js)?;
-        let (targets, frames, labels) = (words(targets)?, words(frames)?, words(labels)?);
+    /// `[costs, status words, gradients or undefined, reduced loss or undefined]`; the arguments are those of
+    /// [`TransducerBatch::new`].
+    pub fn run(&self, meaning: u32, parts: &Array, seed: u64) -> Result<Promise> {
+        let batch = TransducerBatch::new(&self.context, meaning, parts, seed)?;
         let loss = self.loss.clone();
         Ok(future_to_promise(async move {
-            let batch = LossBatch::new(Logits::padded(&logits), &targets, &frames, &labels);
-            let out = loss.run(&batch).await.map_err(to_js)?;
-            let gradients = match out.gradients.first() {
-                Some(gradients) => Float32Array::from(&*gradients.to_vec().await.map_err(to_js)?).into(),
-                None => JsValue::UNDEFINED,
-            };
-            let status: Vec<u32> = out.status.iter().map(|&status| status as u32).collect();
-            let parts = [Float32Array::from(&*out.costs).into(), Uint32Array::from(&*status).into(), gradients];
-            Ok(parts.into_iter().collect::<Array>().into())
+            let out = loss.run(&batch.lend()).await.map_err(to_js)?;
+            Ok(output(&out).await?.into())
         }))
     }
+
+    /// As [`run`](Self::run), with the kept lattices after the results.
+    pub fn lattice(&self, meaning: u32, parts: &Array, seed: u64) -> Result<Promise> {
+        let batch = TransducerBatch::new(&self.context, meaning, parts, seed)?;
+        let loss = self.loss.clone();
+        Ok(future_to_promise(async move {
+            let lattices = loss.lattice(&batch.lend()).await.map_err(to_js)?;
+            let out = output(lattices.output()).await?;
+            out.push(&WasmLattices(lattices).into());
+            Ok(out.into())
+        }))
+    }
+}
+
+fn loss(context: &Context, numbers: &mut Numbers) -> weft::Result<TransducerLoss> {
+    let (blank, gradients) = (Blank(numbers.word()), gradients(numbers));
+    let mut loss = TransducerLoss::of(kind(blank, numbers)?).gradients(gradients);
+    let (is_scaled, lambda) = (numbers.flag(), numbers.number());
+    loss = loss.fast_emit(if is_scaled { FastEmit::CostScaled(lambda) } else { FastEmit::CostUnchanged(lambda) });
+    loss = loss.delay_penalty(numbers.number()).wildcard(numbers.number());
+    if let Some((symbol, penalty)) = numbers.optional(|eos| (eos.word(), eos.number())) {
+        loss = loss.eos_penalty(symbol, penalty);
+    }
+    if let Some(limit) = numbers.optional(Numbers::number) {
+        loss = loss.clamp(limit);
+    }
+    if let Some(bytes) = numbers.optional(Numbers::double) {
+        loss = loss.workspace_limit(bytes as u64);
+    }
+    loss.reduction(reduction(numbers)).build(context)
+}
+
+pub(crate) fn reduction(numbers: &mut Numbers) -> Reduction {
+    match numbers.word() {
+        0 => Reduction::None,
+        1 => Reduction::Sum,
+        2 => Reduction::Mean,
+        3 => Reduction::MeanFrames,
+        _ => Reduction::MeanLabels,
+    }
+}
+
+/// Scores are copies of the page's, so that gradients can take their place.
+pub(crate) fn gradients(numbers: &mut Numbers) -> Gradients {
+    if numbers.flag() { Gradients::InPlace } else { Gradients::None }
+}
+
+async fn output(out: &LossOutput) -> Result<Array> {
+    results(&out.costs, &out.status, out.gradients.first(), reduced(out.loss)).await
+}
+
+pub(crate) fn reduced(loss: Option<f64>) -> JsValue {
+    loss.map_or(JsValue::UNDEFINED, JsValue::from_f64)
+}
+
+/// `[costs, status words, gradients or undefined, loss]`.
+pub(crate) async fn results(costs: &[f32], status: &[Status], gradients: Option<&Tensor>, loss: JsValue) -> Result<Array> {
+    let gradients = match gradients {
+        Some(gradients) => Float32Array::from(&*gradients.to_vec().await.map_err(to_js)?).into(),
+        None => JsValue::UNDEFINED,
+    };
+    let status: Vec<u32> = status.iter().map(|&status| status as u32).collect();
+    Ok([Float32Array::from(costs).into(), Uint32Array::from(&*status).into(), gradients, loss].into_iter().collect())
 }

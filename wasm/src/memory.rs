@@ -2,7 +2,7 @@
 //! argument would end the instance.
 
 use crate::error::{Result, to_js};
-use js_sys::{Float32Array, Uint8Array, Uint32Array};
+use js_sys::{Float32Array, Float64Array, Uint8Array, Uint32Array};
 use weft::Error;
 
 fn room<T>(length: u32) -> Result<Vec<T>> {
@@ -18,6 +18,19 @@ pub(crate) fn floats(array: &Float32Array) -> Result<Vec<f32>> {
     values.resize(array.length() as usize, 0.0);
     array.copy_to(&mut values);
     Ok(values)
+}
+
+/// Copies f64 values in.
+pub(crate) fn doubles(array: &Float64Array) -> Result<Vec<f64>> {
+    let mut values = room(array.length())?;
+    values.resize(array.length() as usize, 0.0);
+    array.copy_to(&mut values);
+    Ok(values)
+}
+
+/// Copies f64 values out.
+pub(crate) fn doubles_out(values: Option<Vec<f64>>) -> Float64Array {
+    Float64Array::from(&*values.unwrap_or_default())
 }
 
 /// Copies u32 values in.

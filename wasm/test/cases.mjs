@@ -112,9 +112,9 @@ export const cases = {
 
     for (const kind of ["lstm", "gru"]) {
       const weights = layer(kind, 9);
-      await fails("ShapeError", "weight_hh", () => weft[kind](gpu, { ...weights, weightHh: weights.weightHh.slice(1) }));
+      await fails("ShapeError", "weightHh", () => weft[kind](gpu, { ...weights, weightHh: weights.weightHh.slice(1) }));
       await fails("ShapeError", "biasHh", () => weft[kind](gpu, { ...weights, biasHh: undefined }));
-      await fails("ValueError", "input_size", () => weft[kind](gpu, { ...weights, inputSize: 0 }));
+      await fails("ValueError", "inputSize", () => weft[kind](gpu, { ...weights, inputSize: 0 }));
       const made = await weft[kind](gpu, weights);
       await fails("ShapeError", ["x", "[T, N, 5]"], () => made.forward({ x: new Float32Array(8), shape: [2, 1, 4] }));
       await fails("ShapeError", "lengths", () => made.forward({ x: new Float32Array(10), shape: [2, 1, 5], lengths: [1, 1] }));
@@ -207,6 +207,7 @@ export const brief = ({ weights, samples, probabilities }) => ({
 export const direct = (weft) => ({
   backend: (gpu) => gpu.info.backend,
   loss: async (gpu, options) => new weft.TransducerLoss({ gpu, ...options }),
+  ctc: async (gpu, options) => new weft.CtcLoss({ gpu, ...options }),
   lstm: async (gpu, weights) => weft.Lstm.create(gpu, weights),
   gru: async (gpu, weights) => weft.Gru.create(gpu, weights),
   vad: (gpu, source) => weft.Vad.load(source, { gpu }),
@@ -217,6 +218,7 @@ export const direct = (weft) => ({
 export const far = {
   backend: (gpu) => gpu.info.backend,
   loss: (gpu, options) => gpu.transducerLoss(options),
+  ctc: (gpu, options) => gpu.ctcLoss(options),
   lstm: (gpu, weights) => gpu.createLstm(weights),
   gru: (gpu, weights) => gpu.createGru(weights),
   vad: (gpu, source) => gpu.loadVad(source),

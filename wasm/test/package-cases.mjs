@@ -41,6 +41,23 @@ export const everywhere = {
   },
 };
 
+/** Without the module: what is computed on the page. */
+const page = {
+  async "bands of an alignment, and of windows"({ Band }) {
+    same("around", Band.around([0, 1, 0, 1], 1).map(String), ["0,0", "0,1", "0,1", "1,2"]);
+    same("exactly", Band.around([1, 1, 0, 0], 0).map(String), ["0,0", "1,1", "2,2", "2,2"]);
+    // The second label cannot come before the first.
+    same("windows", Band.labelWindows([[1, 2], [0, 3]], 5).map(String), ["0,0", "0,2", "0,2", "1,2", "2,2"]);
+  },
+
+  async "the usual arcs"({ Arc }) {
+    const arcs = [Arc.stay(2, 7), Arc.label(1), Arc.free(0, 1, -2)].map((arc) => JSON.stringify(arc));
+    const expected = [{ frames: 2, labels: 0, token: 7, mayEnd: true }, { frames: 1, labels: 1, token: "nextLabel" }, { frames: 0, labels: 1, token: "none", constant: -2 }];
+    same("arcs", arcs, expected.map((arc) => JSON.stringify(arc)));
+  },
+};
+Object.assign(everywhere, page);
+
 export const withoutWebGpu = {
   async "auto is the CPU, and says why; webgpu is refused"(weft) {
     const gpu = await weft.createContext();

@@ -10,6 +10,9 @@ use crate::{paths, setup};
 
 const MODULE: &str = "weft_wasm";
 
+/// Functions stay apart although only one place calls them: merged, they are smaller, and compress so much worse that pages load more.
+const WHOLE_FUNCTIONS: &str = "--one-caller-inline-max-function-size=0";
+
 /// What rustc may emit for this target; every browser with WebGPU has them all.
 const FEATURES: [&str; 7] =
     ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "simd"];
@@ -28,7 +31,7 @@ pub fn build() -> Result {
         .cargo()?
         .args(["build", "--package", "weft-wasm", "--profile", "wasm"])
         .args(["--target", TARGET])
-        .args(["--config", &nameless()])
+        .args(["--config", &flags()])
         .env("CARGO_TARGET_DIR", &target)
         .run()?;
     let out = package().join("generated");
@@ -40,13 +43,14 @@ pub fn build() -> Result {
     optimise(&out.join(format!("{MODULE}_bg.wasm")))
 }
 
-/// Flags that keep this machine's paths out of the package: panics name their source files.
-fn nameless() -> String {
+/// Keeps this machine's paths out of the package, as panics name their source files; and inlines less than `opt-level = "s"` does,
+/// which leaves loops their vectors, unlike `opt-level = "z"`.
+fn flags() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|dir| dir.join(".cargo"))).unwrap_or_default();
-    let flags = [(paths::root(), "weft"), (home.join("registry/src"), "crates")];
-    let flags = flags.map(|(path, name)| format!("'--remap-path-prefix={}={name}'", path.display()));
-    format!("target.{TARGET}.rustflags=[{}]", flags.join(","))
+    let paths = [(paths::root(), "weft"), (home.join("registry/src"), "crates")];
+    let paths = paths.map(|(path, name)| format!("'--remap-path-prefix={}={name}'", path.display()));
+    format!("target.{TARGET}.rustflags=[{},'-Cllvm-args=-inline-threshold=20']", paths.join(","))
 }
 
 fn optimise(module: &Path) -> Result {
@@ -54,7 +58,7 @@ fn optimise(module: &Path) -> Result {
     let tool = package().join("node_modules/.bin/wasm-opt");
     let small = module.with_extension("opt.wasm");
     Cmd::new(&tool)
-        .args(["-Oz", "--converge", "--strip-debug", "--strip-producers"])
+        .args(["-O2", WHOLE_FUNCTIONS, "--strip-debug", "--strip-producers"])
         .args(FEATURES.map(|feature| format!("--enable-{feature}")))
         .arg(module)
         .args(["-o".as_ref(), small.as_os_str()])

@@ -4,6 +4,7 @@ use super::super::lattice::{GradientPass, Log2, Row, Scores, Utterance, arc_prob
 use super::{Arc, Kind, Token, anchor_at, arc_log2, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
+use crate::cpu::math::limited;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
 
@@ -39,7 +40,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
             |number| rows[number].start,
             |number, scores, values| {
                 for (v, value) in values.iter_mut().enumerate() {
-                    *value = one.utterance.scale * one.element(&rows[number], v, scores).clamp(-p.clamp, p.clamp);
+                    *value = one.utterance.scale * limited(one.element(&rows[number], v, scores), p.clamp);
                 }
             },
         );

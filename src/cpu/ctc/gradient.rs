@@ -3,6 +3,7 @@
 use super::{Kept, start_of};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
+use crate::cpu::math::limited;
 use crate::cpu::scores::LOG2_E;
 use crate::device::shader::LatticeCtcRowParams as Params;
 use crate::lattice::{CtcUtterance, DEPTH};
@@ -42,7 +43,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
             let normaliser = f32::from_bits(frames[2 * (row - kept.workspace_row) + 1]);
             for (v, value) in values.iter_mut().enumerate() {
                 let p_v = (scores.clean(start(number) + v) * LOG2_E - normaliser).exp2();
-                *value = utterance.scale * (p_v - *value).clamp(-p.clamp, p.clamp);
+                *value = utterance.scale * limited(p_v - *value, p.clamp);
             }
         });
     }

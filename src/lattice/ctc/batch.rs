@@ -3,7 +3,7 @@
 use super::layout::HEADER;
 use super::plan::Options;
 use crate::device::Context;
-use crate::error::{Error, Result, within};
+use crate::error::{Error, Result, number, within};
 use crate::lattice::batch::overlap;
 use crate::lattice::layout::{Part, Problem, UtteranceShape, most_utterances};
 use crate::lattice::scores::Meaning;
@@ -204,7 +204,7 @@ impl<'a> CtcBatch<'a> {
         if let Some((utterance, weight)) = self.weights.unwrap_or_default().iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
             return Err(Error::Value {
                 argument: "weights",
-                value: format!("{weight} of utterance {utterance}"),
+                value: format!("{} of utterance {utterance}", number(*weight)),
                 help: "weights must be finite",
             });
         }

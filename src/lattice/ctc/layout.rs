@@ -3,6 +3,7 @@
 use super::CtcBatch;
 use crate::lattice::CHUNK;
 use crate::lattice::layout::{Problem, UtteranceShape};
+use crate::order::order;
 
 /// Columns of a group.
 pub(crate) const COLUMNS: u32 = 4;
@@ -61,8 +62,7 @@ pub(super) fn batch_words(batch: &CtcBatch<'_>, problem: &Problem, scales: &[f32
 
 /// The distinct labels of a target by tiles of symbols, and the positions of each.
 fn append_distinct(out: &mut Vec<u32>, target: &[u32], tile: u32, tiles: u64) {
-    let mut positions: Vec<u32> = (0..target.len() as u32).collect();
-    positions.sort_by_key(|&position| target[position as usize]);
+    let positions: Vec<u32> = order(target.iter().map(|&label| (label.into(), 0))).into_iter().map(|place| place as u32).collect();
     let runs: Vec<&[u32]> = positions.chunk_by(|&a, &b| target[a as usize] == target[b as usize]).collect();
     let entries_at = out.len() as u32 + tiles as u32 + 1;
     let positions_at = entries_at + 2 * (runs.len() as u32 + 1);

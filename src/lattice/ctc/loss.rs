@@ -5,7 +5,7 @@ use super::layout::batch_words;
 use super::plan::Options;
 use super::{CtcAlignment, CtcBatch, CtcPlan, CtcShape};
 use crate::device::{Caps, Context, RunReport};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, number};
 use crate::lattice::layout::UtteranceShape;
 use crate::lattice::{Blank, Gradients, Reduction, Status};
 use crate::tensor::{DType, Tensor};
@@ -105,7 +105,7 @@ impl CtcLossBuilder {
     pub fn build(self, context: &Context) -> Result<CtcLoss> {
         match self.options.clamp {
             Some(clamp) if clamp.is_nan() || clamp <= 0.0 => {
-                Err(Error::Value { argument: "clamp", value: clamp.to_string(), help: "gradients are clamped at a number above 0" })
+                Err(Error::Value { argument: "clamp", value: number(clamp), help: "gradients are clamped at a number above 0" })
             }
             _ => Ok(CtcLoss { context: context.clone(), options: self.options }),
         }
