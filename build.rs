@@ -12,6 +12,8 @@ use std::{env, fs, io};
 mod compose;
 #[path = "build/lint.rs"]
 mod lint;
+#[path = "build/minify.rs"]
+mod minify;
 #[path = "build/reflect.rs"]
 mod reflect;
 #[path = "build/variants.rs"]
@@ -32,8 +34,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
     };
+    let mut texts: Vec<String> = shaders.iter().map(|shader| minify::squeeze(&shader.composed.text)).collect();
+    if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm") {
+        texts = minify::minify(&texts);
+        for (shader, text) in shaders.iter().zip(&texts) {
+            reflect::same(&shader.variant, &shader.reflection, text)?;
+        }
+    }
     let out = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
-    fs::write(PathBuf::from(out).join("shaders.rs"), table(&shaders))?;
+    fs::write(PathBuf::from(out).join("shaders.rs"), table(&shaders, &texts))?;
     if let Some(folder) = env::var_os("WEFT_DUMP_SHADERS") {
         dump(Path::new(&folder), &shaders).map_err(|error| format!("WEFT_DUMP_SHADERS: {}: {error}", folder.display()))?;
     }
@@ -76,7 +85,7 @@ fn build(root: &Path) -> Result<Vec<Shader>, Vec<Fault>> {
 }
 
 /// The generated Rust: `enum Kernel`, `static SHADERS`, and the params of each kernel.
-fn table(shaders: &[Shader]) -> String {
+fn table(shaders: &[Shader], all: &[String]) -> String {
     let kernels: BTreeMap<&str, &str> = shaders.iter().map(|s| (s.variant.kernel.as_str(), s.variant.file.as_str())).collect();
     let mut out = String::from("/// A kernel, whatever its variant: one file of `shaders/`.\n");
     out += "#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]\npub enum Kernel {\n";
@@ -90,7 +99,7 @@ fn table(shaders: &[Shader]) -> String {
     out += "        }\n    }\n}\n\n";
     let mut texts = Texts::default();
     let _ = writeln!(out, "/// Every variant of every kernel, by name.\npub static SHADERS: [Shader; {}] = [", shaders.len());
-    for Shader { variant, composed, reflection } in shaders {
+    for (Shader { variant, reflection, .. }, text) in shaders.iter().zip(all) {
         let _ = writeln!(
             out,
             "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, pieces: &{:?} }},",
@@ -98,7 +107,7 @@ fn table(shaders: &[Shader]) -> String {
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
             variant.flags.iter().filter(|f| *f != "SUBGROUPS").map(|f| f.to_lowercase()).collect::<Vec<_>>(),
             reflection.writable,
-            texts.add(&squeeze(&composed.text)),
+            texts.add(text),
             kernel = variant.kernel,
         );
     }
@@ -169,14 +178,6 @@ fn params(shaders: &[Shader]) -> String {
         out += "}\n";
     }
     out
-}
-
-/// Drops comments and indentation: the text travels in every binary and every web page.
-fn squeeze(text: &str) -> String {
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty())
-        .fold(String::new(), |out, line| out + line + "\n")
 }
 
 /// `WEFT_DUMP_SHADERS=DIR`: the final text of each variant, for native (`NAME.wgsl`) and for

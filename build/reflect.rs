@@ -75,6 +75,18 @@ pub fn reflect(variant: &Variant, composed: &Composed) -> Result<Reflection, Vec
     })
 }
 
+/// Whether another text of a variant does the same to the world outside: same bindings, params of the same types.
+pub fn same(variant: &Variant, reflection: &Reflection, text: &str) -> Result<(), String> {
+    let composed = Composed { text: text.to_owned(), origins: Vec::new() };
+    let faults = |faults: Vec<Fault>| faults.iter().map(|fault| format!("{fault}\n")).collect::<String>() + text;
+    let other = reflect(variant, &composed).map_err(faults)?;
+    let facts = |of: &Reflection| {
+        let types: Vec<String> = of.params.iter().map(|(_, ty)| ty.clone()).collect();
+        (of.writable.clone(), types, of.workgroup_size, of.workgroup_bytes)
+    };
+    if facts(&other) == facts(reflection) { Ok(()) } else { Err(format!("{} is another shader once it is minified", variant.name)) }
+}
+
 /// Members of the struct `params`, with types of Rust that lie as WGSL lays them.
 fn members(module: &naga::Module, params: naga::Handle<naga::Type>) -> Result<Vec<(String, String)>, String> {
     let TypeInner::Struct { members, span } = &module.types[params].inner else {

@@ -6,6 +6,8 @@
 mod compose;
 #[path = "../build/lint.rs"]
 mod lint;
+#[path = "../build/minify.rs"]
+mod minify;
 #[path = "../build/reflect.rs"]
 mod reflect;
 #[path = "../build/variants.rs"]
@@ -171,4 +173,29 @@ fn the_table_demands_a_plain_variant_and_known_flags() {
     assert!(table("a: subgroups\n").is_err());
     assert!(table("a: plain | warp\n").is_err());
     assert!(table("a\n").is_err());
+}
+
+/// What pages load: every shader of the crate, with the names that its neighbours leave it.
+#[test]
+fn minified_shaders_are_the_same_shaders() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let composed = |variant: &Variant| compose::compose(&root, &variant.file, &variant.name, &variant.flags).unwrap();
+    let variants = variants::read(&root).unwrap();
+    let texts: Vec<String> = variants.iter().map(|variant| minify::squeeze(&composed(variant).text)).collect();
+    let small = minify::minify(&texts);
+    for (variant, text) in variants.iter().zip(&small) {
+        reflect::same(variant, &reflect::reflect(variant, &composed(variant)).unwrap(), text).unwrap();
+    }
+    let bytes = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+    assert!(bytes(&small) * 3 < bytes(&texts) * 2, "{} B of {} B", bytes(&small), bytes(&texts));
+}
+
+#[test]
+fn minified_text_means_the_same() {
+    let text = "fn twice(x: f32, min: i32) -> f32 {\nlet position = - -min;\nvar<private> other = v.xy;\nreturn max(x , 1e-4) * f32(position) << 2u;\n}\n";
+    let again = "fn position(@builtin(position) n: u32) {\nlet a = min(1u, 2u);\n}\n";
+    let [small, _] = &minify::minify(&[text.to_owned(), again.to_owned()])[..] else { panic!() };
+    // `max` is the language's; `min` is too, in the other text, so it stays, as do what may be components.
+    let expected = "fn d(x:f32,min:i32)->f32{\nlet c= - -min;\nvar<private>e=v.xy;\nreturn max(x,1e-4)*f32(c)<<2u;\n}\n";
+    assert_eq!(small, expected);
 }

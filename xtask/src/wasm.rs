@@ -13,6 +13,9 @@ const MODULE: &str = "weft_wasm";
 /// Functions stay apart although only one place calls them: merged, they are smaller, and compress so much worse that pages load more.
 const WHOLE_FUNCTIONS: &str = "--one-caller-inline-max-function-size=0";
 
+/// Functions in the order of their Rust names: instances of one generic function compress best beside each other.
+const ALIKE_TOGETHER: &str = "--reorder-functions-by-name";
+
 /// What rustc may emit for this target; every browser with WebGPU has them all.
 const FEATURES: [&str; 7] =
     ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "simd"];
@@ -58,7 +61,7 @@ fn optimise(module: &Path) -> Result {
     let tool = package().join("node_modules/.bin/wasm-opt");
     let small = module.with_extension("opt.wasm");
     Cmd::new(&tool)
-        .args(["-O2", WHOLE_FUNCTIONS, "--strip-debug", "--strip-producers"])
+        .args(["-O2", WHOLE_FUNCTIONS, ALIKE_TOGETHER, "--strip-debug", "--strip-producers"])
         .args(FEATURES.map(|feature| format!("--enable-{feature}")))
         .arg(module)
         .args(["-o".as_ref(), small.as_os_str()])
