@@ -9,6 +9,7 @@ mod truth;
 mod against_oracle;
 mod alignments;
 mod bad_input;
+mod conformance;
 mod invariance;
 mod lattices;
 mod limits;
@@ -19,7 +20,7 @@ use common::{Lcg, assert_close};
 use std::sync::OnceLock;
 use truth::{Ctc, Solution};
 use weft::lattice::{Blank, CtcBatch, CtcLoss, CtcLossBuilder, CtcOutput, Gradients, Status};
-use weft::{Context, Tensor, f16};
+use weft::{Context, DType, Tensor, f16};
 
 /// Costs: the rounding of weights, and drivers whose `exp2` and `log2` are good to 2^-21, for each frame.
 const COST: [f64; 2] = [1e-5, 2e-6];
@@ -137,16 +138,16 @@ impl Batch {
     }
 
     fn upload(&self, context: &Context, layout: Layout) -> weft::Result<Tensor> {
+        self.upload_as(context, layout, if layout == Layout::Half { DType::F16 } else { DType::F32 })
+    }
+
+    fn upload_as(&self, context: &Context, layout: Layout, dtype: DType) -> weft::Result<Tensor> {
         let vocab = self.shape[2];
-        match layout {
-            Layout::Padded => Tensor::from_slice(context, &self.shape, &self.logits),
+        let (shape, values) = match layout {
+            Layout::Padded | Layout::Half => (self.shape.to_vec(), self.logits.clone()),
             Layout::Packed => {
                 let packed: Vec<f32> = self.rows().flat_map(|row| &self.logits[row * vocab..][..vocab]).copied().collect();
-                Tensor::from_slice(context, &[packed.len() / vocab, vocab], &packed)
-            }
-            Layout::Half => {
-                let half: Vec<f16> = self.logits.iter().map(|&x| f16::from_f32(x)).collect();
-                Tensor::from_f16(context, &self.shape, &half)
+                (vec![packed.len() / vocab, vocab], packed)
             }
             Layout::TimeMajor | Layout::Crooked => {
                 let rows: Vec<usize> = self.starts(layout).collect();
@@ -155,9 +156,14 @@ impl Batch {
                 for (row, from) in rows.into_iter().zip(self.logits.chunks(vocab)) {
                     values[row..][..vocab].copy_from_slice(from);
                 }
-                Tensor::from_slice(context, &[end], &values)
+                (vec![end], values)
             }
+        };
+        if dtype == DType::F16 {
+            let half: Vec<f16> = values.iter().map(|&x| f16::from_f32(x)).collect();
+            return Tensor::from_f16(context, &shape, &half);
         }
+        Tensor::from_slice(context, &shape, &values)
     }
 
     fn try_run(&self, context: &Context, builder: CtcLossBuilder, layout: Layout) -> weft::Result<CtcOutput> {
@@ -166,7 +172,11 @@ impl Batch {
     }
 
     fn run_as(&self, context: &Context, builder: CtcLossBuilder, layout: Layout) -> Outcome {
-        let out = self.try_run(context, builder, layout).unwrap();
+        self.outcome(self.try_run(context, builder, layout).unwrap(), layout)
+    }
+
+    /// What a run with gradients gave.
+    fn outcome(&self, out: CtcOutput, layout: Layout) -> Outcome {
         let values = out.gradients.expect("asked for").to_vec_blocking().unwrap();
         let vocab = self.shape[2];
         let gradients = if layout == Layout::Packed {

@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: the errors of the transducer losses against f64, kind by kind and layout by layout.
+//! `cargo xtask conformance`: the errors of the losses against f64, kind by kind and layout by layout.
 
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
@@ -9,7 +9,7 @@ const WIDTHS: [&str; 3] = ["128", "256", "512"];
 
 pub fn run(args: &[String]) -> Result {
     match args {
-        [] => table().run(),
+        [] => tables().run(),
         [flag] if flag == "--software" => on_software(),
         _ => Err(Failure::new(
             format!("conformance does not understand `{}`", args.join(" ")),
@@ -19,17 +19,19 @@ pub fn run(args: &[String]) -> Result {
 }
 
 /// On whatever adapter this machine has, or `WGPU_ADAPTER_NAME` names.
-fn table() -> Cmd {
-    let words = ["test", "--package", "weft-gpu", "--test", "lattice", "--quiet", "--", "conformance::table", "--exact", "--nocapture"];
-    Cmd::cargo().args(words).way_out("the first runs that fail stand below the table")
+fn tables() -> Cmd {
+    let tests = ["--test", "lattice", "--test", "ctc"];
+    let words =
+        ["test", "--package", "weft-gpu", "--quiet"].into_iter().chain(tests).chain(["--", "conformance::table", "--exact", "--nocapture"]);
+    Cmd::cargo().args(words).way_out("the first runs that fail stand below their table")
 }
 
 fn on_software() -> Result {
     let lavapipe = Driver::lavapipe().ok_or_else(|| Failure::new("lavapipe is not on this machine", "cargo xtask setup vulkan"))?;
     for width in WIDTHS {
-        lavapipe.only(table()).env("LP_NATIVE_VECTOR_WIDTH", width).run()?;
+        lavapipe.only(tables()).env("LP_NATIVE_VECTOR_WIDTH", width).run()?;
     }
     let swiftshader =
         Driver::swiftshader().ok_or_else(|| Failure::new("SwiftShader is not on this machine", "cargo xtask setup browser"))?;
-    swiftshader.only(table()).run()
+    swiftshader.only(tables()).run()
 }
