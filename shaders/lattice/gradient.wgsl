@@ -21,20 +21,16 @@ var<storage, read> results: array<u32>;
 
 // Frames that a label takes.
 override LABEL_FRAMES: u32 = 0u;
+// Whether a row is read before the row before it is worked on. For rows of one piece only.
+override AHEAD: bool = false;
 
-// What all elements of a row share.
+// What the rows of a quad share, and what they do not: probabilities that a path takes the arcs of a cell, and
+// the log2 normaliser.
 struct Values {
-    // Its first pack.
-    first: u32,
     label: u32,
-    occupied: Occupancy,
-    normaliser: f32,
-}
-
-// Probabilities that a path takes the arcs of a cell.
-struct Occupancy {
-    blank: f32,
-    label: f32,
+    blanks: vec4f,
+    labels: vec4f,
+    normalisers: vec4f,
 }
 
 // Variables of four frames: y, and what each is relative to.
@@ -51,7 +47,13 @@ struct Total {
     m: f32,
 }
 
-var<workgroup> wg_values: array<Values, SLOTS * ROWS>;
+// By row, in the order of quad_row: its first pack. By quad: its label, and three times four frames.
+// Named sizes: naga 30 fails where a constant without a name comes before one that another array takes.
+override PLACES: u32 = SLOTS * ROWS;
+override VALUES: u32 = 3u * QUADS;
+var<workgroup> wg_firsts: array<u32, PLACES>;
+var<workgroup> wg_labels: array<u32, QUADS>;
+var<workgroup> wg_values: array<vec4f, VALUES>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -61,71 +63,91 @@ fn main(
 ) {
     // The scores that the row pass read last may still be in a cache.
     let n = params.first_utterance + groups.z - 1u - group.z;
+    let number = groups.x * groups.y - 1u - (group.x + group.y * groups.x);
     let utterance = utterance(n);
     if (local < QUADS) {
-        let number = groups.x * groups.y - 1u - (group.x + group.y * groups.x);
         fill(utterance, n, number * QUADS + local, local);
     }
     workgroupBarrier();
     let lane = local % LANES;
     let slot = local / LANES;
+    let pieces = (params.vocab / PACK + PIECE - 1u) / PIECE;
+    if (!AHEAD) {
+        for (var i = 0u; i < ROWS; i++) {
+            let row = row_of(i, slot);
+            for (var piece = 0u; piece < pieces; piece++) {
+                let at = piece * PIECE + lane;
+                write_packs(row, at, read_packs(row, at), utterance.scale);
+            }
+        }
+        return;
+    }
+    var row = row_of(0u, slot);
+    var packs = read_packs(row, lane);
     for (var i = 0u; i < ROWS; i++) {
-        let values = wg_values[i * SLOTS + slot];
-        if (values.first != NO_ROW) {
-            write_row(values, utterance.scale, lane);
+        for (var piece = 0u; piece < pieces; piece++) {
+            let at = piece * PIECE + lane;
+            var next = row;
+            var next_at = at + PIECE;
+            if (piece + 1u == pieces) {
+                next = row_of(min(i + 1u, ROWS - 1u), slot);
+                next_at = lane;
+            }
+            let next_packs = read_packs(next, next_at);
+            write_packs(row, at, packs, utterance.scale);
+            row = next;
+            packs = next_packs;
         }
     }
 }
 
-// Puts the values of the rows of a quad where their slots find them.
+// Puts what the rows of a quad need where their slots find it.
 fn fill(utterance: Utterance, n: u32, number: u32, local: u32) {
+    let quad = locate_quad(utterance, number);
+    let values = values_of(utterance, n, quad);
+    wg_labels[local] = values.label;
+    wg_values[local] = values.blanks;
+    wg_values[QUADS + local] = values.labels;
+    wg_values[2u * QUADS + local] = values.normalisers;
+    let frames = tensor_frames(n);
+    for (var f = 0u; f < FRAMES; f++) {
+        let row = locate_frame(utterance, frames, quad, f);
+        wg_firsts[f * QUADS + local] = select(NO_ROW, row.start / PACK, row.exists);
+        if (!row.is_cell) {
+            wg_values[local][f] = 0.0;
+            wg_values[QUADS + local][f] = 0.0;
+        }
+    }
+}
+
+fn values_of(utterance: Utterance, n: u32, quad: QuadPlace) -> Values {
     let total = Total(
         (results[n] & STATUS_MASK) == STATUS_OK,
         bitcast<i32>(results[2u * params.utterances + n]),
         exp2(-bitcast<f32>(results[3u * params.utterances + n])),
     );
-    let quad = locate_quad(utterance, number);
-    let frames = tensor_frames(n);
-    let row0 = locate_frame(utterance, frames, quad, 0u);
-    let row1 = locate_frame(utterance, frames, quad, 1u);
-    let row2 = locate_frame(utterance, frames, quad, 2u);
-    let row3 = locate_frame(utterance, frames, quad, 3u);
+    var values = Values(params.vocab, vec4f(0.0), vec4f(0.0), vec4f(0.0));
     // Rows before the beginning wrap.
     let t = quad.frame - utterance.begin_frame;
     let u = quad.position - utterance.begin_label;
-    var label = params.vocab;
-    var blanks = vec4f(0.0);
-    var labels = vec4f(0.0);
-    var normalisers = vec4f(0.0);
     if (total.is_ok && t < utterance.frames && u <= utterance.labels) {
         let place = quad_at(utterance, t, u);
         let own = Run(lattice[place], vec4i(anchors[place]));
-        let blank_words = arcs[place];
-        let label_words = arcs[params.places + place];
-        normalisers = bitcast<vec4f>(arcs[2u * params.places + place]);
         // Arcs of constant weight have no gradient.
         if (!after_wildcard(utterance, u)) {
-            blanks = probabilities(total, own, blank_words, after(utterance, t, u, 1u));
+            values.blanks = probabilities(total, own, arcs[place], after(utterance, t, u, 1u));
         }
         let next = label_at(utterance, u);
         if (next != WILDCARD && u < utterance.labels) {
-            label = symbol_of(next);
-            labels = params.label_scale * probabilities(total, own, label_words, after(utterance, t, u + 1u, LABEL_FRAMES));
+            values.label = symbol_of(next);
+            let come = after(utterance, t, u + 1u, LABEL_FRAMES);
+            values.labels = params.label_scale * probabilities(total, own, arcs[params.places + place], come);
+        }
+        if (SCORES == LOGITS || SCORES == HAT) {
+            values.normalisers = bitcast<vec4f>(arcs[2u * params.places + place]);
         }
     }
-    set_values(local, row0, Values(0u, label, Occupancy(blanks.x, labels.x), normalisers.x));
-    set_values(QUADS + local, row1, Values(0u, label, Occupancy(blanks.y, labels.y), normalisers.y));
-    set_values(2u * QUADS + local, row2, Values(0u, label, Occupancy(blanks.z, labels.z), normalisers.z));
-    set_values(3u * QUADS + local, row3, Values(0u, label, Occupancy(blanks.w, labels.w), normalisers.w));
-}
-
-fn set_values(at: u32, row: Row, values: Values) {
-    var kept = values;
-    kept.first = select(NO_ROW, row.start / PACK, row.exists);
-    if (!row.is_cell) {
-        kept.occupied = Occupancy(0.0, 0.0);
-    }
-    wg_values[at] = kept;
+    return values;
 }
 
 // The backward variables of column u, four frames from t + later on, t the first of a quad.
@@ -143,7 +165,7 @@ fn backward(utterance: Utterance, t: u32, u: u32) -> Run {
         // (T, U) is the end. In a quad with other frames it is kept with them.
         return Run(vec4f(select(0.0, 1.0, u == utterance.labels)), vec4i(0));
     }
-    let place = params.places + 1u + quad_at(utterance, t, u);
+    let place = params.places + SPARE + quad_at(utterance, t, u);
     return Run(lattice[place], vec4i(anchors[place]));
 }
 
@@ -165,33 +187,87 @@ fn probability(total: Total, y: f32, relative_to: i32, word: u32, to: f32, to_re
     return cell.m * weight.m * after.m * total.m * power_of_two(min(cell.e + weight.e + after.e - total.e, 4));
 }
 
-fn write_row(values: Values, scale: f32, lane: u32) {
-    let first = values.first;
-    let packs = params.vocab / PACK;
-    // A cell that no path visits need not be read.
-    if (values.occupied.blank + values.occupied.label <= 0.0) {
-        for (var i = lane; i < packs; i += LANES) {
-            store(first + i, Scores(0.0));
+// What all elements of a row share.
+struct RowValues {
+    // Its first pack.
+    first: u32,
+    label: u32,
+    stay: f32,
+    come: f32,
+    normaliser: f32,
+}
+
+// Packs that an invocation works on at once, so that their loads overlap: 1, 2 or 4, what a row has for it.
+override DEPTH: u32 = 4u;
+// Those of the LANES invocations of a row together.
+override PIECE: u32 = DEPTH * LANES;
+
+struct Packs {
+    a: Packed,
+    b: Packed,
+    c: Packed,
+    d: Packed,
+}
+
+fn row_of(i: u32, slot: u32) -> RowValues {
+    let own = quad_row(i, slot);
+    return RowValues(
+        wg_firsts[i * SLOTS + slot],
+        wg_labels[own.quad],
+        wg_values[own.quad][own.frame],
+        wg_values[QUADS + own.quad][own.frame],
+        wg_values[2u * QUADS + own.quad][own.frame],
+    );
+}
+
+// Whether any path visits the cell. Else its row need not be read.
+fn is_visited(row: RowValues) -> bool {
+    return row.stay + row.come > 0.0;
+}
+
+fn read_packs(row: RowValues, at: u32) -> Packs {
+    var packs = Packs(Packed(0u), Packed(0u), Packed(0u), Packed(0u));
+    if (row.first != NO_ROW && is_visited(row)) {
+        let last = params.vocab / PACK - 1u;
+        packs.a = load(row.first + min(at, last));
+        if (DEPTH > 1u) {
+            packs.b = load(row.first + min(at + LANES, last));
         }
-        return;
+        if (DEPTH > 2u) {
+            packs.c = load(row.first + min(at + 2u * LANES, last));
+            packs.d = load(row.first + min(at + 3u * LANES, last));
+        }
     }
-    let last = packs - 1u;
-    // Four at a time: their loads overlap.
-    for (var i = lane; i < packs; i += 4u * LANES) {
-        let a = load(first + i);
-        let b = load(first + min(i + LANES, last));
-        let c = load(first + min(i + 2u * LANES, last));
-        let d = load(first + min(i + 3u * LANES, last));
-        store(first + i, gradient_of(values, scale, i, a));
-        if (i + LANES < packs) {
-            store(first + i + LANES, gradient_of(values, scale, i + LANES, b));
+    return packs;
+}
+
+fn write_packs(row: RowValues, at: u32, packs: Packs, scale: f32) {
+    var a = Scores(0.0);
+    var b = Scores(0.0);
+    var c = Scores(0.0);
+    var d = Scores(0.0);
+    if (is_visited(row)) {
+        a = gradient_of(row, scale, at, packs.a);
+        if (DEPTH > 1u) {
+            b = gradient_of(row, scale, at + LANES, packs.b);
         }
-        if (i + 2u * LANES < packs) {
-            store(first + i + 2u * LANES, gradient_of(values, scale, i + 2u * LANES, c));
+        if (DEPTH > 2u) {
+            c = gradient_of(row, scale, at + 2u * LANES, packs.c);
+            d = gradient_of(row, scale, at + 3u * LANES, packs.d);
         }
-        if (i + 3u * LANES < packs) {
-            store(first + i + 3u * LANES, gradient_of(values, scale, i + 3u * LANES, d));
-        }
+    }
+    let end = select(params.vocab / PACK, 0u, row.first == NO_ROW);
+    if (at < end) {
+        store(row.first + at, a);
+    }
+    if (DEPTH > 1u && at + LANES < end) {
+        store(row.first + at + LANES, b);
+    }
+    if (DEPTH > 2u && at + 2u * LANES < end) {
+        store(row.first + at + 2u * LANES, c);
+    }
+    if (DEPTH > 2u && at + 3u * LANES < end) {
+        store(row.first + at + 3u * LANES, d);
     }
 }
 
@@ -202,19 +278,19 @@ fn load(at: u32) -> Packed {
     return scores[at];
 }
 
-fn gradient_of(values: Values, scale: f32, pack: u32, packed: Packed) -> Scores {
-    let stay = values.occupied.blank;
-    let come = values.occupied.label;
+fn gradient_of(row: RowValues, scale: f32, pack: u32, packed: Packed) -> Scores {
+    let stay = row.stay;
+    let come = row.come;
     let symbols = symbols_of(pack);
     let is_blank = symbols == Bits(params.blank);
-    let is_label = symbols == Bits(values.label);
+    let is_label = symbols == Bits(row.label);
     var g = Scores(0.0);
     if (SCORES == LOG_PROBS || SCORES == GATHERED) {
         g = select(g, Scores(-stay), is_blank);
         g = select(g, Scores(-come), is_label);
     } else {
         let x = max(unpack_scores(packed) * LOG2_E, Scores(LOG_ZERO));
-        let p = exp2(min(x - values.normaliser, Scores(0.0)));
+        let p = exp2(min(x - row.normaliser, Scores(0.0)));
         // p * both - occupied would cancel where p is near 1.
         if (SCORES == HAT) {
             let from_blank = 1.0 / (1.0 + exp2(-max(x, Scores(-126.0))));

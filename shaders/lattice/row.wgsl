@@ -122,6 +122,8 @@ fn keep(utterance: Utterance, row: Row, first: u32, sum: LogSum) -> u32 {
             arcs[labels + after] = IMPOSSIBLE;
         }
     }
-    arcs[blanks + 2u * FRAMES * params.places + frame] = bitcast<u32>(weights.normaliser);
+    if (SCORES == LOGITS || SCORES == HAT) {
+        arcs[labels + FRAMES * params.places + frame] = bitcast<u32>(weights.normaliser);
+    }
     return select(0u, STATUS_NON_FINITE, weights.unusable) | select(STATUS_WIDE, 0u, is_quick_weight(blank) && is_quick_weight(label));
 }

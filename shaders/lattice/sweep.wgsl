@@ -45,6 +45,8 @@ struct Walk {
     // Places of a line, and of all lines.
     columns: u32,
     places: u32,
+    // The place that takes what no cell wants.
+    spare: u32,
 }
 
 // Variables of four frames in the order of the walk: y * 2^e.
@@ -188,7 +190,7 @@ fn step(walk: Walk, before: Column, come: Quad, w: Weights, age: u32, last_age: 
     let smallest = min(min(low.x, low.y), min(low.z, low.w));
     let is_there = age < last_age;
     column.least = min(before.least, select(1.0, smallest, is_there && age >= reached.age));
-    let place = walk.first + select(params.places, w.place, is_there);
+    let place = walk.first + select(walk.spare, w.place, is_there);
     lattice[place] = select(y, y.wzyx, walk.backward);
     anchors[place] = column.quad.e << 1u;
     return column;
@@ -532,7 +534,7 @@ fn main(
         atomicStore(&wg_lost, 0u);
     }
     let wide = workgroupUniformLoad(&wg_wide);
-    var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
+    var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines, params.places + (number * WIDTH + local) / 32u % SPARE);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
@@ -542,7 +544,7 @@ fn main(
     var least = 1.0;
     if (direction == 1u) {
         walk.backward = true;
-        walk.first = params.places + 1u;
+        walk.first = params.places + SPARE;
         if (!wide) {
             least = walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
         }

@@ -19,6 +19,16 @@ fn log_sum_add(s: LogSum, a: Scores, b: Scores, c: Scores, d: Scores) -> LogSum 
     return LogSum(peak, s.sum * exp2(s.peak - peak) + sum_of((exp2(a - peak) + exp2(b - peak)) + (exp2(c - peak) + exp2(d - peak))));
 }
 
+fn log_sum_add2(s: LogSum, a: Scores, b: Scores) -> LogSum {
+    let peak = max(s.peak, largest_of(max(a, b)));
+    return LogSum(peak, s.sum * exp2(s.peak - peak) + sum_of(exp2(a - peak) + exp2(b - peak)));
+}
+
+fn log_sum_add1(s: LogSum, a: Scores) -> LogSum {
+    let peak = max(s.peak, largest_of(a));
+    return LogSum(peak, s.sum * exp2(s.peak - peak) + sum_of(exp2(a - peak)));
+}
+
 fn log_sum_merge(a: LogSum, b: LogSum) -> LogSum {
     let peak = max(a.peak, b.peak);
     return LogSum(peak, a.sum * exp2(a.peak - peak) + b.sum * exp2(b.peak - peak));

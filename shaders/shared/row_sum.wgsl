@@ -1,6 +1,9 @@
 // The log-sum of a row of packed scores, shared by LANES invocations.
 #import log_sum
 
+// Packs that an invocation reads at once, so that their loads overlap: 1, 2 or 4, what a row has for it.
+override DEPTH: u32 = 4u;
+
 struct RowSum {
     // Base 2; to be reduced over the lanes.
     sum: LogSum,
@@ -20,19 +23,29 @@ fn row_pack(x: Scores, pack: u32, packs: u32, without: u32) -> Scores {
 fn row_sum(first: u32, packs: u32, lane: u32, without: u32) -> RowSum {
     var sum = log_sum_empty();
     var largest = 0u;
-    for (var i = lane; i < packs; i += 4u * LANES) {
+    for (var i = lane; i < packs; i += DEPTH * LANES) {
         let a = scores[first + i];
-        let b = scores[first + min(i + LANES, packs - 1u)];
-        let c = scores[first + min(i + 2u * LANES, packs - 1u)];
-        let d = scores[first + min(i + 3u * LANES, packs - 1u)];
-        largest = max(max(largest, magnitude(a)), max(max(magnitude(b), magnitude(c)), magnitude(d)));
-        sum = log_sum_add(
-            sum,
-            row_pack(unpack_scores(a), i, packs, without),
-            row_pack(unpack_scores(b), i + LANES, packs, without),
-            row_pack(unpack_scores(c), i + 2u * LANES, packs, without),
-            row_pack(unpack_scores(d), i + 3u * LANES, packs, without),
-        );
+        largest = max(largest, magnitude(a));
+        if (DEPTH > 1u) {
+            let b = scores[first + min(i + LANES, packs - 1u)];
+            largest = max(largest, magnitude(b));
+            if (DEPTH > 2u) {
+                let c = scores[first + min(i + 2u * LANES, packs - 1u)];
+                let d = scores[first + min(i + 3u * LANES, packs - 1u)];
+                largest = max(largest, max(magnitude(c), magnitude(d)));
+                sum = log_sum_add(
+                    sum,
+                    row_pack(unpack_scores(a), i, packs, without),
+                    row_pack(unpack_scores(b), i + LANES, packs, without),
+                    row_pack(unpack_scores(c), i + 2u * LANES, packs, without),
+                    row_pack(unpack_scores(d), i + 3u * LANES, packs, without),
+                );
+            } else {
+                sum = log_sum_add2(sum, row_pack(unpack_scores(a), i, packs, without), row_pack(unpack_scores(b), i + LANES, packs, without));
+            }
+        } else {
+            sum = log_sum_add1(sum, row_pack(unpack_scores(a), i, packs, without));
+        }
     }
     var unusable = false;
     if (largest > LARGEST) {

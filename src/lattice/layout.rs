@@ -7,6 +7,8 @@ use std::ops::Range;
 
 /// Steps of a sweep between two anchors of its variables.
 pub(crate) const CHUNK: u32 = 8;
+/// Places of a direction of quads that take what no cell wants.
+pub(crate) const SPARE: u32 = 512;
 /// Words of the header of an utterance.
 pub(crate) const HEADER: usize = 16;
 /// Words of the largest window that any device grants: 4 GiB.
@@ -70,6 +72,14 @@ pub(super) enum Stride {
 impl Stride {
     pub fn of(kind: &Kind) -> Self {
         if kind.label_frames().is_some() { Self::Quad } else { Self::Cell }
+    }
+
+    /// Places of a direction beyond those of its cells.
+    pub fn spare(self) -> u64 {
+        match self {
+            Self::Quad => u64::from(SPARE),
+            Self::Cell => 1,
+        }
     }
 }
 

@@ -165,13 +165,12 @@ impl Workspace {
         self.per.arcs * self.places
     }
 
-    /// One place more for what no cell wants.
     pub fn lattice_bytes(self) -> u64 {
-        self.per.lattice * self.per.directions * (self.places + 1)
+        self.per.lattice * self.per.directions * (self.places + self.per.stride.spare())
     }
 
     pub fn anchors_bytes(self) -> u64 {
-        4 * self.per.directions * (self.anchors + 1)
+        4 * self.per.directions * (self.anchors + self.per.stride.spare())
     }
 
     fn largest(self) -> u64 {
@@ -388,8 +387,14 @@ impl<'a> Planner<'a> {
         let lanes = Lanes::of(self.problem, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
         let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
         match shader.kernel {
-            Kernel::LatticeRow => constants.push(("ROWS", f64::from(lanes.rows))),
-            Kernel::LatticeGradient => constants.extend([("ROWS", f64::from(lanes.rows)), ("LABEL_FRAMES", f64::from(self.label_frames))]),
+            Kernel::LatticeRow => constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth))]),
+            Kernel::LatticeGradient => {
+                // Where lanes have much to read of a row, but only once.
+                let packs = (self.problem.row / self.problem.granularity()) as u64;
+                let ahead = packs > 2 * u64::from(lanes.count) && packs <= 4 * u64::from(lanes.count);
+                constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth)), ("AHEAD", f64::from(ahead))]);
+                constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
+            }
             Kernel::LatticeArcsRow => constants.push(("DURATIONS", options.kind.duration_channels().max(1) as f64)),
             Kernel::LatticeArcsGradient => constants
                 .extend([("READERS", arc_table::readers(&options.kind) as f64), ("CHANNELS", arc_table::channels(&options.kind) as f64)]),
@@ -457,6 +462,8 @@ fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> R
 struct Lanes {
     count: u32,
     rows: u32,
+    /// Packs that each reads at once.
+    depth: u32,
     workgroup: u32,
 }
 
@@ -474,27 +481,56 @@ impl Lanes {
             9..=32 => 8,
             33..=64 => 16,
             65..=128 => 32,
-            129..=256 => 64,
-            _ => 128,
+            _ => 64,
         };
-        // Whole quads.
-        let fewest = (4 * count).div_ceil(workgroup);
+        let depth = match (problem.row / problem.granularity()).div_ceil(count as usize) {
+            0..=1 => 1,
+            2 => 2,
+            _ => 4,
+        };
         match kernel {
             // What is done once a row is spread over the lanes, where rows are short and many enough to keep every core of
             // a large device busy.
-            Kernel::LatticeRow if picked || count <= 16 && rows * u64::from(count) > 1_000_000 => {
-                Self { count, rows: count.min(4), workgroup }
+            Kernel::LatticeRow => {
+                let each = match rows * u64::from(count) {
+                    _ if picked => 4,
+                    _ if count > 16 => 1,
+                    0..400_000 => 1,
+                    400_000..8_000_000 => 4,
+                    _ => 8,
+                };
+                Self { count, rows: count.min(each), depth, workgroup }
             }
-            Kernel::LatticeRow | Kernel::LatticeGradient => Self { count, rows: fewest, workgroup },
+            Kernel::LatticeGradient => Self { count, rows: gradient_rows(rows, problem.row, count, workgroup), depth, workgroup },
             _ => {
                 // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
                 // the workgroup has memory for what arcs and channels of its rows need.
                 let needed = (arc_table::readers(kind) + arc_table::channels(kind)).div_ceil(7).next_power_of_two() as u32;
                 let count = if count <= 64 { (count / 2).max(4) } else { count };
-                Self { count: count.max(needed).min(workgroup), rows: 1, workgroup }
+                Self { count: count.max(needed).min(workgroup), rows: 1, depth: 4, workgroup }
             }
         }
     }
+}
+
+/// Workgroups that keep every core of a large device busy.
+const GROUPS: u64 = 200;
+/// Elements of which a workgroup has enough.
+const ELEMENTS: u64 = 16_384;
+
+/// Rows that each lane group of a gradient pass works on: the more, the more of the workgroup has part in what is done once a
+/// quad, where rows are short and many.
+fn gradient_rows(rows: u64, row: usize, lanes: u32, workgroup: u32) -> u32 {
+    let at_once = u64::from(workgroup / lanes);
+    let fits = |each: u32| {
+        let together = at_once * u64::from(each);
+        rows > GROUPS * together && together * row as u64 <= ELEMENTS
+    };
+    let mut each = 1;
+    while 2 * each <= lanes.max(2) && fits(2 * each) {
+        each *= 2;
+    }
+    each
 }
 
 /// Columns that the workgroup of a sweep holds: all of them, or as many as the device allows, in blocks of about the same size.

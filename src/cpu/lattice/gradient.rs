@@ -6,7 +6,7 @@ use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
 use crate::cpu::scaled::Scaled;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
-use crate::lattice::WILDCARD;
+use crate::lattice::{SPARE, WILDCARD};
 
 struct Pass<'a> {
     shared: GradientPass<'a>,
@@ -74,7 +74,7 @@ impl Pass<'_> {
         if t >= utterance.frames || u > utterance.labels {
             return if t == utterance.frames && u == utterance.labels { Scaled::ONE } else { Scaled { e: 0, m: 0.0 } };
         }
-        let place = p.places as usize + 1 + utterance.quad_at(t, u);
+        let place = p.places as usize + SPARE as usize + utterance.quad_at(t, u);
         variable(lattice[FRAMES * place + t % FRAMES], anchors[place])
     }
 
