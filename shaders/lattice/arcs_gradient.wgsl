@@ -3,6 +3,7 @@
 // not ok, gets exact zeros. Twin: src/cpu/arcs/gradient.rs.
 #import arcs_table
 #import gradient_pass
+#import lateness
 
 // Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
 override READERS: u32 = 4u;
@@ -14,10 +15,11 @@ override CHANNEL_PLACES: u32 = WORKGROUP / LANES * CHANNELS;
 
 // An arc that reads a row.
 struct Reader {
-    // Its channel among the symbols, and among the durations in the upper half; NONE_16: none.
+    // Its channel among the symbols (16 bits), and among the durations (15 bits); all bits: none. The top bit:
+    // whether it emits a label.
     channels: u32,
-    // Probability that a path takes it; negative if it emits a label.
-    occupied: f32,
+    // Minus the derivative of the cost by its log weight: the probability that a path takes it, without a latency.
+    pull: f32,
 }
 
 // What is pulled at a channel, and at the others that are normalised with it.
@@ -27,6 +29,9 @@ struct Channel {
 }
 
 const NONE_16 = 0xffffu;
+const NONE_15 = 0x7fffu;
+const EMITS = 0x80000000u;
+const NO_CHANNELS = 0x7fffffffu;
 
 var<workgroup> wg_readers: array<Reader, READER_PLACES>;
 var<workgroup> wg_channels: array<Channel, CHANNEL_PLACES>;
@@ -40,14 +45,32 @@ fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
     return After(anchor, lattice[params.places + 1u + place_at(utterance, t, u)]);
 }
 
-// Probability that a path takes arc a from cell (t, u).
-fn occupancy(utterance: Utterance, total: Total, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
+// How much later the labels of paths that take an arc from cell (t, u) are than those of all, in the mean.
+fn delay_of(utterance: Utterance, t: u32, u: u32, arc: Arc) -> f32 {
+    let first = 2u * (params.places + 1u);
+    let so_far = first + params.places + 1u + place_at(utterance, t, u);
+    let to_t = t + arc.frames;
+    let to_u = u + arc.labels;
+    var sum = lattice[so_far] - lattice[first + place_at(utterance, 0u, 0u)];
+    sum += select(0.0, lateness(utterance, t, u), arc.labels == 1u);
+    if (to_t < utterance.frames && to_u <= utterance.labels) {
+        sum += lattice[first + place_at(utterance, to_t, to_u)];
+    }
+    return sum / f32(max(utterance.labels, 1u));
+}
+
+// What arc a of cell (t, u) pulls.
+fn pull(utterance: Utterance, kind: Kind, total: Total, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
     let cell = place_at(utterance, t, u);
     let e = anchors[anchor_at(utterance, t, u)] - total.e;
     let x = lattice[cell] - total.x;
     let w = arc_log2(arcs[word_at(params.places, cell, a)]);
     let to = after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
-    return arc_probability(e, x, w, to);
+    let occupied = arc_probability(e, x, w, to);
+    if (kind.latency > 0.0) {
+        return occupied - occupied * kind.latency * delay_of(utterance, t, u, arc);
+    }
+    return occupied;
 }
 
 // The channel of a symbol: that of its name, for a label may be one that follows others, or the label's.
@@ -64,25 +87,25 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Row, number: u32)
     if (number >= kind.arcs) {
         // Emits the label before this position.
         if (row.u == 0u) {
-            return Reader(NONE, 0.0);
+            return Reader(NO_CHANNELS, 0.0);
         }
         let a = arc_of_then(kind, number - kind.arcs);
         let arc = arc_of(kind, a);
         let channel = select(arc.names >> 16u, NONE_16, wild);
-        return Reader(channel | (NONE_16 << 16u), -occupancy(utterance, total, row.t, row.u - 1u, arc, a));
+        return Reader(EMITS | channel | (NONE_15 << 16u), pull(utterance, kind, total, row.t, row.u - 1u, arc, a));
     }
     let arc = arc_of(kind, number);
     if (arc.labels == 1u && row.u >= utterance.labels) {
-        return Reader(NONE, 0.0);
+        return Reader(NO_CHANNELS, 0.0);
     }
-    let occupied = occupancy(utterance, total, row.t, row.u, arc, number);
     // Symbols of constant weight have no gradient.
     let is_constant = select(wild, label_at(utterance, row.u) == WILDCARD, arc.token == NEXT_LABEL);
     var channel = select(arc.names & NONE_16, NONE_16, is_constant || arc.token == NONE);
     if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
         channel = channel_of(kind, label_at(utterance, row.u), true);
     }
-    return Reader(channel | ((arc.duration & NONE_16) << 16u), select(occupied, -occupied, arc.labels == 1u));
+    let channels = channel | ((arc.duration & NONE_15) << 16u) | select(0u, EMITS, arc.labels == 1u);
+    return Reader(channels, pull(utterance, kind, total, row.t, row.u, arc, number));
 }
 
 // Channel c of the row whose readers begin at `at`; `apart`: the channel of a symbol that is normalised alone.
@@ -91,15 +114,15 @@ fn channel(kind: Kind, at: u32, readers: u32, c: u32, apart: u32) -> Channel {
     let symbols = kind.named + 1u;
     for (var i = 0u; i < readers; i++) {
         let reader = wg_readers[at + i];
-        let pull = abs(reader.occupied) * select(1.0, params.label_scale, reader.occupied < 0.0);
+        let pull = reader.pull * select(1.0, params.label_scale, reader.channels >= EMITS);
         let symbol = reader.channels & NONE_16;
-        let duration = reader.channels >> 16u;
+        let duration = (reader.channels >> 16u) & NONE_15;
         if (c < symbols) {
             found.own += select(0.0, pull, symbol == c);
             found.others += select(0.0, pull, symbol != c && symbol != NONE_16 && symbol != apart);
         } else {
-            found.own += select(0.0, abs(reader.occupied), duration == c - symbols);
-            found.others += select(0.0, abs(reader.occupied), duration != c - symbols && duration != NONE_16);
+            found.own += select(0.0, reader.pull, duration == c - symbols);
+            found.others += select(0.0, reader.pull, duration != c - symbols && duration != NONE_15);
         }
     }
     return found;
@@ -175,7 +198,7 @@ fn main(
     let channels_at = local / LANES * CHANNELS;
     let readers = kind.arcs + kind.thens;
     for (var i = lane; i < readers; i += LANES) {
-        var found = Reader(NONE, 0.0);
+        var found = Reader(NO_CHANNELS, 0.0);
         if (is_live) {
             found = reader(utterance, kind, total, row, i);
         }
@@ -193,9 +216,9 @@ fn main(
         wg_channels[channels_at + c] = channel(kind, at, readers, c, apart);
     }
     var all = Shared(channels_at, kind, label, 0.0, 0.0, 0.0);
-    var occupied = 0.0;
+    var pulled = 0.0;
     for (var i = 0u; i < readers; i++) {
-        occupied += abs(wg_readers[at + i].occupied);
+        pulled += abs(wg_readers[at + i].pull);
     }
     workgroupBarrier();
     // Of any symbol that is normalised with others; the label's channel is there always.
@@ -219,7 +242,7 @@ fn main(
     for (var i = lane; i < packs; i += LANES) {
         var g = Scores(0.0);
         // A cell that no path visits need not be read.
-        if (occupied > 0.0) {
+        if (pulled > 0.0) {
             let is_read = i == blank_pack || i == label_pack || (i >= first_named && i <= last_named) || i >= first_duration;
             if (is_read || SCORES != LOG_PROBS) {
                 let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));

@@ -7,7 +7,7 @@
 #import scaled
 
 // Words of the table before its arcs, and of an arc.
-const KIND_WORDS = 12u;
+const KIND_WORDS = 13u;
 const ARC_WORDS = 9u;
 // No symbol, no duration.
 const NONE = 0xffffffffu;
@@ -41,6 +41,8 @@ struct Kind {
     reach: u32,
     // Symbols that arcs name, each once; the next label is one more.
     named: u32,
+    // Weight of the expected latency.
+    latency: f32,
 }
 
 struct Arc {
@@ -75,6 +77,7 @@ fn kind_of(n: u32) -> Kind {
         batch[at + 9u],
         batch[at + 10u],
         batch[at + 11u],
+        bitcast<f32>(batch[at + 12u]),
     );
 }
 

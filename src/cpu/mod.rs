@@ -82,6 +82,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseLinear => dense::linear(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
+        Kernel::LatticeArcsLatency => arcs::latency(&mut call),
         Kernel::LatticeArcsRow => arcs::row(&mut call),
         Kernel::LatticeArcsSweep => arcs::sweep(&mut call),
         Kernel::LatticeArcsThen => arcs::then(&mut call),

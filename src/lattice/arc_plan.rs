@@ -5,7 +5,9 @@ use super::layout::Stride;
 use super::plan::Planner;
 use crate::device::Caps;
 use crate::device::recording::{Binding, fold};
-use crate::device::shader::{Kernel, LatticeArcsSweepParams as SweepParams, LatticeArcsThenParams as ThenParams};
+use crate::device::shader::{
+    Kernel, LatticeArcsLatencyParams as LatencyParams, LatticeArcsSweepParams as SweepParams, LatticeArcsThenParams as ThenParams,
+};
 use std::ops::Range;
 
 /// Invocations of a workgroup that joins weights.
@@ -64,6 +66,31 @@ impl Planner<'_> {
         let set = self.recording.bind(&bindings);
         let shader = self.caps.shader(Kernel::LatticeArcsSweep);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
+    }
+
+    /// The expected latency, if it has a weight.
+    pub(super) fn latency(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
+        let directions = self.workspace.per.means;
+        if directions == 0 {
+            return;
+        }
+        let shapes = &self.problem.utterances[chunk.clone()];
+        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
+        let width = columns.next_multiple_of(32).min(u64::from(self.caps.max_invocations.min(256) / 32 * 32));
+        let params = LatencyParams {
+            first_utterance: chunk.start as u32,
+            count: chunk.len() as u32,
+            utterances: self.problem.utterances.len() as u32,
+            directions: directions as u32,
+            places: self.workspace.places as u32,
+            anchors: self.workspace.anchors as u32,
+        };
+        let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
+        let work = places.saturating_mul(arc_table::arcs(&self.options.kind).count() as u64 * 40 * directions);
+        let grid = fold(chunk.len() as u64 * directions, self.caps.max_workgroups);
+        let set = self.recording.bind(&bindings);
+        let shader = self.caps.shader(Kernel::LatticeArcsLatency);
+        self.recording.dispatch_with(shader, &[("WIDTH", width.max(32) as f64)], set, &params, grid, work);
     }
 }
 

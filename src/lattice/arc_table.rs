@@ -1,11 +1,12 @@
 //! The arcs of a kind, as the kernels of any arcs read them. Twin: `shaders/shared/arcs_table.wgsl`.
 
+use super::options::Options;
 use super::scores::Meaning;
 use super::{Arc, Exit, Kind, Token};
 use std::f32::consts::LOG2_E;
 
 /// Words of a table before its arcs, and of an arc.
-pub(crate) const KIND_WORDS: usize = 12;
+pub(crate) const KIND_WORDS: usize = 13;
 pub(crate) const ARC_WORDS: usize = 9;
 /// No symbol, no duration.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -21,14 +22,15 @@ pub(super) fn words(kind: &Kind) -> usize {
 }
 
 /// Appends the tables of a kind and says which each utterance is to use.
-pub(super) fn append(words: &mut Vec<u32>, kind: &Kind, vocab: usize, utterances: usize, seed: u64) -> Vec<u32> {
+pub(super) fn append(words: &mut Vec<u32>, options: &Options, vocab: usize, utterances: usize, seed: u64) -> Vec<u32> {
+    let kind = &options.kind;
     let own = words.len() as u32;
-    write(words, kind, vocab, false);
+    write(words, options, vocab, false);
     if kind.omega == 0.0 {
         return vec![own; utterances];
     }
     let drawn = words.len() as u32;
-    write(words, kind, vocab, true);
+    write(words, options, vocab, true);
     (0..utterances).map(|n| if is_drawn(kind, seed, n) { drawn } else { own }).collect()
 }
 
@@ -88,7 +90,8 @@ pub(super) fn steps(arc: &Arc) -> u32 {
 }
 
 /// One table. `drawn`: for utterances that are taken as RNN-T.
-fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
+fn write(words: &mut Vec<u32>, options: &Options, vocab: usize, drawn: bool) {
+    let kind = &options.kind;
     let log2 = |nats: Option<f32>| nats.filter(|_| !drawn).map_or(NEVER, |nats| nats * LOG2_E).to_bits();
     let names = names(kind);
     let beside_blank = || names.iter().copied().filter(|&symbol| symbol != kind.blank.0);
@@ -110,6 +113,7 @@ fn write(words: &mut Vec<u32>, kind: &Kind, vocab: usize, drawn: bool) {
         },
         arcs(kind).map(|arc| steps(&arc)).max().unwrap_or(1),
         names.len() as u32,
+        options.latency.to_bits(),
     ]);
     let own = kind.arcs.len();
     words.extend(arcs(kind).enumerate().flat_map(|(index, arc)| arc_words(&arc, (index < own) != drawn, &names)));

@@ -1,5 +1,6 @@
 //! What a transducer loss does beside its lattice.
 
+use super::layout::Stride;
 use super::{Kind, Status};
 use crate::error::{Error, Result, number};
 
@@ -93,6 +94,8 @@ pub(super) struct Options {
     pub fast_emit: FastEmit,
     pub delay_penalty: f32,
     pub eos: Option<(u32, f32)>,
+    /// Weight of the expected latency.
+    pub latency: f32,
     pub wildcard: f32,
     pub clamp: Option<f32>,
     pub reduction: Reduction,
@@ -109,6 +112,7 @@ impl Options {
             fast_emit: FastEmit::CostUnchanged(0.0),
             delay_penalty: 0.0,
             eos: None,
+            latency: 0.0,
             wildcard: 1.0,
             clamp: None,
             reduction: Reduction::None,
@@ -119,7 +123,21 @@ impl Options {
 
     /// Directions of the sweep: forward for costs, backward for the rest.
     pub fn directions(&self) -> u64 {
-        if self.gradients == Gradients::None && !self.keep_lattice { 1 } else { 2 }
+        if self.gradients == Gradients::None && !self.keep_lattice && self.latency == 0.0 { 1 } else { 2 }
+    }
+
+    /// Planes of means of the latency: onward for costs, so far for gradients.
+    pub fn means(&self) -> u64 {
+        match self.gradients {
+            _ if self.latency == 0.0 => 0,
+            Gradients::None => 1,
+            Gradients::Separate | Gradients::InPlace => 2,
+        }
+    }
+
+    /// What one step of the sweep takes. The kernels of any arcs know the latency, those of two arcs do not.
+    pub fn stride(&self) -> Stride {
+        if self.latency == 0.0 { Stride::of(&self.kind) } else { Stride::Cell }
     }
 
     pub fn check(&self) -> Result<()> {
@@ -129,6 +147,7 @@ impl Options {
         not_negative("fast_emit", self.fast_emit.lambda(), "lambda is 0 or more, finite")?;
         not_negative("delay_penalty", self.delay_penalty, "the penalty is 0 or more, finite")?;
         not_negative("eos_penalty", self.eos.map_or(0.0, |(_, penalty)| penalty), "the penalty is 0 or more, finite")?;
+        not_negative("min_latency", self.latency, "the weight is 0 or more, finite")?;
         not_negative("wildcard", self.wildcard, "the probability of staying after a wildcard is 0 or more, finite")?;
         match self.clamp {
             Some(clamp) if clamp.is_nan() || clamp <= 0.0 => {

@@ -127,6 +127,8 @@ pub(super) struct Workspace {
 pub(super) struct PerPlace {
     pub stride: Stride,
     pub directions: u64,
+    /// Means of the latency.
+    pub means: u64,
     /// Bytes of weights and normalisers.
     arcs: u64,
     /// Bytes of variables of one direction.
@@ -135,12 +137,12 @@ pub(super) struct PerPlace {
 
 impl PerPlace {
     fn of(problem: &Problem, options: &Options) -> Self {
-        let directions = options.directions();
-        match Stride::of(&options.kind) {
+        let (directions, means) = (options.directions(), options.means());
+        match options.stride() {
             // Weights of two arcs and four frames, and their four normalisers.
-            stride @ Stride::Quad => Self { stride, directions, arcs: 48, lattice: 16 },
+            stride @ Stride::Quad => Self { stride, directions, means, arcs: 48, lattice: 16 },
             stride @ Stride::Cell => {
-                Self { stride, directions, arcs: 8 * arc_table::word_pairs(&options.kind, problem.meaning), lattice: 4 }
+                Self { stride, directions, means, arcs: 8 * arc_table::word_pairs(&options.kind, problem.meaning), lattice: 4 }
             }
         }
     }
@@ -166,7 +168,7 @@ impl Workspace {
     }
 
     pub fn lattice_bytes(self) -> u64 {
-        self.per.lattice * self.per.directions * (self.places + self.per.stride.spare())
+        self.per.lattice * (self.per.directions + self.per.means) * (self.places + self.per.stride.spare())
     }
 
     pub fn anchors_bytes(self) -> u64 {
@@ -288,7 +290,8 @@ impl<'a> Planner<'a> {
                 if cells {
                     self.join_thens(chunk.clone(), [batch, arcs, results]);
                 }
-                self.sweep_arcs(chunk, [batch, arcs, lattice, anchors, results]);
+                self.sweep_arcs(chunk.clone(), [batch, arcs, lattice, anchors, results]);
+                self.latency(chunk, [batch, arcs, anchors, lattice, results]);
             }
         }
         // Backwards: the windows that the row pass read last may still be in a cache.

@@ -303,6 +303,7 @@ fn options_out_of_range() {
         ("delay_penalty = -1: ", rnnt().delay_penalty(-1.0)),
         ("eos_penalty = inf: ", rnnt().eos_penalty(2, f32::INFINITY)),
         ("wildcard = -0.1: ", rnnt().wildcard(-0.1)),
+        ("min_latency = -1: ", rnnt().min_latency(-1.0)),
         ("clamp = 0: ", rnnt().clamp(0.0)),
         ("clamp = NaN: ", rnnt().clamp(f32::NAN)),
     ] {

@@ -165,7 +165,7 @@ impl Case {
 
     /// Under-normalisation is not for utterances that are drawn.
     fn lattice(&self, n: usize, meaning: Meaning, kind: &truth::Kind) -> Lattice {
-        let Setting { sigma, delay, eos, wildcard, .. } = self.setting;
+        let Setting { sigma, delay, eos, latency, wildcard, .. } = self.setting;
         let utterance = &self.utterances[n];
         let mut kind = kind.clone();
         let input = match meaning {
@@ -179,6 +179,7 @@ impl Case {
         kind.wildcard = wildcard.map(|probability| Wildcard { symbol: WILDCARD, stay: f64::from(probability).ln() });
         Lattice {
             delay: delay.into(),
+            latency: latency.into(),
             eos: eos.map(|penalty| Eos { symbol: self.eos(), penalty: penalty.into() }),
             bands: utterance.bands.clone(),
             windows: utterance.windows.clone(),

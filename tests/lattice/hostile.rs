@@ -158,7 +158,7 @@ fn weights_beyond_all_probability() {
             let tensor = Tensor::from_slice(context, &[2, 3, 2, 4], &[scores; 48]).unwrap();
             let loss =
                 TransducerLoss::of(kind).gradients(Gradients::Separate).delay_penalty(delay).fast_emit(FastEmit::CostScaled(f32::MAX));
-            let loss = loss.eos_penalty(1, delay).build(context).unwrap();
+            let loss = loss.eos_penalty(1, delay).min_latency(delay).build(context).unwrap();
             let batch = LossBatch::new(LogProbs::padded(&tensor), &[1, 2], &frames, &labels).weights(&[f32::MAX, f32::MIN]);
             assert_eq!(loss.run_blocking(&batch).unwrap().costs.len(), 2, "{what}");
             assert_eq!(loss.lattice_blocking(&batch).unwrap().map(|lattice| lattice.k_best(2).len()).len(), 2, "{what}");

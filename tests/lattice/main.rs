@@ -18,6 +18,7 @@ mod hostile;
 mod invariance;
 mod kinds;
 mod known;
+mod latency;
 mod limits;
 mod long;
 mod properties;

@@ -1,5 +1,6 @@
 //! The options that the suite runs, a line each.
 
+use crate::kinds::Row;
 use weft::lattice::{FastEmit, Gradients, Kind, Reduction, TransducerLoss, TransducerLossBuilder};
 
 /// How a case restricts the lattices of its utterances.
@@ -20,6 +21,8 @@ pub struct Setting {
     pub delay: f32,
     /// Penalty of the symbol that is the end of the sentence.
     pub eos: Option<f32>,
+    /// Weight of the expected latency.
+    pub latency: f32,
     /// Some labels are wildcards; probability of a frame after one.
     pub wildcard: Option<f32>,
     pub fast_emit: FastEmit,
@@ -36,6 +39,7 @@ pub const PLAIN: Setting = Setting {
     sigma: 0.0,
     delay: 0.0,
     eos: None,
+    latency: 0.0,
     wildcard: None,
     fast_emit: FastEmit::CostUnchanged(0.0),
     clamp: None,
@@ -45,11 +49,25 @@ pub const PLAIN: Setting = Setting {
 };
 
 pub fn settings() -> Vec<Setting> {
+    let all = Setting {
+        name: "all at once",
+        sigma: 0.05,
+        delay: 0.3,
+        eos: Some(0.4),
+        wildcard: Some(0.3),
+        fast_emit: FastEmit::CostScaled(0.2),
+        clamp: Some(0.1),
+        weights: true,
+        reduction: Reduction::Mean,
+        restriction: Restriction::Band,
+        ..PLAIN
+    };
     vec![
         PLAIN,
         Setting { name: "sigma", sigma: 0.05, ..PLAIN },
         Setting { name: "delay penalty", delay: 0.3, ..PLAIN },
         Setting { name: "EOS penalty", eos: Some(0.4), ..PLAIN },
+        Setting { name: "minimum latency", latency: 0.7, ..PLAIN },
         Setting { name: "wildcards", wildcard: Some(0.3), ..PLAIN },
         Setting { name: "wildcards that nothing follows", wildcard: Some(0.0), ..PLAIN },
         Setting { name: "FastEmit, cost unchanged", fast_emit: FastEmit::CostUnchanged(0.2), ..PLAIN },
@@ -63,22 +81,17 @@ pub fn settings() -> Vec<Setting> {
         Setting { name: "mean over labels", reduction: Reduction::MeanLabels, ..PLAIN },
         Setting { name: "band", restriction: Restriction::Band, ..PLAIN },
         Setting { name: "label windows", restriction: Restriction::Windows, ..PLAIN },
-        Setting {
-            name: "all at once",
-            sigma: 0.05,
-            delay: 0.3,
-            eos: Some(0.4),
-            wildcard: Some(0.3),
-            fast_emit: FastEmit::CostScaled(0.2),
-            clamp: Some(0.1),
-            weights: true,
-            reduction: Reduction::Mean,
-            restriction: Restriction::Band,
-        },
+        Setting { name: "all at once, and minimum latency", latency: 0.7, ..all },
+        all,
     ]
 }
 
 impl Setting {
+    /// Whether gathered scores are enough for it.
+    pub fn is_gathered(&self, row: &Row) -> bool {
+        self.latency == 0.0 && row.is_gathered()
+    }
+
     /// Whether gradients are those of the cost: FastEmit and clamps change them after the fact.
     pub fn is_differentiable(&self) -> bool {
         self.lambda() == 0.0 && self.clamp.is_none()
@@ -111,7 +124,8 @@ impl Setting {
 
     pub fn loss(&self, kind: &Kind, eos: u32, gradients: Gradients) -> TransducerLossBuilder {
         let kind = kind.clone().under_normalised(self.sigma).unwrap();
-        let mut loss = TransducerLoss::of(kind).gradients(gradients).fast_emit(self.fast_emit).delay_penalty(self.delay);
+        let mut loss =
+            TransducerLoss::of(kind).gradients(gradients).fast_emit(self.fast_emit).delay_penalty(self.delay).min_latency(self.latency);
         loss = loss.reduction(self.reduction);
         if let Some(penalty) = self.eos {
             loss = loss.eos_penalty(eos, penalty);

@@ -1,6 +1,7 @@
 //! Twin of `shaders/lattice/arcs_gradient.wgsl`.
 
 use super::super::lattice::{GradientPass, Log2, Row, Scores, Utterance, arc_probability};
+use super::latency::lateness;
 use super::{Arc, Kind, Token, anchor_at, arc_log2, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
@@ -12,9 +13,11 @@ use crate::lattice::WILDCARD;
 #[derive(Clone, Copy, Default)]
 struct Reader {
     symbol: Option<usize>,
-    pull: f32,
     duration: Option<usize>,
-    occupied: f32,
+    /// Minus the derivative of the cost by its log weight: the probability that a path takes it, without a latency.
+    pull: f32,
+    /// Of FastEmit, at symbols.
+    scale: f32,
 }
 
 /// What a row's gradient is made of.
@@ -79,14 +82,14 @@ impl One<'_> {
         if arc.labels == 1 && u >= utterance.labels {
             return Reader::default();
         }
-        let occupied = self.occupancy(total, (t, u), a, arc);
+        let pull = self.pull(total, (t, u), a, arc);
         let symbol = match (arc.token, utterance.label(u)) {
             (Token::Symbol(symbol), _) => (!utterance.after_wildcard(u)).then_some(symbol),
             (Token::NextLabel, Some(label)) if label != WILDCARD => Some(label as usize),
             (Token::NextLabel | Token::None, _) => None,
         };
         let scale = if arc.labels == 1 { self.pass.p.label_scale } else { 1.0 };
-        Reader { symbol, pull: occupied * scale, duration: arc.duration, occupied }
+        Reader { symbol, duration: arc.duration, pull, scale }
     }
 
     /// An arc that emits the label before this position, and reads its second symbol here.
@@ -94,18 +97,35 @@ impl One<'_> {
         if u == 0 {
             return Reader::default();
         }
-        let occupied = self.occupancy(total, (t, u - 1), a, arc);
+        let pull = self.pull(total, (t, u - 1), a, arc);
         let symbol = (!self.utterance.after_wildcard(u)).then_some(arc.then);
-        Reader { symbol, pull: occupied * self.pass.p.label_scale, duration: None, occupied }
+        Reader { symbol, duration: None, pull, scale: self.pass.p.label_scale }
     }
 
-    /// Probability that a path takes arc a from cell (t, u).
-    fn occupancy(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> f32 {
-        let Self { pass, utterance, .. } = self;
+    /// What arc a of cell (t, u) pulls.
+    fn pull(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> f32 {
+        let Self { pass, utterance, kind, .. } = self;
         let cell = cell_at(utterance, t, u);
         let from = Log2 { e: pass.anchors[anchor_at(utterance, t, u)] - total.e, x: pass.lattice[cell] - total.x };
         let weight = arc_log2(pass.arcs[word_at(pass.p.places, cell, a)]);
-        arc_probability(from, weight, self.after(t + arc.frames, u + arc.labels, arc.may_end))
+        let occupied = arc_probability(from, weight, self.after(t + arc.frames, u + arc.labels, arc.may_end));
+        if kind.latency > 0.0 { occupied - occupied * kind.latency * self.delay((t, u), arc) } else { occupied }
+    }
+
+    /// How much later the labels of paths that take an arc from cell (t, u) are than those of all, in the mean.
+    fn delay(&self, (t, u): (usize, usize), arc: &Arc) -> f32 {
+        let Self { pass, utterance, .. } = self;
+        let plane = pass.p.places as usize + 1;
+        let mean = |number: usize, t: usize, u: usize| pass.lattice[number * plane + cell_at(utterance, t, u)];
+        let (to_t, to_u) = (t + arc.frames, u + arc.labels);
+        let mut sum = mean(3, t, u) - mean(2, 0, 0);
+        if arc.labels == 1 {
+            sum += lateness(utterance, t, u);
+        }
+        if to_t < utterance.frames && to_u <= utterance.labels {
+            sum += mean(2, to_t, to_u);
+        }
+        sum / utterance.labels.max(1) as f32
     }
 
     /// Backward variable of (t, u).
@@ -125,24 +145,24 @@ impl One<'_> {
         let (kind, meaning) = (&self.kind, self.pass.meaning);
         let blank = self.pass.p.blank as usize;
         let hat = meaning == Scores::Hat;
-        let (mut own, mut others, mut occupied) = (0.0, 0.0, 0.0);
+        let (mut own, mut others, mut pulled) = (0.0, 0.0, 0.0);
         for reader in &row.readers {
-            occupied += reader.occupied;
+            pulled += reader.pull.abs();
             if let Some(duration) = v.checked_sub(kind.vocab) {
                 match reader.duration {
-                    Some(read) if read == duration => own += reader.occupied,
-                    Some(_) => others += reader.occupied,
+                    Some(read) if read == duration => own += reader.pull,
+                    Some(_) => others += reader.pull,
                     None => {}
                 }
             } else {
                 match reader.symbol {
-                    Some(symbol) if symbol == v => own += reader.pull,
-                    Some(symbol) if !(hat && symbol == blank) => others += reader.pull,
+                    Some(symbol) if symbol == v => own += reader.pull * reader.scale,
+                    Some(symbol) if !(hat && symbol == blank) => others += reader.pull * reader.scale,
                     _ => {}
                 }
             }
         }
-        if occupied <= 0.0 {
+        if pulled <= 0.0 {
             return 0.0;
         }
         if meaning == Scores::LogProbs {

@@ -1,11 +1,13 @@
 //! Twins of the kernels of `shaders/lattice` for lattices of any arcs.
 
 mod gradient;
+mod latency;
 mod row;
 mod sweep;
 mod then;
 
 pub(super) use gradient::gradient;
+pub(super) use latency::latency;
 pub(super) use row::row;
 pub(super) use sweep::sweep;
 pub(super) use then::then;
@@ -58,6 +60,8 @@ struct Kind {
     entry: f32,
     exit: f32,
     exit_to: Exit,
+    /// Weight of the expected latency.
+    latency: f32,
 }
 
 impl Kind {
@@ -75,6 +79,7 @@ impl Kind {
             entry: f32::from_bits(table[7]),
             exit: f32::from_bits(table[8]),
             exit_to: [Exit::None, Exit::LastFrame, Exit::End][table[9].min(2) as usize],
+            latency: f32::from_bits(table[12]),
         }
     }
 

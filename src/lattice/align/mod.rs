@@ -12,7 +12,6 @@ mod sample;
 mod tests;
 mod viterbi;
 
-use super::layout::Stride;
 use super::loss::Call;
 use super::options::Options;
 use super::{LossBatch, LossOutput, Status, TransducerLoss, TransducerPlan, arc_table};
@@ -153,7 +152,7 @@ impl TransducerLoss {
         let results = if plans.is_empty() { Vec::new() } else { call.results().await? };
         let count = problem.utterances.len();
         let places = ranges.iter().enumerate().flat_map(|(chunk, range)| {
-            let places = Place::of_chunk(&problem.utterances[range.clone()], Stride::of(kind));
+            let places = Place::of_chunk(&problem.utterances[range.clone()], options.stride());
             places.map(move |place| (chunk, place))
         });
         let utterances = places.enumerate().map(|(n, (chunk, place))| Utterance {

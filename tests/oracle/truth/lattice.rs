@@ -32,6 +32,8 @@ pub struct Lattice {
     pub bands: Option<Vec<[usize; 2]>>,
     /// Frames at which each label may be emitted, `[first, last]` each.
     pub windows: Option<Vec<[usize; 2]>>,
+    /// Weight in the cost of the mean expected frame of the labels.
+    pub latency: f64,
 }
 
 /// Cost and gradient.
@@ -47,7 +49,7 @@ pub struct Solution {
 
 impl Lattice {
     pub fn new(kind: Kind, [frames, vocab]: [usize; 2], target: Vec<u32>, input: Vec<f64>) -> Self {
-        let lattice = Self { kind, frames, vocab, target, input, delay: 0.0, eos: None, bands: None, windows: None };
+        let lattice = Self { kind, frames, vocab, target, input, delay: 0.0, eos: None, bands: None, windows: None, latency: 0.0 };
         assert_eq!(lattice.input.len(), frames * lattice.positions() * lattice.channels(), "the input has another shape");
         lattice
     }
@@ -179,10 +181,14 @@ impl Lattice {
         let rows = self.rows();
         let graph = self.graph_of(&rows);
         let sweep = Sweep::of(&graph);
-        let pulls: Vec<f64> = sweep.occupancies().into_iter().map(|occupied| -occupied).collect();
+        let labels = self.target.len();
+        let each = if labels == 0 { 0.0 } else { self.latency / labels as f64 };
+        let late: f64 = (0..labels).map(|label| sweep.expected_frame(label)).sum();
+        let later = sweep.covariances(|edge| edge.emits.map_or(0.0, |_| edge.frame as f64));
+        let pulls: Vec<f64> = sweep.occupancies().into_iter().zip(later).map(|(occupied, later)| each * later - occupied).collect();
         let pull = self.pull(&graph, &rows);
         let (gradient, by_log_probs) = (pull.by_input(&pulls, reshape), pull.by_log_probs(&pulls, reshape));
-        Solution { cost: sweep.cost, gradient, by_log_probs }
+        Solution { cost: sweep.cost + each * late, gradient, by_log_probs }
     }
 
     pub fn pull<'a>(&self, graph: &'a Graph, rows: &'a Rows) -> Pull<'a> {
