@@ -13,6 +13,7 @@ mod case;
 mod conformance;
 mod degenerate;
 mod differences;
+mod docs;
 mod forms;
 mod hostile;
 mod invariance;
