@@ -29,6 +29,8 @@ struct Channel {
 }
 
 const NONE_16 = 0xffffu;
+// Stands for all symbols but the blank and the next label.
+const OTHERS_16 = 0xfffeu;
 const NONE_15 = 0x7fffu;
 const EMITS = 0x80000000u;
 const NO_CHANNELS = 0x7fffffffu;
@@ -104,6 +106,9 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Row, number: u32)
     if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
         channel = channel_of(kind, label_at(utterance, row.u), true);
     }
+    if (arc.token == OTHERS) {
+        channel = OTHERS_16;
+    }
     let channels = channel | ((arc.duration & NONE_15) << 16u) | select(0u, EMITS, arc.labels == 1u);
     return Reader(channels, pull(utterance, kind, total, row.t, row.u, arc, number));
 }
@@ -138,6 +143,9 @@ struct Shared {
     duration_normaliser: f32,
     // What all symbols pull that are normalised together.
     pull: f32,
+    // What those pull that are read as one sum, and log2 of that.
+    others: f32,
+    others_sum: f32,
 }
 
 // The gradient of an element that arcs may read; x in base 2.
@@ -163,6 +171,13 @@ fn read_element(all: Shared, v: u32, x: f32) -> f32 {
     // p * all - own would cancel where p is near 1.
     let p = exp2(min(x - select(all.normaliser, all.duration_normaliser, v >= kind.vocab), 0.0));
     return found.others * p - found.own * (1.0 - p);
+}
+
+// What symbols lose that an arc reads as one sum: each its part.
+fn part_of_others(all: Shared, pack: u32, x: Scores) -> Scores {
+    let symbols = symbols_of(pack);
+    let read = (symbols != Bits(params.blank)) & (symbols != Bits(all.label)) & (symbols < Bits(all.kind.vocab));
+    return select(Scores(0.0), all.others * exp2(min(x - all.others_sum, Scores(0.0))), read);
 }
 
 fn read_elements(all: Shared, pack: u32, x: Scores) -> Scores {
@@ -215,10 +230,13 @@ fn main(
     for (var c = lane; c < kind.named + 1u + kind.durations; c += LANES) {
         wg_channels[channels_at + c] = channel(kind, at, readers, c, apart);
     }
-    var all = Shared(channels_at, kind, label, 0.0, 0.0, 0.0);
+    var all = Shared(channels_at, kind, label, 0.0, 0.0, 0.0, 0.0, 0.0);
     var pulled = 0.0;
     for (var i = 0u; i < readers; i++) {
-        pulled += abs(wg_readers[at + i].pull);
+        let one = wg_readers[at + i];
+        pulled += abs(one.pull);
+        let emphasis = select(1.0, params.label_scale, one.channels >= EMITS);
+        all.others += select(0.0, one.pull * emphasis, (one.channels & NONE_16) == OTHERS_16);
     }
     workgroupBarrier();
     // Of any symbol that is normalised with others; the label's channel is there always.
@@ -230,6 +248,10 @@ fn main(
         if (kind.durations > 0u) {
             all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers + 1u)]);
         }
+    }
+    if (is_live && kind.others) {
+        let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, SCORES == LOG_PROBS);
+        all.others_sum = bitcast<f32>(arcs[word_at(params.places, place_at(utterance, row.t, row.u), readers + normalisers)]);
     }
     // Packs with symbols that arcs name, or with durations.
     let first_named = kind.lowest / PACK;
@@ -244,12 +266,15 @@ fn main(
         // A cell that no path visits need not be read.
         if (pulled > 0.0) {
             let is_read = i == blank_pack || i == label_pack || (i >= first_named && i <= last_named) || i >= first_duration;
-            if (is_read || SCORES != LOG_PROBS) {
+            if (is_read || SCORES != LOG_PROBS || kind.others) {
                 let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));
                 if (is_read) {
                     g = read_elements(all, i, x);
-                } else {
+                } else if (SCORES != LOG_PROBS) {
                     g = all.pull * exp2(min(x - all.normaliser, Scores(0.0)));
+                }
+                if (kind.others) {
+                    g -= part_of_others(all, i, x);
                 }
             }
             g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));

@@ -24,6 +24,9 @@ struct Weighed {
     has_durations: bool,
     // log2 of what HAT's blank leaves to the labels.
     leave: f32,
+    // log2 of the sum of all symbols but the blank and the next label, as they are scored.
+    others: f32,
+    has_others: bool,
     unusable: bool,
 }
 
@@ -43,6 +46,29 @@ fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
         w = select(LOG_ZERO, x - (*row).normaliser + (*row).leave, (*row).has_symbols);
     }
     return w - kind.sigma;
+}
+
+fn others_weight(row: ptr<function, Weighed>, kind: Kind) -> f32 {
+    var w = (*row).others;
+    if (SCORES != LOG_PROBS) {
+        w = w - (*row).normaliser + (*row).leave;
+    }
+    return select(LOG_ZERO, w - kind.sigma, (*row).has_others);
+}
+
+// The share of one lane in the sum of all symbols but the blank and the label.
+fn others_sum(first: u32, vocab: u32, lane: u32, label: u32) -> RowSum {
+    var sum = log_sum_empty();
+    var unusable = false;
+    let none = Scores(LOG_ZERO);
+    for (var i = lane; i < (vocab + PACK - 1u) / PACK; i += LANES) {
+        let packed = scores[first + i];
+        let symbols = symbols_of(i);
+        let wanted = (symbols != Bits(params.blank)) & (symbols != Bits(label)) & (symbols < Bits(vocab));
+        unusable = unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));
+        sum = log_sum_add(sum, select(none, clean_scores(packed) * LOG2_E, wanted), none, none, none);
+    }
+    return RowSum(sum, unusable);
 }
 
 fn duration_weight(row: ptr<function, Weighed>, kind: Kind, duration: u32) -> f32 {
@@ -71,6 +97,8 @@ fn arc_weight(row: ptr<function, Weighed>, kind: Kind, arc: Arc, label: u32, lea
             w += symbol_weight(row, kind, label);
             w += select(0.0, params.eos_delay * lead, label == params.eos);
         }
+    } else if (arc.token == OTHERS) {
+        w += others_weight(row, kind);
     } else if (arc.token != NONE) {
         w += named_weight(row, kind, arc.token, wild);
     }
@@ -101,7 +129,7 @@ fn main(
     // No symbol: beyond the row.
     let without = select(params.vocab, params.blank, SCORES == HAT);
     let own = row_sum(place.start / PACK, select(0u, kind.vocab / PACK, reads), lane, without);
-    var row = Weighed(place.start / PACK, 0.0, 0.0, true, true, 0.0, own.unusable);
+    var row = Weighed(place.start / PACK, 0.0, 0.0, true, true, 0.0, 0.0, false, own.unusable);
     var share = own.sum;
     if (reads && lane == 0u) {
         // Symbols in a pack with durations.
@@ -147,6 +175,18 @@ fn main(
         }
     }
 
+    if (kind.others) {
+        let share = others_sum(place.start / PACK, select(0u, kind.vocab, place.is_cell), lane, label_at(utterance, place.u));
+#ifdef SUBGROUPS
+        let sum = log_sum_reduce(share.sum, local, subgroup_lane, subgroup_size);
+#else
+        let sum = log_sum_reduce(share.sum, local);
+#endif
+        row.has_others = !is_log_zero(sum.peak);
+        row.others = select(0.0, sum.peak + log2(sum.sum), row.has_others);
+        row.unusable = row.unusable || share.unusable;
+    }
+
     var status = 0u;
     if (place.exists && place.t < utterance.frames && place.u <= utterance.labels) {
         let cell = place_at(utterance, place.t, place.u);
@@ -171,6 +211,10 @@ fn main(
             let bits = arc_word(w);
             arcs[word_at(params.places, cell, word)] = bits;
             status |= select(STATUS_WIDE, 0u, is_plain_weight(bits));
+        }
+        if (kind.others && lane == 0u) {
+            let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, SCORES == LOG_PROBS);
+            arcs[word_at(params.places, cell, words + normalisers)] = bitcast<u32>(row.others);
         }
         if (SCORES != LOG_PROBS && lane == 0u) {
             arcs[word_at(params.places, cell, words)] = bitcast<u32>(row.normaliser);

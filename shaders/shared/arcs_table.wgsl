@@ -1,18 +1,20 @@
 // The arcs of a kind, and the weight words of a cell. Twin: src/lattice/arc_table.rs.
 //
 // Every cell has a word for each arc that leaves it, then one for each symbol that an arc reads one
-// position on, then the normalisers of its row. Words lie in pairs, pairs of all cells together: a sweep
-// reads them side by side, and a row is written in few places.
+// position on, then the normalisers of its row, and the sum of its other symbols. Words lie in pairs, pairs
+// of all cells together: a sweep reads them side by side, and a row is written in few places.
 #import lattice_layout
 #import scaled
 
 // Words of the table before its arcs, and of an arc.
-const KIND_WORDS = 13u;
+const KIND_WORDS = 14u;
 const ARC_WORDS = 9u;
 // No symbol, no duration.
 const NONE = 0xffffffffu;
 // The token of arcs that emit the next label.
 const NEXT_LABEL = 0xfffffffeu;
+// The token of arcs that read all symbols but the blank and the next label.
+const OTHERS = 0xfffffffdu;
 
 const EXIT_NONE = 0u;
 const EXIT_LAST_CELL = 1u;
@@ -43,12 +45,14 @@ struct Kind {
     named: u32,
     // Weight of the expected latency.
     latency: f32,
+    // Whether an arc reads OTHERS.
+    others: bool,
 }
 
 struct Arc {
     frames: u32,
     labels: u32,
-    // A symbol, NEXT_LABEL or NONE.
+    // A symbol, NEXT_LABEL, OTHERS or NONE.
     token: u32,
     duration: u32,
     // Symbol that is read one position on.
@@ -78,6 +82,7 @@ fn kind_of(n: u32) -> Kind {
         batch[at + 10u],
         batch[at + 11u],
         bitcast<f32>(batch[at + 12u]),
+        batch[at + 13u] == 1u,
     );
 }
 

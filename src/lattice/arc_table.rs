@@ -6,12 +6,14 @@ use super::{Arc, Exit, Kind, Token};
 use std::f32::consts::LOG2_E;
 
 /// Words of a table before its arcs, and of an arc.
-pub(crate) const KIND_WORDS: usize = 13;
+pub(crate) const KIND_WORDS: usize = 14;
 pub(crate) const ARC_WORDS: usize = 9;
 /// No symbol, no duration.
 pub(crate) const NONE: u32 = u32::MAX;
 /// The token of arcs that emit the next label.
 pub(crate) const NEXT_LABEL: u32 = u32::MAX - 1;
+/// The token of arcs that read all symbols but the blank and the next label.
+pub(crate) const OTHERS: u32 = u32::MAX - 2;
 /// Log 0.
 const NEVER: f32 = -1e30;
 
@@ -55,13 +57,18 @@ pub(super) fn readers(kind: &Kind) -> usize {
     arcs(kind).count() + thens(kind).count()
 }
 
+/// Whether an arc reads all symbols but the blank and the next label.
+fn reads_others(kind: &Kind) -> bool {
+    kind.arcs.iter().any(|arc| arc.token == Token::Others)
+}
+
 /// Pairs of words that the lattice keeps of each cell.
 pub(super) fn word_pairs(kind: &Kind, meaning: Meaning) -> u64 {
     let normalisers = match meaning {
         Meaning::Logits => 1 + usize::from(!kind.durations.is_empty()),
         Meaning::LogProbs | Meaning::Gathered => 0,
     };
-    (readers(kind) + normalisers).div_ceil(2) as u64
+    (readers(kind) + normalisers + usize::from(reads_others(kind))).div_ceil(2) as u64
 }
 
 /// Symbols that arcs name, each once.
@@ -114,6 +121,7 @@ fn write(words: &mut Vec<u32>, options: &Options, vocab: usize, drawn: bool) {
         arcs(kind).map(|arc| steps(&arc)).max().unwrap_or(1),
         names.len() as u32,
         options.latency.to_bits(),
+        u32::from(reads_others(kind)),
     ]);
     let own = kind.arcs.len();
     words.extend(arcs(kind).enumerate().flat_map(|(index, arc)| arc_words(&arc, (index < own) != drawn, &names)));
@@ -125,6 +133,7 @@ fn arc_words(arc: &Arc, active: bool, names: &[u32]) -> [u32; ARC_WORDS] {
     let token = match arc.token {
         Token::Symbol(symbol) => symbol,
         Token::NextLabel => NEXT_LABEL,
+        Token::Others => OTHERS,
         Token::None => NONE,
     };
     let constant = (arc.constant * LOG2_E).to_bits();

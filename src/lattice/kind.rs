@@ -17,6 +17,8 @@ pub enum Token {
     Symbol(u32),
     /// The next label of the target.
     NextLabel,
+    /// All symbols together but for the blank and the next label: the sum of their probabilities.
+    Others,
     /// No symbol: the arc weighs its constant only, and has no gradient.
     None,
 }
@@ -197,6 +199,15 @@ impl Kind {
         Self::rnnt(blank).with_arc(Arc::free(0, 1, weight))
     }
 
+    /// Bypass transducer whose skipped labels weigh what the model would say instead: the probability of all symbols but the blank
+    /// and the label, times exp(`weight`). The mode `sumexcl` of Bataev 2025, arXiv:2504.06963, which its author found best.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the weight is not finite.
+    pub fn bypass_others(blank: Blank, weight: f32) -> Result<Self> {
+        Self::rnnt(blank).with_arc(Arc { token: Token::Others, ..Arc::free(0, 1, weight) })
+    }
+
     /// Target-robust transducer: frames may be skipped as in [`star`](Self::star), labels as in [`bypass`](Self::bypass).
     ///
     /// # Errors
@@ -335,7 +346,7 @@ impl Kind {
         }
         let symbols = self.arcs.iter().flat_map(|arc| match arc.token {
             Token::Symbol(symbol) => [Some(symbol), arc.then],
-            Token::NextLabel | Token::None => [None, arc.then],
+            Token::NextLabel | Token::Others | Token::None => [None, arc.then],
         });
         match symbols.flatten().find(|&symbol| symbol as usize >= vocab) {
             Some(symbol) => Err(Error::Value {

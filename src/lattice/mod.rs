@@ -34,7 +34,7 @@ mod status;
 mod window;
 
 pub use align::{Alignment, Emission, Lattice, Lattices, PathArc};
-pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE};
+pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE, OTHERS};
 pub use band::Band;
 pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};

@@ -52,6 +52,7 @@ fn kinds() -> Vec<(&'static str, Kind, truth::Kind)> {
         ("tdt", own_tdt(), tdt),
         ("tdt as rnnt", own_tdt().sometimes_rnnt(1.0).unwrap(), drawn),
         ("bypass", Kind::bypass(BLANK, -2.0).unwrap(), truth::Kind::bypass(0, -2.0)),
+        ("bypass of others", Kind::bypass_others(BLANK, -0.5).unwrap(), truth::Kind::bypass_others(0, -0.5)),
         ("star", Kind::star(BLANK, -1.0).unwrap(), truth::Kind::star(0, -1.0)),
         ("w", Kind::w_transducer(BLANK, -1.0, Exit::LastFrame).unwrap(), truth::Kind::w(0, -1.0, truth::Exit::LastCell)),
         ("w to the end", Kind::w_transducer(BLANK, -1.0, Exit::End).unwrap(), truth::Kind::w(0, -1.0, truth::Exit::Terminal)),

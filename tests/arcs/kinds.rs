@@ -29,8 +29,9 @@ fn random_kind(numbers: &mut Lcg, vocab: u32) -> Pair {
     let mut arcs = vec![Arc::stay(1, BLANK.0), Arc::label(below(2))];
     for _ in 0..below(8) {
         let labels = below(2);
-        let token = match below(3) {
+        let token = match below(4) {
             0 => Token::None,
+            3 => Token::Others,
             1 if labels == 1 => Token::NextLabel,
             // The last symbols are labels.
             _ => Token::Symbol(below(vocab - 2)),

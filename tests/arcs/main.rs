@@ -58,6 +58,7 @@ fn arc_of(arc: &Arc) -> truth::Arc {
         token: match arc.token {
             Token::Symbol(symbol) => truth::Token::Symbol(symbol),
             Token::NextLabel => truth::Token::Label,
+            Token::Others => truth::Token::Others { blank: BLANK.0 },
             Token::None => truth::Token::None,
         },
         duration: arc.duration.map(|duration| duration as usize),
@@ -336,6 +337,7 @@ fn all_kinds() -> Vec<(&'static str, Pair)> {
         ("constrained", plain(Kind::constrained(BLANK))),
         ("star", plain(Kind::star(BLANK, -0.7).unwrap())),
         ("bypass", plain(Kind::bypass(BLANK, -1.1).unwrap())),
+        ("bypass of others", plain(Kind::bypass_others(BLANK, -0.4).unwrap())),
         ("target-robust", plain(Kind::target_robust(BLANK, -0.7, -1.1).unwrap())),
         ("w to the last frame", w(Exit::LastFrame)),
         ("w to the end", w(Exit::End)),

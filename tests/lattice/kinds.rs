@@ -1,7 +1,7 @@
 //! The kinds that the suite runs, a line each: as the library makes them, and as the truth has them.
 
-use crate::truth::{self, Token};
-use weft::lattice::{Arc, Blank, Exit, Kind};
+use crate::truth::{self, Head, Token};
+use weft::lattice::{Arc, Blank, Exit, Kind, Token as Reads};
 
 /// Tokens of a row; durations come on top.
 pub const VOCAB: usize = 6;
@@ -34,6 +34,12 @@ pub fn kinds() -> Vec<Row> {
         row("TDT 1 3", Kind::tdt(blank, &[1, 3]).unwrap(), truth::Kind::tdt(BLANK, &[1, 3], 0.0)),
         row("star", Kind::star(blank, -0.75).unwrap(), truth::Kind::star(BLANK, -0.75)),
         row("bypass", Kind::bypass(blank, -1.5).unwrap(), truth::Kind::bypass(BLANK, -1.5)),
+        row("bypass, others", Kind::bypass_others(blank, -0.5).unwrap(), truth::Kind::bypass_others(BLANK, -0.5)),
+        row(
+            "HAT, others",
+            Kind::bypass_others(blank, 0.25).unwrap().with_hat(),
+            truth::Kind { head: Head::Hat { blank: BLANK }, ..truth::Kind::bypass_others(BLANK, 0.25) },
+        ),
         row("target-robust", Kind::target_robust(blank, -0.75, -1.5).unwrap(), truth::Kind::target_robust(BLANK, -0.75, -1.5)),
         row("W, last frame", Kind::w_transducer(blank, -0.5, Exit::LastFrame).unwrap(), truth::Kind::w(BLANK, -0.5, truth::Exit::LastCell)),
         row("W, end", Kind::w_transducer(blank, -0.5, Exit::End).unwrap(), truth::Kind::w(BLANK, -0.5, truth::Exit::Terminal)),
@@ -49,7 +55,7 @@ pub fn sampled() -> Row {
     Row { name: "TDT 0 1 3, half as RNN-T", kind, truth: truth::Kind::tdt(BLANK, &[0, 1, 3], 0.0), drawn: Some(drawn) }
 }
 
-/// A kind that nobody has a name for: a blank that skips, labels of their own durations, a second row, prices.
+/// A kind that nobody has a name for: a blank that skips, labels of their own durations, a second row, prices, frames of anything.
 fn made_up() -> Kind {
     let arcs = vec![
         Arc::stay(1, BLANK),
@@ -57,6 +63,7 @@ fn made_up() -> Kind {
         Arc { duration: Some(0), ..Arc::label(0) },
         Arc { then: Some(0), duration: Some(1), may_end: true, ..Arc::label(1) },
         Arc::free(3, 1, -2.0),
+        Arc { token: Reads::Others, duration: Some(0), ..Arc::stay(2, 0) },
     ];
     Kind::custom(Blank(BLANK), arcs, vec![0, 1]).unwrap()
 }
@@ -67,9 +74,10 @@ fn truth_of(kind: &Kind) -> truth::Kind {
         frames: arc.frames as usize,
         labels: arc.labels as usize,
         token: match arc.token {
-            weft::lattice::Token::Symbol(symbol) => Token::Symbol(symbol),
-            weft::lattice::Token::NextLabel => Token::Label,
-            weft::lattice::Token::None => Token::None,
+            Reads::Symbol(symbol) => Token::Symbol(symbol),
+            Reads::NextLabel => Token::Label,
+            Reads::Others => Token::Others { blank: BLANK },
+            Reads::None => Token::None,
         },
         duration: arc.duration.map(|channel| channel as usize),
         then: arc.then,
@@ -98,6 +106,11 @@ impl Row {
         let known = |token| matches!(token, Token::Symbol(BLANK) | Token::Label);
         let plain = self.truth.entry.is_none() && self.truth.exit.is_none() && self.truth.durations == 0;
         plain && self.truth.arcs.len() == 2 && self.truth.arcs.iter().all(|arc| known(arc.token) && arc.then.is_none())
+    }
+
+    /// Whether some arc reads a sum of symbols.
+    pub fn reads_others(&self) -> bool {
+        self.truth.arcs.iter().any(|arc| matches!(arc.token, Token::Others { .. }))
     }
 
     /// Whether labels take no frame, so that windows of labels are bands of cells.

@@ -10,13 +10,13 @@ use weft::lattice::{Arc, Band, Blank, Exit, FastEmit, Kind, LogProbs, Logits, Lo
 #[path = "../oracle/known/mod.rs"]
 mod published;
 
-/// The library's kind of these arcs; none if an arc reads several symbols at once.
-fn kind_of(kind: &truth::Kind) -> Option<Kind> {
+/// The library's kind of these arcs.
+fn kind_of(kind: &truth::Kind) -> Kind {
     let symbols = kind.arcs.iter().filter_map(|arc| if let Token::Symbol(symbol) = arc.token { Some(symbol) } else { None });
     let blank = Blank({ symbols }.next().unwrap());
     if let Some((weight, exit)) = kind.exit {
         let exit = if exit == truth::Exit::LastCell { Exit::LastFrame } else { Exit::End };
-        return Some(Kind::w_transducer(blank, weight as f32, exit).unwrap());
+        return Kind::w_transducer(blank, weight as f32, exit).unwrap();
     }
     let mut durations = vec![0; kind.durations];
     let mut arcs = Vec::new();
@@ -31,7 +31,7 @@ fn kind_of(kind: &truth::Kind) -> Option<Kind> {
                 Token::Symbol(symbol) => weft::lattice::Token::Symbol(symbol),
                 Token::Label => weft::lattice::Token::NextLabel,
                 Token::None => weft::lattice::Token::None,
-                Token::Others { .. } => return None,
+                Token::Others { .. } => weft::lattice::Token::Others,
             },
             duration: arc.duration.map(|channel| channel as u32),
             then: arc.then,
@@ -41,7 +41,7 @@ fn kind_of(kind: &truth::Kind) -> Option<Kind> {
         });
     }
     let kind_of = Kind::custom(blank, arcs, durations).unwrap().under_normalised(kind.sigma as f32).unwrap();
-    Some(if kind.head == Head::Softmax { kind_of } else { kind_of.with_hat() })
+    if kind.head == Head::Softmax { kind_of } else { kind_of.with_hat() }
 }
 
 /// Cost and gradient by the input: on every context, all close to each other; the last is given.
@@ -91,7 +91,7 @@ impl Solve for Lattice {
     }
 
     fn solved_with(&self, reshape: &Reshape) -> Solution {
-        let Some(kind) = kind_of(&self.kind) else { return self.solve_with(reshape) };
+        let kind = kind_of(&self.kind);
         let (cost, gradient) = run(self, &kind, reshape, false);
         let (again, by_log_probs) = run(self, &kind, reshape, true);
         crate::assert_near("cost from log-probs", &[again], &[cost], 1e-6);

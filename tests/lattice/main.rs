@@ -22,6 +22,7 @@ mod known;
 mod latency;
 mod limits;
 mod long;
+mod others;
 mod properties;
 mod settings;
 

@@ -13,6 +13,8 @@ use crate::lattice::WILDCARD;
 #[derive(Clone, Copy, Default)]
 struct Reader {
     symbol: Option<usize>,
+    /// Whether it reads all symbols but the blank and the next label.
+    others: bool,
     duration: Option<usize>,
     /// Minus the derivative of the cost by its log weight: the probability that a path takes it, without a latency.
     pull: f32,
@@ -27,6 +29,8 @@ struct RowGradient {
     readers: Vec<Reader>,
     normaliser: f32,
     duration_normaliser: f32,
+    label: Option<u32>,
+    others: f32,
 }
 
 pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
@@ -74,6 +78,12 @@ impl One<'_> {
                 result.duration_normaliser = word(kind.readers() + 1);
             }
         }
+        result.label = utterance.label(u);
+        if kind.others {
+            let normalisers = if pass.meaning == Scores::LogProbs { 0 } else { 1 + usize::from(kind.durations > 0) };
+            let at = word_at(pass.p.places, cell_at(utterance, t, u), kind.readers() + normalisers);
+            result.others = f32::from_bits(pass.arcs[at]);
+        }
         result
     }
 
@@ -86,10 +96,10 @@ impl One<'_> {
         let symbol = match (arc.token, utterance.label(u)) {
             (Token::Symbol(symbol), _) => (!utterance.after_wildcard(u)).then_some(symbol),
             (Token::NextLabel, Some(label)) if label != WILDCARD => Some(label as usize),
-            (Token::NextLabel | Token::None, _) => None,
+            (Token::NextLabel | Token::Others | Token::None, _) => None,
         };
         let scale = if arc.labels == 1 { self.pass.p.label_scale } else { 1.0 };
-        Reader { symbol, duration: arc.duration, pull, scale }
+        Reader { symbol, others: arc.token == Token::Others, duration: arc.duration, pull, scale }
     }
 
     /// An arc that emits the label before this position, and reads its second symbol here.
@@ -99,7 +109,7 @@ impl One<'_> {
         }
         let pull = self.pull(total, (t, u - 1), a, arc);
         let symbol = (!self.utterance.after_wildcard(u)).then_some(arc.then);
-        Reader { symbol, duration: None, pull, scale: self.pass.p.label_scale }
+        Reader { symbol, others: false, duration: None, pull, scale: self.pass.p.label_scale }
     }
 
     /// What arc a of cell (t, u) pulls.
@@ -145,7 +155,7 @@ impl One<'_> {
         let (kind, meaning) = (&self.kind, self.pass.meaning);
         let blank = self.pass.p.blank as usize;
         let hat = meaning == Scores::Hat;
-        let (mut own, mut others, mut pulled) = (0.0, 0.0, 0.0);
+        let (mut own, mut others, mut summed, mut pulled) = (0.0, 0.0, 0.0, 0.0);
         for reader in &row.readers {
             pulled += reader.pull.abs();
             if let Some(duration) = v.checked_sub(kind.vocab) {
@@ -158,6 +168,10 @@ impl One<'_> {
                 match reader.symbol {
                     Some(symbol) if symbol == v => own += reader.pull * reader.scale,
                     Some(symbol) if !(hat && symbol == blank) => others += reader.pull * reader.scale,
+                    None if reader.others => {
+                        others += reader.pull * reader.scale;
+                        summed += reader.pull * reader.scale;
+                    }
                     _ => {}
                 }
             }
@@ -165,10 +179,15 @@ impl One<'_> {
         if pulled <= 0.0 {
             return 0.0;
         }
+        let x = (scores.raw(row.start + v) * LOG2_E).max(LOG_ZERO);
+        if kind.is_other(v, self.pass.p.blank, row.label) {
+            // Its part of their sum.
+            own += summed * (x - row.others).min(0.0).exp2();
+            others -= summed * (x - row.others).min(0.0).exp2();
+        }
         if meaning == Scores::LogProbs {
             return -own;
         }
-        let x = (scores.raw(row.start + v) * LOG2_E).max(LOG_ZERO);
         if hat && v == blank {
             return others / (1.0 + (-x.max(-126.0)).exp2()) - own / (1.0 + x.clamp(-126.0, 126.0).exp2());
         }

@@ -14,7 +14,7 @@ pub(super) use then::then;
 
 use super::lattice::Utterance;
 use super::scaled::{EXPONENT_NEVER, LOG2_NEVER, Scaled, weight_log2, weight_word};
-use crate::lattice::{ARC_WORDS, CHUNK, HEADER, KIND_WORDS, NEXT_LABEL, NONE};
+use crate::lattice::{ARC_WORDS, CHUNK, HEADER, KIND_WORDS, NEXT_LABEL, NONE, OTHERS};
 
 /// The weight of an arc that is not there.
 const NEVER: Scaled = Scaled { e: EXPONENT_NEVER, m: 0.0 };
@@ -24,6 +24,7 @@ const NEVER: Scaled = Scaled { e: EXPONENT_NEVER, m: 0.0 };
 enum Token {
     Symbol(usize),
     NextLabel,
+    Others,
     None,
 }
 
@@ -62,6 +63,8 @@ struct Kind {
     exit_to: Exit,
     /// Weight of the expected latency.
     latency: f32,
+    /// Whether an arc reads all symbols but the blank and the next label.
+    others: bool,
 }
 
 impl Kind {
@@ -80,7 +83,13 @@ impl Kind {
             exit: f32::from_bits(table[8]),
             exit_to: [Exit::None, Exit::LastFrame, Exit::End][table[9].min(2) as usize],
             latency: f32::from_bits(table[12]),
+            others: table[13] == 1,
         }
+    }
+
+    /// Whether a symbol is one of the others, where `label` is next.
+    fn is_other(&self, v: usize, blank: u32, label: Option<u32>) -> bool {
+        v < self.vocab && v != blank as usize && label.is_none_or(|label| v != label as usize)
     }
 
     /// Arcs that read a row.
@@ -97,6 +106,7 @@ impl Arc {
             token: match words[2] {
                 NONE => Token::None,
                 NEXT_LABEL => Token::NextLabel,
+                OTHERS => Token::Others,
                 symbol => Token::Symbol(symbol as usize),
             },
             duration: (words[3] != NONE).then_some(words[3] as usize),

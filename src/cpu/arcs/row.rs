@@ -57,6 +57,8 @@ struct Weighed<'a> {
     duration_normaliser: Option<f32>,
     /// log2 of what HAT's blank leaves to the labels.
     leave: f32,
+    /// log2 of the sum of all symbols but the blank and the next label, as they are scored.
+    others: Option<f32>,
     unusable: Cell<bool>,
 }
 
@@ -67,7 +69,7 @@ impl Pass<'_> {
         if !row.is_cell {
             return Found { cell, words: vec![0; kind.readers()], unusable: false };
         }
-        let row = self.weighed(kind, row);
+        let row = self.weighed(kind, row, utterance.label(u));
         let lead = 0.5 * (utterance.frames - 1) as f32 - t as f32;
         let wild = utterance.after_wildcard(u);
         let arcs = kind.arcs.iter().map(|arc| match arc.labels {
@@ -84,10 +86,13 @@ impl Pass<'_> {
                 words.push(row.duration_normaliser.unwrap_or(0.0).to_bits());
             }
         }
+        if kind.others {
+            words.push(row.others.unwrap_or(0.0).to_bits());
+        }
         Found { cell, words, unusable: row.unusable.get() }
     }
 
-    fn weighed<'a>(&'a self, kind: &'a Kind, row: Row) -> Weighed<'a> {
+    fn weighed<'a>(&'a self, kind: &'a Kind, row: Row, label: Option<u32>) -> Weighed<'a> {
         let mut weighed = Weighed {
             pass: self,
             kind,
@@ -95,8 +100,13 @@ impl Pass<'_> {
             normaliser: None,
             duration_normaliser: None,
             leave: 0.0,
+            others: None,
             unusable: Cell::new(false),
         };
+        if kind.others {
+            let others = (0..kind.vocab).filter(|&v| kind.is_other(v, self.p.blank, label));
+            weighed.others = log_sum(others.map(|v| weighed.score(v)));
+        }
         if self.meaning == Scores::LogProbs {
             return weighed;
         }
@@ -137,6 +147,14 @@ impl Weighed<'_> {
         w - self.kind.sigma
     }
 
+    fn others(&self) -> f32 {
+        let share = match self.pass.meaning {
+            Scores::LogProbs => 0.0,
+            _ => self.leave - self.normaliser.unwrap_or(0.0),
+        };
+        self.others.map_or(LOG_ZERO, |others| others + share - self.kind.sigma)
+    }
+
     fn duration(&self, duration: usize) -> f32 {
         let x = self.score(self.kind.vocab + duration);
         if self.pass.meaning == Scores::LogProbs {
@@ -164,6 +182,7 @@ impl Weighed<'_> {
                     w += p.eos_delay * lead;
                 }
             }
+            (Token::Others, _) => w += self.others(),
             (Token::NextLabel | Token::None, _) => {}
         }
         w + arc.duration.map_or(0.0, |duration| self.duration(duration))
