@@ -3,6 +3,7 @@
 // not ok, gets exact zeros. Twin: src/cpu/arcs/gradient.rs.
 #import arcs_table
 #import gradient_pass
+#import picked
 #import lateness
 
 // Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
@@ -160,7 +161,7 @@ fn read_element(all: Shared, v: u32, x: f32) -> f32 {
             found = wg_channels[all.at + c];
         }
     }
-    if (SCORES == LOG_PROBS) {
+    if (is_picked()) {
         return -found.own;
     }
     if (SCORES == HAT && v == params.blank) {
@@ -222,7 +223,7 @@ fn main(
     workgroupBarrier();
 
     let next = label_at(utterance, row.u);
-    let label = select(kind.vocab + kind.durations, next, next != WILDCARD && row.u < utterance.labels);
+    let label = select(kind.vocab + kind.durations, symbol_of(next), next != WILDCARD && row.u < utterance.labels);
     var apart = NONE_16;
     if (SCORES == HAT) {
         apart = channel_of(kind, params.blank, false);
@@ -242,7 +243,7 @@ fn main(
     // Of any symbol that is normalised with others; the label's channel is there always.
     let some = wg_channels[channels_at + kind.named];
     all.pull = some.own + some.others;
-    if (is_live && SCORES != LOG_PROBS) {
+    if (is_live && !is_picked()) {
         let cell = place_at(utterance, row.t, row.u);
         all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers)]);
         if (kind.durations > 0u) {
@@ -250,7 +251,7 @@ fn main(
         }
     }
     if (is_live && kind.others) {
-        let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, SCORES == LOG_PROBS);
+        let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
         all.others_sum = bitcast<f32>(arcs[word_at(params.places, place_at(utterance, row.t, row.u), readers + normalisers)]);
     }
     // Packs with symbols that arcs name, or with durations.
@@ -266,11 +267,11 @@ fn main(
         // A cell that no path visits need not be read.
         if (pulled > 0.0) {
             let is_read = i == blank_pack || i == label_pack || (i >= first_named && i <= last_named) || i >= first_duration;
-            if (is_read || SCORES != LOG_PROBS || kind.others) {
+            if (is_read || !is_picked() || kind.others) {
                 let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));
                 if (is_read) {
                     g = read_elements(all, i, x);
-                } else if (SCORES != LOG_PROBS) {
+                } else if (!is_picked()) {
                     g = all.pull * exp2(min(x - all.normaliser, Scores(0.0)));
                 }
                 if (kind.others) {

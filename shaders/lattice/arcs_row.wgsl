@@ -2,6 +2,7 @@
 // cell, and the normalisers of its row for the gradient pass. Twin: src/cpu/arcs/row.rs.
 #import arcs_table
 #import row_pass
+#import picked
 
 // Channels of durations; at least 1.
 override DURATIONS: u32 = 1u;
@@ -42,7 +43,7 @@ fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
     var w = x;
     if (SCORES == HAT && symbol == params.blank) {
         w = select(log2_sigmoid(x), LOG_ZERO, is_log_zero(x));
-    } else if (SCORES != LOG_PROBS) {
+    } else if (!is_picked()) {
         w = select(LOG_ZERO, x - (*row).normaliser + (*row).leave, (*row).has_symbols);
     }
     return w - kind.sigma;
@@ -50,7 +51,7 @@ fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
 
 fn others_weight(row: ptr<function, Weighed>, kind: Kind) -> f32 {
     var w = (*row).others;
-    if (SCORES != LOG_PROBS) {
+    if (!is_picked()) {
         w = w - (*row).normaliser + (*row).leave;
     }
     return select(LOG_ZERO, w - kind.sigma, (*row).has_others);
@@ -73,7 +74,7 @@ fn others_sum(first: u32, vocab: u32, lane: u32, label: u32) -> RowSum {
 
 fn duration_weight(row: ptr<function, Weighed>, kind: Kind, duration: u32) -> f32 {
     let x = channel_score(row, kind.vocab + duration);
-    if (SCORES == LOG_PROBS) {
+    if (is_picked()) {
         return x;
     }
     return select(LOG_ZERO, x - (*row).duration_normaliser, (*row).has_durations);
@@ -94,7 +95,7 @@ fn arc_weight(row: ptr<function, Weighed>, kind: Kind, arc: Arc, label: u32, lea
     }
     if (arc.token == NEXT_LABEL) {
         if (label != WILDCARD) {
-            w += symbol_weight(row, kind, label);
+            w += symbol_weight(row, kind, symbol_of(label));
             w += select(0.0, params.eos_delay * lead, label == params.eos);
         }
     } else if (arc.token == OTHERS) {
@@ -125,7 +126,7 @@ fn main(
     let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
     let place = locate(utterance, number);
     let lane = local % LANES;
-    let reads = place.is_cell && SCORES != LOG_PROBS;
+    let reads = place.is_cell && !is_picked();
     // No symbol: beyond the row.
     let without = select(params.vocab, params.blank, SCORES == HAT);
     let own = row_sum(place.start / PACK, select(0u, kind.vocab / PACK, reads), lane, without);
@@ -213,10 +214,10 @@ fn main(
             status |= select(STATUS_WIDE, 0u, is_plain_weight(bits));
         }
         if (kind.others && lane == 0u) {
-            let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, SCORES == LOG_PROBS);
+            let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
             arcs[word_at(params.places, cell, words + normalisers)] = bitcast<u32>(row.others);
         }
-        if (SCORES != LOG_PROBS && lane == 0u) {
+        if (!is_picked() && lane == 0u) {
             arcs[word_at(params.places, cell, words)] = bitcast<u32>(row.normaliser);
             if (kind.durations > 0u) {
                 arcs[word_at(params.places, cell, words + 1u)] = bitcast<u32>(row.duration_normaliser);

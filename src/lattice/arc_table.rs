@@ -1,8 +1,9 @@
 //! The arcs of a kind, as the kernels of any arcs read them. Twin: `shaders/shared/arcs_table.wgsl`.
 
+use super::layout::Problem;
 use super::options::Options;
 use super::scores::Meaning;
-use super::{Arc, Exit, Kind, Token};
+use super::{Arc, Blank, Exit, Kind, Token};
 use std::f32::consts::LOG2_E;
 
 /// Words of a table before its arcs, and of an arc.
@@ -24,15 +25,15 @@ pub(super) fn words(kind: &Kind) -> usize {
 }
 
 /// Appends the tables of a kind and says which each utterance is to use.
-pub(super) fn append(words: &mut Vec<u32>, options: &Options, vocab: usize, utterances: usize, seed: u64) -> Vec<u32> {
-    let kind = &options.kind;
+pub(super) fn append(words: &mut Vec<u32>, options: &Options, problem: &Problem, seed: u64) -> Vec<u32> {
+    let (kind, utterances) = (&options.kind, problem.utterances.len());
     let own = words.len() as u32;
-    write(words, options, vocab, false);
+    write(words, options, problem, false);
     if kind.omega == 0.0 {
         return vec![own; utterances];
     }
     let drawn = words.len() as u32;
-    write(words, options, vocab, true);
+    write(words, options, problem, true);
     (0..utterances).map(|n| if is_drawn(kind, seed, n) { drawn } else { own }).collect()
 }
 
@@ -96,9 +97,19 @@ pub(super) fn steps(arc: &Arc) -> u32 {
     arc.frames + arc.labels
 }
 
+/// The two arcs of a kind that gathered scores are enough for.
+fn gathered(kind: &Kind) -> Vec<Arc> {
+    let stay = |arc: &Arc| if arc.labels == 0 { Arc { token: Token::Symbol(0), ..*arc } } else { *arc };
+    kind.arcs.iter().map(stay).collect()
+}
+
 /// One table. `drawn`: for utterances that are taken as RNN-T.
-fn write(words: &mut Vec<u32>, options: &Options, vocab: usize, drawn: bool) {
-    let kind = &options.kind;
+fn write(words: &mut Vec<u32>, options: &Options, problem: &Problem, drawn: bool) {
+    let kind = &match problem.meaning {
+        // The blank is the first of two values, whatever symbol it is.
+        Meaning::Gathered => Kind { arcs: gathered(&options.kind), blank: Blank(0), ..options.kind.clone() },
+        Meaning::Logits | Meaning::LogProbs => options.kind.clone(),
+    };
     let log2 = |nats: Option<f32>| nats.filter(|_| !drawn).map_or(NEVER, |nats| nats * LOG2_E).to_bits();
     let names = names(kind);
     let beside_blank = || names.iter().copied().filter(|&symbol| symbol != kind.blank.0);
@@ -106,7 +117,7 @@ fn write(words: &mut Vec<u32>, options: &Options, vocab: usize, drawn: bool) {
     words.extend([
         arcs(kind).count() as u32,
         thens(kind).count() as u32,
-        vocab as u32,
+        problem.vocab as u32,
         kind.durations.len() as u32,
         sigma.to_bits(),
         beside_blank().min().unwrap_or(u32::MAX),

@@ -207,12 +207,6 @@ impl<'a> LossBatch<'a> {
                 value: "gathered".to_owned(),
                 help: "gathered scores have the blank and the next label only; this kind reads more symbols",
             });
-        } else if options.latency > 0.0 {
-            return Err(Error::Value {
-                argument: name,
-                value: "gathered".to_owned(),
-                help: "a loss with min_latency takes logits, or log-probabilities of all symbols",
-            });
         }
         self.check_begin(&mut problem)?;
         self.check_targets(options, problem.vocab)?;

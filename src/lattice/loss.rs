@@ -81,7 +81,7 @@ impl TransducerLossBuilder {
     ///
     /// Minimum latency training of Shinohara & Watanabe 2022, arXiv:2211.02333: their sum of expected frames over the diagonals of
     /// the RNN-T lattice is that of the labels, up to a constant. For lattices of any kind; every arc that emits a label counts, one
-    /// that skips a label too. Not for gathered scores. It takes the sweep of any arcs, one more launch of T + U serial steps, and
+    /// that skips a label too. It takes the sweep of any arcs, one more launch of T + U serial steps, and
     /// 8 B a cell more (4 B without gradients).
     pub fn min_latency(mut self, weight: f32) -> Self {
         self.options.latency = weight;
@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
         let places = batch.append_words(&mut words);
         layout::set_places(&mut words, &places);
         if stride == Stride::Cell {
-            let tables = arc_table::append(&mut words, &loss.options, problem.vocab, problem.utterances.len(), batch.draws());
+            let tables = arc_table::append(&mut words, &loss.options, problem, batch.draws());
             layout::set_tables(&mut words, &tables);
         }
         let words = Tensor::from_u32(&loss.context, &[words.len()], &words)?;

@@ -24,7 +24,7 @@ fn forms(row: &Row, setting: &Setting) -> Vec<Form> {
     use Gradients::{InPlace, None, Separate};
     let thorough = matches!(setting.name, "plain" | "all at once");
     let mut forms = Vec::new();
-    for (meaning, layout) in inputs(setting.is_gathered(row)) {
+    for (meaning, layout) in inputs(row.is_gathered()) {
         let even = meaning == Meaning::Gathered || row.channels().is_multiple_of(2);
         for dtype in DTYPES {
             // f16 lies in words of two.
@@ -55,7 +55,7 @@ fn conform(kind: usize, row: &Row, results: &Mutex<Results>) {
     for (number, setting) in settings().iter().enumerate() {
         let Some(case) = Case::new(row, setting, 100 + number as u64) else { continue };
         let expected = [Meaning::Logits, Meaning::LogProbs, Meaning::Gathered].map(|meaning| {
-            let wanted = meaning != Meaning::Gathered || setting.is_gathered(row);
+            let wanted = meaning != Meaning::Gathered || row.is_gathered();
             if wanted { case.expected(meaning) } else { Vec::new() }
         });
         for form in forms(row, setting) {

@@ -3,8 +3,8 @@
 use crate::common::{Lcg, assert_close};
 use crate::truth::{self, Lattice};
 use crate::{contexts, quick_contexts};
-use weft::lattice::{Blank, Gradients, Kind, LogProbs, Logits, LossBatch, TransducerLoss, TransducerLossBuilder};
-use weft::{Error, Tensor};
+use weft::Tensor;
+use weft::lattice::{Blank, Gradients, Kind, LogProbs, Logits, LossBatch, Scores, TransducerLoss, TransducerLossBuilder};
 
 const WEIGHT: f32 = 0.5;
 
@@ -100,11 +100,28 @@ fn in_pieces_is_the_same_bit_for_bit() {
     }
 }
 
+/// Gathered log-probabilities are log-probabilities, whatever symbol is the blank.
 #[test]
-fn gathered_scores_are_refused() {
-    let context = &quick_contexts()[0].1;
-    let scores = Tensor::from_slice(context, &[1, 2, 2, 2], &[-1.0; 8]).unwrap();
-    let loss = rnnt().min_latency(WEIGHT).build(context).unwrap();
-    let error = loss.run_blocking(&LossBatch::new(LogProbs::gathered(&scores), &[1], &[2], &[1])).unwrap_err();
-    assert!(matches!(&error, Error::Value { argument: "log-probs", help, .. } if help.contains("min_latency")), "{error}");
+fn of_gathered_scores() {
+    let sides = [1, 6, 4, 5];
+    let (blank, target) = (Blank(3), [4, 0, 2]);
+    let log_probs: Vec<f32> = Lcg(21).list(sides.iter().product(), 2.0);
+    let rows = log_probs.chunks(5).enumerate();
+    let gathered: Vec<f32> =
+        rows.flat_map(|(row, values)| [values[3], target.get(row % 4).map_or(f32::NAN, |&y: &u32| values[y as usize])]).collect();
+    for (name, context) in quick_contexts() {
+        for kind in [Kind::rnnt(blank), Kind::monotonic(blank)] {
+            let loss = TransducerLoss::of(kind).min_latency(WEIGHT).gradients(true).build(context).unwrap();
+            let tensors = [(sides, &log_probs), ([1, 6, 4, 2], &gathered)]
+                .map(|(sides, values)| Tensor::from_slice(context, &sides, values).unwrap());
+            let scores: [Scores<'_>; 2] = [LogProbs::padded(&tensors[0]).into(), LogProbs::gathered(&tensors[1]).into()];
+            let [full, pairs] = scores.map(|scores| loss.run_blocking(&LossBatch::new(scores, &target, &[6], &[3])).unwrap());
+            assert_eq!(full.costs, pairs.costs, "{name}");
+            let [full, pairs] = [full, pairs].map(|out| out.gradients[0].to_vec_blocking().unwrap());
+            let picked =
+                full.chunks(5).enumerate().flat_map(|(row, values)| [values[3], target.get(row % 4).map_or(0.0, |&y| values[y as usize])]);
+            // -0 and 0 are one gradient.
+            assert!(picked.zip(pairs).all(|(expected, got)| expected == got), "{name}");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! The options that the suite runs, a line each.
 
-use crate::kinds::Row;
 use weft::lattice::{FastEmit, Gradients, Kind, Reduction, TransducerLoss, TransducerLossBuilder};
 
 /// How a case restricts the lattices of its utterances.
@@ -87,11 +86,6 @@ pub fn settings() -> Vec<Setting> {
 }
 
 impl Setting {
-    /// Whether gathered scores are enough for it.
-    pub fn is_gathered(&self, row: &Row) -> bool {
-        self.latency == 0.0 && row.is_gathered()
-    }
-
     /// Whether gradients are those of the cost: FastEmit and clamps change them after the fact.
     pub fn is_differentiable(&self) -> bool {
         self.lambda() == 0.0 && self.clamp.is_none()

@@ -1,6 +1,6 @@
 //! Twin of `shaders/lattice/arcs_gradient.wgsl`.
 
-use super::super::lattice::{GradientPass, Log2, Row, Scores, Utterance, arc_probability};
+use super::super::lattice::{GradientPass, Log2, Row, Scores, Utterance, arc_probability, symbol_of};
 use super::latency::lateness;
 use super::{Arc, Kind, Token, anchor_at, arc_log2, cell_at, word_at};
 use crate::cpu::call::Call;
@@ -71,7 +71,7 @@ impl One<'_> {
         let leaving = kind.arcs.iter().enumerate().map(|(a, arc)| self.leaving(total, (t, u), a, arc));
         let thens = kind.thens.iter().map(|&a| self.then(total, (t, u), a, &kind.arcs[a]));
         result.readers = leaving.chain(thens).collect();
-        if pass.meaning != Scores::LogProbs {
+        if !pass.meaning.is_picked() {
             let word = |number: usize| f32::from_bits(pass.arcs[word_at(pass.p.places, cell_at(utterance, t, u), number)]);
             result.normaliser = word(kind.readers());
             if kind.durations > 0 {
@@ -80,7 +80,7 @@ impl One<'_> {
         }
         result.label = utterance.label(u);
         if kind.others {
-            let normalisers = if pass.meaning == Scores::LogProbs { 0 } else { 1 + usize::from(kind.durations > 0) };
+            let normalisers = if pass.meaning.is_picked() { 0 } else { 1 + usize::from(kind.durations > 0) };
             let at = word_at(pass.p.places, cell_at(utterance, t, u), kind.readers() + normalisers);
             result.others = f32::from_bits(pass.arcs[at]);
         }
@@ -95,7 +95,7 @@ impl One<'_> {
         let pull = self.pull(total, (t, u), a, arc);
         let symbol = match (arc.token, utterance.label(u)) {
             (Token::Symbol(symbol), _) => (!utterance.after_wildcard(u)).then_some(symbol),
-            (Token::NextLabel, Some(label)) if label != WILDCARD => Some(label as usize),
+            (Token::NextLabel, Some(label)) if label != WILDCARD => Some(symbol_of(label, self.pass.meaning)),
             (Token::NextLabel | Token::Others | Token::None, _) => None,
         };
         let scale = if arc.labels == 1 { self.pass.p.label_scale } else { 1.0 };
@@ -185,7 +185,7 @@ impl One<'_> {
             own += summed * (x - row.others).min(0.0).exp2();
             others -= summed * (x - row.others).min(0.0).exp2();
         }
-        if meaning == Scores::LogProbs {
+        if meaning.is_picked() {
             return -own;
         }
         if hat && v == blank {

@@ -1,6 +1,6 @@
 //! Twin of `shaders/lattice/arcs_row.wgsl`.
 
-use super::super::lattice::{Row, Scores, Utterance, log2_sigmoid};
+use super::super::lattice::{Row, Scores, Utterance, log2_sigmoid, symbol_of};
 use super::{Arc, Kind, Token, arc_word, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E, is_log_zero, log_sum};
@@ -80,7 +80,7 @@ impl Pass<'_> {
         });
         let thens = kind.thens.iter().map(|&arc| row.named(kind.arcs[arc].then, wild));
         let mut words: Vec<u32> = arcs.chain(thens).map(arc_word).collect();
-        if self.meaning != Scores::LogProbs {
+        if !self.meaning.is_picked() {
             words.push(row.normaliser.unwrap_or(0.0).to_bits());
             if kind.durations > 0 {
                 words.push(row.duration_normaliser.unwrap_or(0.0).to_bits());
@@ -107,7 +107,7 @@ impl Pass<'_> {
             let others = (0..kind.vocab).filter(|&v| kind.is_other(v, self.p.blank, label));
             weighed.others = log_sum(others.map(|v| weighed.score(v)));
         }
-        if self.meaning == Scores::LogProbs {
+        if self.meaning.is_picked() {
             return weighed;
         }
         let channels = kind.vocab + kind.durations;
@@ -134,7 +134,7 @@ impl Weighed<'_> {
     fn symbol(&self, symbol: usize) -> f32 {
         let x = self.score(symbol);
         let w = match self.pass.meaning {
-            Scores::LogProbs => x,
+            Scores::LogProbs | Scores::Gathered => x,
             Scores::Hat if symbol == self.pass.p.blank as usize => {
                 if is_log_zero(x) {
                     LOG_ZERO
@@ -149,7 +149,7 @@ impl Weighed<'_> {
 
     fn others(&self) -> f32 {
         let share = match self.pass.meaning {
-            Scores::LogProbs => 0.0,
+            Scores::LogProbs | Scores::Gathered => 0.0,
             _ => self.leave - self.normaliser.unwrap_or(0.0),
         };
         self.others.map_or(LOG_ZERO, |others| others + share - self.kind.sigma)
@@ -157,7 +157,7 @@ impl Weighed<'_> {
 
     fn duration(&self, duration: usize) -> f32 {
         let x = self.score(self.kind.vocab + duration);
-        if self.pass.meaning == Scores::LogProbs {
+        if self.pass.meaning.is_picked() {
             return x;
         }
         self.duration_normaliser.map_or(LOG_ZERO, |normaliser| x - normaliser)
@@ -177,7 +177,7 @@ impl Weighed<'_> {
         match (arc.token, label) {
             (Token::Symbol(symbol), _) => w += self.named(symbol, wild),
             (Token::NextLabel, Some(label)) if label != WILDCARD => {
-                w += self.symbol(label as usize);
+                w += self.symbol(symbol_of(label, self.pass.meaning));
                 if label == p.eos {
                     w += p.eos_delay * lead;
                 }

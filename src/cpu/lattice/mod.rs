@@ -33,6 +33,11 @@ impl Scores {
             _ => Self::Hat,
         }
     }
+
+    /// Whether they are log-probabilities: picked, not summed.
+    pub fn is_picked(self) -> bool {
+        matches!(self, Self::LogProbs | Self::Gathered)
+    }
 }
 
 /// Twin of `Utterance` in `lattice_layout.wgsl`.
@@ -124,7 +129,7 @@ impl<'a> Utterance<'a> {
 }
 
 /// The symbol whose score is that of a label, which is no wildcard.
-fn symbol_of(label: u32, scores: Scores) -> usize {
+pub(super) fn symbol_of(label: u32, scores: Scores) -> usize {
     match scores {
         Scores::Gathered => 1,
         _ => label as usize,
