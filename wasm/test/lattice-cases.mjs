@@ -320,12 +320,16 @@ export const ctcCases = {
 };
 
 /**
- * What runs on the GPU backends too; the CPU runs all. Software adapters compile a kernel for seconds, so there each family of kernels
- * has a case or two: those of two arcs, those of any arcs, and CTC's.
+ * The kinds that run on the GPU backends too; the CPU runs all. Each kind beyond the blank and the label has kernels of its own, which
+ * a software adapter compiles for seconds.
  */
-const ON_GPU = ["kind: monotonic", "kind: tdt", "options: FastEmit and its two costs", "lattice: what follows from it", "CTC: published cost and gradient, and the best path"];
+const KINDS_ON_GPU = ["rnnt", "hat", "monotonic", "tdt", "wTransducer to the end"];
 
 const all = { ...kindCases, ...optionCases, ...latticeCases, ...ctcCases };
 
 /** The cases for a backend. */
-export const latticeCasesOn = (backend) => (backend === "cpu" ? all : Object.fromEntries(ON_GPU.map((name) => [name, all[name]])));
+export function latticeCasesOn(backend) {
+  const isKind = (name) => name in kindCases;
+  const wanted = (name) => backend === "cpu" || !isKind(name) || KINDS_ON_GPU.some((kind) => name === `kind: ${kind}`);
+  return Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
+}
