@@ -4,6 +4,7 @@ use super::quads::{FRAMES, variable};
 use super::{GradientPass, Log2, Row, Scores, Utterance, symbol_of};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
+use crate::cpu::math::limited;
 use crate::cpu::scaled::Scaled;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::{SPARE, WILDCARD};
@@ -38,7 +39,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
             |number| rows[number].start,
             |number, scores, values| {
                 for (v, value) in values.iter_mut().enumerate() {
-                    *value = utterance.scale * pass.element(&rows[number], v, scores).clamp(-p.clamp, p.clamp);
+                    *value = utterance.scale * limited(pass.element(&rows[number], v, scores), p.clamp);
                 }
             },
         );
