@@ -7,7 +7,7 @@
 // Frames of a sweep between two anchors of its variables.
 const CHUNK = 8u;
 // Words that `batch` holds for each utterance before its labels.
-const HEADER = 8u;
+const HEADER = 9u;
 
 struct Utterance {
     // T and U.
@@ -24,6 +24,8 @@ struct Utterance {
     distinct_at: u32,
     // What its gradient is multiplied by.
     scale: f32,
+    // Its first frame among its rows in the logits; in the workspace it begins with the first row.
+    begin: u32,
 }
 
 fn utterance(n: u32) -> Utterance {
@@ -37,6 +39,7 @@ fn utterance(n: u32) -> Utterance {
         batch[at + 5u],
         batch[at + 6u],
         bitcast<f32>(batch[at + 7u]),
+        batch[at + 8u],
     );
 }
 

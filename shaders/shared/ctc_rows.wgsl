@@ -51,8 +51,12 @@ fn locate(utterance: Utterance, n: u32, number: u32) -> Row {
     let wanted = first + number;
     let exists = wanted < min(utterance.first_row + utterance.rows, params.end_row);
     let row = select(params.first_row, wanted, exists);
-    let t = row - utterance.first_row;
-    let inside = select(row - params.first_row, t, params.strided == 1u);
+    let frame = row - utterance.first_row;
+    // Rows before the beginning wrap.
+    let t = frame - utterance.begin;
+    let is_frame = exists && t < utterance.frames;
+    let inside = select(row - params.first_row, frame, params.strided == 1u);
     let start = n * params.utterance_stride + inside * params.frame_stride;
-    return Row(exists, exists && t < utterance.frames, t, params.shift + select(0u, start, exists), row - params.workspace_row);
+    let place = row - select(0u, utterance.begin, is_frame) - params.workspace_row;
+    return Row(exists, is_frame, t, params.shift + select(0u, start, exists), place);
 }

@@ -107,7 +107,7 @@ fn layouts() {
         batch.logits.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
         let solutions = batch.solve();
         for (name, context) in contexts() {
-            for layout in [Layout::Padded, Layout::Packed, Layout::Half, Layout::TimeMajor, Layout::Crooked] {
+            for layout in [Layout::Padded, Layout::Begin, Layout::Packed, Layout::Half, Layout::TimeMajor, Layout::Crooked] {
                 if layout == Layout::Half && vocab % 2 == 1 {
                     continue;
                 }

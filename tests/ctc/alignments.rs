@@ -29,7 +29,7 @@ fn posteriors(ctc: &Ctc, graph: &Graph, states: &[u32]) -> Vec<f64> {
 #[track_caller]
 fn check(batch: &Batch, what: &str) {
     for (name, context) in contexts() {
-        for layout in [Layout::Padded, Layout::Packed, Layout::TimeMajor] {
+        for layout in [Layout::Padded, Layout::Begin, Layout::Packed, Layout::TimeMajor] {
             for (n, alignment) in alignments(batch, context, layout).into_iter().enumerate() {
                 let what = format!("{what}, utterance {n} on {name}");
                 let ctc = batch.utterance(n);

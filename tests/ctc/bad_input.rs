@@ -137,3 +137,22 @@ fn strides_that_lead_nowhere() {
         assert!(out.costs.is_empty() && out.gradients.unwrap().to_vec_blocking().unwrap() == [0.0; 30], "{name}");
     }
 }
+
+#[test]
+fn begins_that_do_not_fit() {
+    for (name, context) in contexts() {
+        let run = |shape: &[usize], begin: &[u32]| {
+            let logits = Tensor::zeros(context, shape, DType::F32).unwrap();
+            let loss = CtcLoss::new(Blank(0)).build(context).unwrap();
+            loss.run_blocking(&CtcBatch::new(&logits, &[1; 2], &[2; 2], &[1; 2]).begin(begin)).map(|out| out.status)
+        };
+        assert_eq!(run(&[2, 4, 5], &[2, 1]).unwrap(), [Status::Ok; 2], "{name}");
+        let error = run(&[2, 4, 5], &[2, 3]).unwrap_err().to_string();
+        assert_eq!(error, "frames[1] = 5 is beyond the tensor, which has 4", "{name}");
+        assert!(run(&[2, 4, 5], &[0, u32::MAX]).is_err(), "{name}");
+        let error = run(&[2, 4, 5], &[2]).unwrap_err().to_string();
+        assert_eq!(error, "begin: expected 2 values for 2 utterances, got 1 values", "{name}");
+        let error = run(&[4, 5], &[0, 0]).unwrap_err().to_string();
+        assert!(error.starts_with("begin = packed logits: "), "{name}: {error}");
+    }
+}

@@ -30,7 +30,7 @@ const SETTINGS: [Setting; 8] = [
     Setting { name: "all at once", clamp: Some(0.1), weights: true, reduction: Reduction::MeanLabels },
 ];
 
-const LAYOUTS: [Layout; 4] = [Layout::Padded, Layout::Packed, Layout::TimeMajor, Layout::Crooked];
+const LAYOUTS: [Layout; 5] = [Layout::Padded, Layout::Begin, Layout::Packed, Layout::TimeMajor, Layout::Crooked];
 
 /// Frames and labels: as many as fit and one more, none of either, labels that repeat.
 const LENGTHS: [[u32; 2]; 8] = [[9, 4], [4, 4], [6, 4], [0, 0], [3, 0], [0, 2], [3, 4], [1, 1]];

@@ -39,12 +39,26 @@ fn layouts_give_the_same_bits() {
     let batch = ragged();
     for (name, context) in contexts() {
         let expected = batch.run(context);
-        for layout in [Layout::Padded, Layout::Packed, Layout::TimeMajor] {
+        for layout in [Layout::Padded, Layout::Begin, Layout::Packed, Layout::TimeMajor] {
             for gradients in GRADIENTS {
                 let out = batch.run_as(context, batch.builder().gradients(gradients), layout);
                 assert_same(&format!("{name} {layout:?} {gradients:?}"), &out, &expected);
             }
         }
+    }
+}
+
+/// Padded logits whose strides are said, and utterances that begin late in them.
+#[test]
+fn strides_of_padded_logits_give_the_same_bits() {
+    let batch = ragged();
+    let [utterances, frames, vocab] = batch.shape;
+    for (name, context) in contexts() {
+        let expected = batch.run_as(context, batch.builder().gradients(true), Layout::Begin);
+        let logits = batch.upload(context, Layout::Begin).unwrap();
+        let lies = batch.over(&logits, Layout::Begin).strided([utterances, frames + 2, vocab], [(frames + 2) * vocab, vocab]);
+        let out = batch.builder().gradients(true).build(context).unwrap().run_blocking(&lies).unwrap();
+        assert_same(name, &batch.outcome(out, Layout::Begin), &expected);
     }
 }
 

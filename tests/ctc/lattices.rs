@@ -35,7 +35,7 @@ fn small() -> Batch {
 fn paths_are_those_of_the_enumeration() {
     let batch = small();
     for (name, context) in contexts() {
-        for layout in [Layout::Padded, Layout::Packed, Layout::TimeMajor, Layout::Crooked] {
+        for layout in [Layout::Padded, Layout::Begin, Layout::Packed, Layout::TimeMajor, Layout::Crooked] {
             let lattices = lattices(&batch, context, batch.builder(), layout);
             assert_eq!(lattices.len(), 6);
             for n in 0..6 {

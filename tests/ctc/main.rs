@@ -35,6 +35,9 @@ fn contexts() -> &'static [(String, Context)] {
     CONTEXTS.get_or_init(common::contexts)
 }
 
+/// First frames of utterances that begin late.
+const BEGINS: [u32; 8] = [1, 2, 0, 2, 1, 0, 1, 2];
+
 /// How logits lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Layout {
@@ -46,13 +49,15 @@ enum Layout {
     TimeMajor,
     /// The same, with something between the rows, which begin anywhere.
     Crooked,
+    /// Padded, with two frames more, of which up to two come before an utterance.
+    Begin,
 }
 
 impl Layout {
     /// Elements from utterance to utterance and from frame to frame, where they are to be said.
     fn strides(self, [utterances, _, vocab]: [usize; 3]) -> Option<[usize; 2]> {
         match self {
-            Self::Padded | Self::Packed | Self::Half => None,
+            Self::Padded | Self::Packed | Self::Half | Self::Begin => None,
             Self::TimeMajor => Some([vocab, utterances * vocab]),
             Self::Crooked => Some([vocab + 1, utterances * (vocab + 1)]),
         }
@@ -125,11 +130,20 @@ impl Batch {
         (0..utterances * frames).map(move |row| row / frames * n + row % frames * t)
     }
 
+    /// Rows of a batch whose utterances begin late, by utterances and frames.
+    fn late_rows(&self) -> impl Iterator<Item = usize> {
+        let [utterances, frames, _] = self.shape;
+        (0..utterances * frames).map(move |row| row / frames * (frames + 2) + BEGINS[row / frames] as usize + row % frames)
+    }
+
     /// The batch over uploaded logits.
     fn over<'a>(&'a self, logits: &'a Tensor, layout: Layout) -> CtcBatch<'a> {
         let mut batch = CtcBatch::new(logits, &self.targets, &self.frames, &self.labels);
         if let Some(strides) = layout.strides(self.shape) {
             batch = batch.strided(self.shape, strides);
+        }
+        if layout == Layout::Begin {
+            batch = batch.begin(&BEGINS[..self.shape[0]]);
         }
         match &self.weights {
             Some(weights) => batch.weights(weights),
@@ -148,6 +162,14 @@ impl Batch {
             Layout::Packed => {
                 let packed: Vec<f32> = self.rows().flat_map(|row| &self.logits[row * vocab..][..vocab]).copied().collect();
                 (vec![packed.len() / vocab, vocab], packed)
+            }
+            Layout::Begin => {
+                let [utterances, frames, _] = self.shape;
+                let mut values = vec![f32::NAN; utterances * (frames + 2) * vocab];
+                for (from, row) in self.logits.chunks(vocab).zip(self.late_rows()) {
+                    values[row * vocab..][..vocab].copy_from_slice(from);
+                }
+                (vec![utterances, frames + 2, vocab], values)
             }
             Layout::TimeMajor | Layout::Crooked => {
                 let rows: Vec<usize> = self.starts(layout).collect();
@@ -185,6 +207,11 @@ impl Batch {
                 padded[row * vocab..][..vocab].copy_from_slice(values);
             }
             padded
+        } else if layout == Layout::Begin {
+            let rows: Vec<usize> = self.late_rows().collect();
+            let others = (0..values.len() / vocab).filter(|row| !rows.contains(row));
+            assert!(others.flat_map(|row| &values[row * vocab..][..vocab]).all(|&g| g == 0.0), "a gradient beside the utterances");
+            rows.iter().flat_map(|&row| &values[row * vocab..][..vocab]).copied().collect()
         } else if layout.strides(self.shape).is_some() {
             let rows: Vec<usize> = self.starts(layout).collect();
             let is_row = |i: &usize| rows.iter().any(|row| (*row..row + vocab).contains(i));

@@ -34,13 +34,13 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
         let start = |number: usize| start_of(&p, &utterance, n, first + number);
         gradients.write(rows, vocab, start, |number, scores, values| {
             let row = first + number;
-            let t = row - utterance.first_row;
-            if t >= utterance.frames || !kept.is_ok(n) {
+            let Some(t) = (row - utterance.first_row).checked_sub(utterance.begin).filter(|&t| t < utterance.frames && kept.is_ok(n))
+            else {
                 return;
-            }
+            };
             occupancies(&kept, &utterance, n, t, tiles, values);
             values[p.blank as usize] = (0..=utterance.labels).map(|u| kept.occupancy(&utterance, n, t, u, 0)).sum();
-            let normaliser = f32::from_bits(frames[2 * (row - kept.workspace_row) + 1]);
+            let normaliser = f32::from_bits(frames[2 * (row - utterance.begin - kept.workspace_row) + 1]);
             for (v, value) in values.iter_mut().enumerate() {
                 let p_v = (scores.clean(start(number) + v) * LOG2_E - normaliser).exp2();
                 *value = utterance.scale * limited(p_v - *value, p.clamp);

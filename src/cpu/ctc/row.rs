@@ -24,11 +24,12 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let results: &mut [u32] = call.write(5);
     for n in p.first_utterance as usize..p.first_utterance as usize + call.groups()[2] as usize {
         let utterance = CtcUtterance::new(batch, n);
-        let first = utterance.first_row.max(p.first_row as usize);
-        let end = (utterance.first_row + utterance.frames).min(p.end_row as usize).max(first);
+        let begin = utterance.first_row + utterance.begin;
+        let first = begin.max(p.first_row as usize);
+        let end = (begin + utterance.frames).min(p.end_row as usize).max(first);
         let found = map_pieces(end - first, 16, |number| weights(&p, scores, &utterance, start_of(&p, &utterance, n, first + number)));
         for (row, (labels, blank, normaliser, unusable)) in (first..).zip(found) {
-            let place = row - p.workspace_row as usize;
+            let place = row - utterance.begin - p.workspace_row as usize;
             arcs[place * p.groups as usize * COLUMNS as usize..][..labels.len()].copy_from_slice(&labels);
             frames[2 * place..][..2].copy_from_slice(&[blank, normaliser.to_bits()]);
             if unusable {

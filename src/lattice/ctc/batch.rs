@@ -21,6 +21,7 @@ pub struct CtcBatch<'a> {
     frames: &'a [u32],
     labels: &'a [u32],
     weights: Option<&'a [f32]>,
+    begin: Option<&'a [u32]>,
 }
 
 /// Sides of a padded batch of f32 logits: all that a plan needs to know.
@@ -63,7 +64,7 @@ impl<'a> CtcBatch<'a> {
     /// `targets`: labels, row-major [N, most labels]; what lies beyond the length of a target is ignored. `frames`,
     /// `labels`: lengths of each utterance, `[N]`; none of either is an ordinary number.
     pub fn new(logits: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
-        Self { logits, strides: None, targets, frames, labels, weights: None }
+        Self { logits, strides: None, targets, frames, labels, weights: None, begin: None }
     }
 
     /// Logits [N, T, V] that lie anywhere in a tensor: `strides` are the elements from utterance to utterance and from frame to frame;
@@ -71,6 +72,13 @@ impl<'a> CtcBatch<'a> {
     /// window of the device. Gradients have its shape; separate ones are zero between the rows.
     pub fn strided(mut self, shape: [usize; 3], strides: [usize; 2]) -> Self {
         self.strides = Some((shape, strides));
+        self
+    }
+
+    /// Where each utterance begins in padded or strided logits: its first frame, `[N]`. Lengths, and frames of alignments, count from
+    /// there.
+    pub fn begin(mut self, frames: &'a [u32]) -> Self {
+        self.begin = Some(frames);
         self
     }
 
@@ -100,7 +108,8 @@ impl<'a> CtcBatch<'a> {
         if dtype == DType::U32 {
             return Err(Error::Value { argument: "logits", value: format!("{dtype:?}"), help: "logits are f32 or f16" });
         }
-        let problem = self.place(options, dtype)?;
+        let mut problem = self.place(options, dtype)?;
+        self.check_begin(&mut problem.rows)?;
         if dtype == DType::F16 && !problem.vocab.is_multiple_of(2) {
             return Err(Error::Value {
                 argument: "logits",
@@ -151,6 +160,33 @@ impl<'a> CtcBatch<'a> {
             (utterance.frames, utterance.labels) = (frames, labels);
         }
         Ok(problem)
+    }
+
+    fn check_begin(&self, problem: &mut Problem) -> Result<()> {
+        let Some(begin) = self.begin else { return Ok(()) };
+        if self.strides.is_none() && self.logits.shape().len() == 2 {
+            return Err(Error::Value {
+                argument: "begin",
+                value: "packed logits".to_owned(),
+                help: "packed utterances begin where the one before ends",
+            });
+        }
+        if begin.len() != problem.utterances.len() {
+            return Err(Error::Shape {
+                argument: "begin",
+                expected: format!("{0} values for {0} utterances", problem.utterances.len()),
+                got: format!("{} values", begin.len()),
+            });
+        }
+        for (utterance, (shape, &begin)) in problem.utterances.iter_mut().zip(begin).enumerate() {
+            let length = u64::from(shape.frames) + u64::from(begin);
+            if length > shape.rows {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                return Err(Error::Length { argument: "frames", utterance, length, max: shape.rows as usize });
+            }
+            shape.begin_frame = begin;
+        }
+        Ok(())
     }
 
     fn check_strides(&self, options: &Options, [n, t, vocab]: [usize; 3], strides: [usize; 2]) -> Result<()> {

@@ -10,7 +10,7 @@ pub(crate) const COLUMNS: u32 = 4;
 /// Symbols of a tile of the gradient pass for each invocation of a row.
 pub(crate) const DEPTH: u32 = 8;
 /// Words of the header of an utterance.
-pub(super) const HEADER: usize = 8;
+pub(super) const HEADER: usize = 9;
 
 /// Groups of columns that a target needs.
 pub(super) fn groups(labels: u32) -> u64 {
@@ -53,6 +53,7 @@ pub(super) fn batch_words(batch: &CtcBatch<'_>, problem: &Problem, scales: &[f32
             labels_at,
             distinct_at,
             scales[n].to_bits(),
+            shape.begin_frame,
         ]);
         first_chunk += chunks(shape);
     }
@@ -92,6 +93,7 @@ pub(crate) struct CtcUtterance<'a> {
     pub distinct_at: usize,
     pub target: &'a [u32],
     pub scale: f32,
+    pub begin: usize,
 }
 
 impl<'a> CtcUtterance<'a> {
@@ -107,6 +109,7 @@ impl<'a> CtcUtterance<'a> {
             distinct_at: word(6),
             target: &batch[word(5)..][..word(1)],
             scale: f32::from_bits(batch[n * HEADER + 7]),
+            begin: word(8),
         }
     }
 
