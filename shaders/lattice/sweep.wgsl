@@ -45,8 +45,6 @@ struct Walk {
     // Places of a line, and of all lines.
     columns: u32,
     places: u32,
-    // The place that takes what no cell wants.
-    spare: u32,
 }
 
 // Variables of four frames in the order of the walk: y * 2^e.
@@ -71,11 +69,15 @@ struct Column {
     least: f32,
 }
 
-// The frames of a column that no path can reach come first: all of its quads before `age`, and in that quad
-// those where `beside` is 1.
-struct Reached {
-    age: u32,
+// What of a column is real. A step takes its quad k - j, its age.
+struct Bounds {
+    // Quads; 0 of a column that is not there.
+    quads: u32,
+    // The frames that no path can reach come first: all before this quad, and in it those where `beside` is 1.
+    reached: u32,
     beside: vec4f,
+    // The place that takes what no cell wants.
+    spare: u32,
 }
 
 // Where a step reads and writes.
@@ -129,13 +131,18 @@ fn missing_frames(walk: Walk) -> u32 {
     return FRAMES * walk.utterance.lines - walk.utterance.frames;
 }
 
-fn reached(walk: Walk, j: u32) -> Reached {
+fn bounds(walk: Walk, j: u32, spare: u32) -> Bounds {
     var first = 0u;
     if (LABEL_FRAMES == 1u) {
         first = select(j, max(j, 1u) - 1u, walk.backward);
     }
     first += select(0u, missing_frames(walk), walk.backward);
-    return Reached(first / FRAMES, select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(first % FRAMES)));
+    return Bounds(
+        select(0u, walk.utterance.lines, j <= walk.utterance.labels),
+        first / FRAMES,
+        select(vec4f(0.0), vec4f(1.0), vec4u(0u, 1u, 2u, 3u) < vec4u(first % FRAMES)),
+        spare,
+    );
 }
 
 // One step of one column: its four cells are entered.
@@ -179,18 +186,18 @@ fn enter(walk: Walk, before: Column, come: Quad, w: Weights) -> Column {
     return column;
 }
 
-// Enters and stores the quad of step k. `last_age` is 0 for a column that is not there.
-fn step(walk: Walk, before: Column, come: Quad, w: Weights, age: u32, last_age: u32, reached: Reached) -> Column {
+// Enters and stores the quad of one step.
+fn step(walk: Walk, before: Column, come: Quad, w: Weights, age: u32, bounds: Bounds) -> Column {
     var column = enter(walk, before, come, w);
     let y = column.quad.y;
     var low = y;
     if (walk.backward || LABEL_FRAMES == 1u) {
-        low += select(vec4f(0.0), reached.beside, age == reached.age);
+        low += select(vec4f(0.0), bounds.beside, age == bounds.reached);
     }
     let smallest = min(min(low.x, low.y), min(low.z, low.w));
-    let is_there = age < last_age;
-    column.least = min(before.least, select(1.0, smallest, is_there && age >= reached.age));
-    let place = walk.first + select(walk.spare, w.place, is_there);
+    let is_there = age < bounds.quads;
+    column.least = min(before.least, select(1.0, smallest, is_there && age >= bounds.reached));
+    let place = walk.first + select(bounds.spare, w.place, is_there);
     lattice[place] = select(y, y.wzyx, walk.backward);
     anchors[place] = column.quad.e << 1u;
     return column;
@@ -253,7 +260,9 @@ fn edge(at: u32) -> Quad {
     return Quad(wg_edges[at], exponents.x, exponents.y);
 }
 
-// The column before, by shuffles; across subgroups by `edge`.
+// The column before, by shuffles; across subgroups by `edge`. A subgroup calls it as a whole: whether it does
+// depends on its number, which is the same for all of its invocations; that is more than can be proved.
+@diagnostic(off, subgroup_uniformity)
 fn come_from(own: Quad, edge: Quad, lane: u32) -> Quad {
     let y = vec4f(subgroupShuffleUp(own.y.x, 1u), subgroupShuffleUp(own.y.y, 1u), subgroupShuffleUp(own.y.z, 1u), subgroupShuffleUp(own.y.w, 1u));
     let e = subgroupShuffleUp(own.e, 1u);
@@ -264,12 +273,9 @@ fn come_from(own: Quad, edge: Quad, lane: u32) -> Quad {
 
 // Subgroup s begins a chunk after the one before it has reached its first column, so that the edge which it
 // needs is complete: one barrier a chunk. Gives the smallest variable of a column.
-// Branches on the subgroup's number are the same for all of its invocations, which is more than can be proved.
-@diagnostic(off, subgroup_uniformity)
-fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
+fn walk_block(walk: Walk, first: u32, spare: u32, local: u32, lane: u32, size: u32) -> f32 {
     let j = first + local;
-    let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
-    let reached = reached(walk, j);
+    let bounds = bounds(walk, j, spare);
     let subgroup = local / size;
     let columns = min(WIDTH, walk.columns - first);
     let subgroups = (columns + size - 1u) / size;
@@ -311,13 +317,13 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
             let edge2 = edge(read + 2u);
             let edge3 = edge(read + 3u);
             set_edge(write, column.quad);
-            column = step(walk, column, come_from(column.quad, edge0, lane), w0, age, last_age, reached);
+            column = step(walk, column, come_from(column.quad, edge0, lane), w0, age, bounds);
             set_edge(write + 1u, column.quad);
-            column = step(walk, column, come_from(column.quad, edge1, lane), w1, age + 1u, last_age, reached);
+            column = step(walk, column, come_from(column.quad, edge1, lane), w1, age + 1u, bounds);
             set_edge(write + 2u, column.quad);
-            column = step(walk, column, come_from(column.quad, edge2, lane), w2, age + 2u, last_age, reached);
+            column = step(walk, column, come_from(column.quad, edge2, lane), w2, age + 2u, bounds);
             set_edge(write + 3u, column.quad);
-            column = step(walk, column, come_from(column.quad, edge3, lane), w3, age + 3u, last_age, reached);
+            column = step(walk, column, come_from(column.quad, edge3, lane), w3, age + 3u, bounds);
             w0 = next0;
             w1 = next1;
             w2 = next2;
@@ -359,10 +365,9 @@ fn exchange(walk: Walk, k: u32, first: u32, local: u32, own: Quad) -> Quad {
 }
 
 // Neighbours exchange through workgroup memory: one barrier a step.
-fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
+fn walk_block(walk: Walk, first: u32, spare: u32, local: u32, lane: u32, size: u32) -> f32 {
     let j = first + local;
-    let last_age = select(0u, walk.utterance.lines, j <= walk.utterance.labels);
-    let reached = reached(walk, j);
+    let bounds = bounds(walk, j, spare);
     let columns = min(WIDTH, walk.columns - first);
     let end = first + walk.utterance.lines + columns - 1u;
     var column = empty_column(walk, j);
@@ -378,20 +383,20 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
         let next2 = look_ahead(walk, &way);
         let next3 = look_ahead(walk, &way);
         let come0 = exchange(walk, k, first, local, column.quad);
-        if (k - j < last_age) {
-            column = step(walk, column, come0, w0, k - j, last_age, reached);
+        if (k - j < bounds.quads) {
+            column = step(walk, column, come0, w0, k - j, bounds);
         }
         let come1 = exchange(walk, k + 1u, first, local, column.quad);
-        if (k + 1u - j < last_age) {
-            column = step(walk, column, come1, w1, k + 1u - j, last_age, reached);
+        if (k + 1u - j < bounds.quads) {
+            column = step(walk, column, come1, w1, k + 1u - j, bounds);
         }
         let come2 = exchange(walk, k + 2u, first, local, column.quad);
-        if (k + 2u - j < last_age) {
-            column = step(walk, column, come2, w2, k + 2u - j, last_age, reached);
+        if (k + 2u - j < bounds.quads) {
+            column = step(walk, column, come2, w2, k + 2u - j, bounds);
         }
         let come3 = exchange(walk, k + 3u, first, local, column.quad);
-        if (k + 3u - j < last_age) {
-            column = step(walk, column, come3, w3, k + 3u - j, last_age, reached);
+        if (k + 3u - j < bounds.quads) {
+            column = step(walk, column, come3, w3, k + 3u - j, bounds);
         }
         w0 = next0;
         w1 = next1;
@@ -403,10 +408,10 @@ fn walk_block(walk: Walk, first: u32, local: u32, lane: u32, size: u32) -> f32 {
 #endif
 
 // Gives the smallest variable of the columns of an invocation.
-fn walk_blocks(walk: Walk, blocks: u32, local: u32, lane: u32, size: u32) -> f32 {
+fn walk_blocks(walk: Walk, blocks: u32, spare: u32, local: u32, lane: u32, size: u32) -> f32 {
     var least = 1.0;
     for (var block = 0u; block < blocks; block++) {
-        least = min(least, walk_block(walk, block * WIDTH, local, lane, size));
+        least = min(least, walk_block(walk, block * WIDTH, spare, local, lane, size));
         // The next block, and the last lines, read what other invocations stored.
         storageBarrier();
     }
@@ -534,8 +539,9 @@ fn main(
         atomicStore(&wg_lost, 0u);
     }
     let wide = workgroupUniformLoad(&wg_wide);
-    var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines, params.places + (number * WIDTH + local) / 32u % SPARE);
+    var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
+    let spare = params.places + (number * WIDTH + local) / 32u % SPARE;
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
     let subgroup_size = 0u;
@@ -546,10 +552,10 @@ fn main(
         walk.backward = true;
         walk.first = params.places + SPARE;
         if (!wide) {
-            least = walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+            least = walk_blocks(walk, blocks, spare, local, subgroup_lane, subgroup_size);
         }
     } else if (!wide) {
-        least = walk_blocks(walk, blocks, local, subgroup_lane, subgroup_size);
+        least = walk_blocks(walk, blocks, spare, local, subgroup_lane, subgroup_size);
     }
     if (least < LEAST) {
         atomicStore(&wg_lost, 1u);
