@@ -9,8 +9,11 @@ export interface Arc {
   readonly frames: number;
   /** Labels that it emits. 1 needs a next label. */
   readonly labels: 0 | 1;
-  /** Where its score is from: a symbol of the row, the next label, or nowhere (it weighs its constant only, and has no gradient). */
-  readonly token: number | "nextLabel" | "none";
+  /**
+   * Where its score is from: a symbol of the row, the next label, all symbols together but for the blank and the next label, or nowhere
+   * (it weighs its constant only, and has no gradient).
+   */
+  readonly token: number | "nextLabel" | "others" | "none";
   /** Duration channel whose log-probability is added; they follow the V symbols in a row. */
   readonly duration?: number | undefined;
   /** A symbol that is read in the row one position on, and added. */
@@ -67,8 +70,11 @@ export type Kind = KindChanges &
         readonly durations: readonly number[];
       }
     | {
-        /** `star`: frames of which the transcript says nothing may be skipped; `bypass`: labels that nobody said may (Bataev et al. 2025). */
-        readonly type: "star" | "bypass";
+        /**
+         * `star`: frames of which the transcript says nothing may be skipped; `bypass`: labels that nobody said may (Bataev et al. 2025).
+         * `bypassOthers`: the same, for the probability of all symbols but the blank and the label.
+         */
+        readonly type: "star" | "bypass" | "bypassOthers";
         /** Of each skipped frame or label, a natural log. */
         readonly weight: number;
       }
@@ -97,13 +103,13 @@ export type Kind = KindChanges &
       }
   );
 
-const TYPES = ["rnnt", "hat", "monotonic", "constrained", "multiBlank", "tdt", "star", "bypass", "targetRobust", "wTransducer", "custom"];
+const TYPES = ["rnnt", "hat", "monotonic", "constrained", "multiBlank", "tdt", "star", "bypass", "bypassOthers", "targetRobust", "wTransducer", "custom"];
 
 function writeArc(numbers: Numbers, arc: Arc, argument: string): void {
   const word = (name: "duration" | "then"): unknown => numbers.optional(arc[name], (value) => numbers.word(`${argument}.${name}`, value));
   numbers.word(`${argument}.frames`, arc.frames).word(`${argument}.labels`, arc.labels);
   if (typeof arc.token === "number") numbers.number("", 0).word(`${argument}.token`, arc.token);
-  else numbers.choice(`${argument}.token`, ["a symbol", "nextLabel", "none"], arc.token);
+  else numbers.choice(`${argument}.token`, ["a symbol", "nextLabel", "others", "none"], arc.token);
   word("duration");
   word("then");
   numbers.number(`${argument}.constant`, arc.constant ?? 0).flag(arc.mayEnd);
@@ -123,6 +129,7 @@ export function writeKind(numbers: Numbers, kind: Kind): void {
       break;
     case "star":
     case "bypass":
+    case "bypassOthers":
       numbers.number("weight", kind.weight);
       break;
     case "targetRobust":

@@ -33,6 +33,11 @@ export interface TransducerLossOptions {
   readonly delayPenalty?: number | undefined;
   /** A delay penalty for one symbol, the end of the sentence, beyond that of all labels. */
   readonly eosPenalty?: { readonly symbol: number; readonly penalty: number } | undefined;
+  /**
+   * Adds this times the mean, over labels and over all paths, of the frame in which a label is emitted, to the cost (Shinohara & Watanabe
+   * 2022); the gradient is that of the sum. Not for gathered scores.
+   */
+  readonly minLatency?: number | undefined;
   /** Probability of a frame after a {@link WILDCARD}, in place of the blank's; default 1. */
   readonly wildcard?: number | undefined;
   /** Clamps the gradient to [-clamp, clamp], before weights and reductions are applied. */
@@ -107,7 +112,7 @@ export type LossStatus = "ok" | "empty" | "infeasible" | "non-finite";
 const STATUS: readonly LossStatus[] = ["ok", "empty", "infeasible", "non-finite"];
 
 export interface LossResult {
-  /** -log P(target | scores) in nats, [N]. */
+  /** -log P(target | scores) in nats, and what `minLatency` adds, [N]. */
   readonly costs: Float32Array;
   /** What became of each utterance, [N]. */
   readonly status: LossStatus[];
@@ -160,7 +165,8 @@ function written(options: TransducerLossOptions): Float64Array {
   writeKind(numbers, kind);
   const isScaled = "costScaled" in fastEmit;
   numbers.flag(isScaled).number("fastEmit", isScaled ? fastEmit.costScaled : fastEmit.costUnchanged);
-  numbers.number("delayPenalty", options.delayPenalty ?? 0).number("wildcard", options.wildcard ?? 1);
+  numbers.number("delayPenalty", options.delayPenalty ?? 0).number("minLatency", options.minLatency ?? 0);
+  numbers.number("wildcard", options.wildcard ?? 1);
   numbers.optional(eosPenalty, ({ symbol, penalty }) => numbers.word("eosPenalty.symbol", symbol).number("eosPenalty.penalty", penalty));
   numbers.optional(clamp, (limit) => numbers.number("clamp", limit));
   numbers.optional(workspaceLimit, (bytes) => numbers.number("workspaceLimit", bytes));

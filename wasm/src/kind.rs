@@ -12,6 +12,7 @@ fn arc(numbers: &mut Numbers) -> Arc {
     let token = match numbers.word() {
         0 => Token::Symbol(numbers.word()),
         1 => Token::NextLabel,
+        2 => Token::Others,
         _ => Token::None,
     };
     let (duration, then) = (index(numbers), index(numbers));
@@ -28,8 +29,9 @@ fn base(blank: Blank, numbers: &mut Numbers) -> weft::Result<Kind> {
         5 => Kind::tdt(blank, &numbers.list(Numbers::word)),
         6 => Kind::star(blank, numbers.number()),
         7 => Kind::bypass(blank, numbers.number()),
-        8 => Kind::target_robust(blank, numbers.number(), numbers.number()),
-        9 => Kind::w_transducer(blank, numbers.number(), if numbers.flag() { Exit::End } else { Exit::LastFrame }),
+        8 => Kind::bypass_others(blank, numbers.number()),
+        9 => Kind::target_robust(blank, numbers.number(), numbers.number()),
+        10 => Kind::w_transducer(blank, numbers.number(), if numbers.flag() { Exit::End } else { Exit::LastFrame }),
         _ => Kind::custom(blank, numbers.list(arc), numbers.list(Numbers::word)),
     }
 }

@@ -57,7 +57,7 @@ fn loss(context: &Context, numbers: &mut Numbers) -> weft::Result<TransducerLoss
     let mut loss = TransducerLoss::of(kind(blank, numbers)?).gradients(gradients);
     let (is_scaled, lambda) = (numbers.flag(), numbers.number());
     loss = loss.fast_emit(if is_scaled { FastEmit::CostScaled(lambda) } else { FastEmit::CostUnchanged(lambda) });
-    loss = loss.delay_penalty(numbers.number()).wildcard(numbers.number());
+    loss = loss.delay_penalty(numbers.number()).min_latency(numbers.number()).wildcard(numbers.number());
     if let Some((symbol, penalty)) = numbers.optional(|eos| (eos.word(), eos.number())) {
         loss = loss.eos_penalty(symbol, penalty);
     }

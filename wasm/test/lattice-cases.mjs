@@ -35,6 +35,7 @@ export const kinds = {
   "tdt that is always rnnt": [{ type: "tdt", durations, sometimesRnnt: 1 }, sample(4, 3, { arcs: rnntArcs(3), durations })],
   star: [{ type: "star", weight: -1 }, sample(3, 0, { arcs: [...rnntArcs(0), free(1, 0, -1)] })],
   bypass: [{ type: "bypass", weight: -0.5 }, sample(3, 0, { arcs: [...rnntArcs(0), free(0, 1, -0.5)] })],
+  bypassOthers: [{ type: "bypassOthers", weight: -0.5 }, sample(3, 0, { arcs: [...rnntArcs(0), { ...free(0, 1, -0.5), token: "others" }] })],
   targetRobust: [
     { type: "targetRobust", frameWeight: -1, labelWeight: -2 },
     sample(3, 0, { arcs: [...rnntArcs(0), free(1, 0, -1), free(0, 1, -2)] }),
@@ -128,6 +129,20 @@ export const optionCases = {
     close("published cost", out.costs, [4.239299513976], LOSS);
     const eos = { symbol: 2, penalty: 0.3 };
     await against(weft, gpu, { delayPenalty: 0.05, eosPenalty: eos }, { ...published, delay: 0.05, eos });
+  },
+
+  async "options: minimum latency"(weft, gpu) {
+    // The mean frame of a label is the derivative of the cost by a delay penalty, but for its middle.
+    const mean = (logits) => {
+      const at = (delay) => cost({ ...published, logits, delay });
+      return (at(1e-4) - at(-1e-4)) / 2e-4 / 2 + 1.5;
+    };
+    const loss = await weft.loss(gpu, { gradients: true, minLatency: 0.3 });
+    const { costs, gradients } = await loss.run(batch(published));
+    close("cost", costs, [cost(published) + 0.3 * mean(options4)], LOSS);
+    const moved = (i, by) => mean(options4.map((x, j) => (i === j ? x + by : x)));
+    const plain = gradient(published);
+    close("gradient", gradients, plain.map((g, i) => g + (0.3 * (moved(i, 1e-3) - moved(i, -1e-3))) / 2e-3), 1e-5);
   },
 
   async "options: wildcards"(weft, gpu) {

@@ -36,6 +36,7 @@ export function cost(given) {
       w += target[u] === WILD ? 0 : symbols[target[u]];
       w += (delay + (eos && target[u] === eos.symbol ? eos.penalty : 0)) * ((T - 1) / 2 - t);
     }
+    if (arc.token === "others") w += logSum(symbols.filter((_, v) => v !== given.blank && v !== target[u]));
     if (arc.duration !== undefined) w += channels[arc.duration];
     if (arc.then !== undefined) w += allowed(t, u + 1) ? row(t, u + 1).symbols[arc.then] : -Infinity;
     return w;
