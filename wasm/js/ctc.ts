@@ -1,4 +1,4 @@
-import { shape } from "./arrays.js";
+import { shape, words } from "./arrays.js";
 import type { Context } from "./context.js";
 import { translated } from "./errors.js";
 import { type BatchLengths, type Found, type LossResult, REDUCTIONS, type Reduction, type RunOptions, parts, result } from "./loss.js";
@@ -30,6 +30,10 @@ export interface CtcBatch extends BatchLengths {
   readonly logits: Float32Array;
   /** [N, T, V] of padded logits; [Σ T, V] of packed ones, the rows of an utterance after those of another. */
   readonly shape: readonly [number, number, number] | readonly [number, number];
+  /** Elements of padded logits from utterance to utterance and from frame to frame; torch's [T, N, V] has [V, N V]. Default [T V, V]. */
+  readonly strides?: readonly [number, number] | undefined;
+  /** First frame of each utterance in padded logits, [N]; default 0. Lengths, and frames of alignments, count from there. */
+  readonly begin?: ArrayLike<number> | undefined;
 }
 
 /** The frames of one label. */
@@ -102,7 +106,9 @@ export class CtcLoss extends Owned {
   async run(batch: CtcBatch, options: RunOptions = {}): Promise<CtcResult> {
     const found = await call(() => {
       const sides = shape("shape", batch.shape, batch.shape?.length === 2 ? "rows V" : "N T V");
-      return (this.handle as WasmCtc).run(parts("logits", batch.logits, sides, batch)) as Promise<Found>;
+      const { begin, strides } = batch;
+      const more = [begin && words("begin", begin), strides && shape("strides", strides, "utterance frame")];
+      return (this.handle as WasmCtc).run([...parts("logits", batch.logits, sides, batch), ...more]) as Promise<Found>;
     }, options.signal);
     const alignments = found[4] as FoundAlignment[] | undefined;
     return { ...result(found), ...(alignments && { alignments: alignments.map(alignment) }) };

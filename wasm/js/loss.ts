@@ -128,9 +128,9 @@ export interface LatticeResult extends LossResult {
   readonly lattices: Lattices;
 }
 
-type Parts = [Float32Array, Uint32Array, Uint32Array, Uint32Array, Uint32Array, Float32Array | undefined, ...(Uint32Array | undefined)[]];
+type Parts = (Float32Array | Uint32Array | undefined)[];
 
-/** @internal What any batch gives to the module: `Batch::new` of `src/batch.rs`. */
+/** @internal The first six of what any batch gives to the module: `Batch::new` of `src/batch.rs`. */
 export function parts(name: string, scores: Float32Array, sides: Uint32Array, batch: BatchLengths): Parts {
   const { targets, frames, labels, weights } = batch;
   const lengths = [words("targets", targets), words("frames", frames), words("labels", labels)] as const;
@@ -218,8 +218,8 @@ export class TransducerLoss extends Owned {
       const [name] = given;
       if (!name || given.length > 1) throw new ValueError(`scores = ${given.join(", ") || "none"}: give one of ${MEANINGS.join(", ")}`);
       const sides = shape("shape", batch.shape, batch.shape?.length === 2 ? "rows V" : "N T U1 V");
-      const more = begin ? [words("begin.frames", begin.frames), words("begin.positions", begin.positions)] : [];
-      const all = [...parts(name, batch[name] as Float32Array, sides, batch), bands && writtenBands(bands), ...more];
+      const first = [begin && words("begin.frames", begin.frames), begin && words("begin.positions", begin.positions)];
+      const all = [...parts(name, batch[name] as Float32Array, sides, batch), ...first, bands && writtenBands(bands)];
       return (this.handle as WasmLoss)[method](MEANINGS.indexOf(name), all, seedOf(seed)) as Promise<Found>;
     }, signal);
   }

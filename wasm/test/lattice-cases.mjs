@@ -306,6 +306,11 @@ export const ctcCases = {
     const reduced = await mean.run({ ...given, weights: [3] });
     close("mean over frames", [reduced.loss], [(3 * 5.42262) / 5], 1e-5);
     close("its gradient", reduced.gradients, expected.map((g) => (g * 3) / 5), 3e-6);
+    // Two utterances frame by frame, as torch has them; the second begins in the second frame.
+    const torch = Float32Array.from({ length: 72 }, (_, i) => given.logits[((Math.floor(i / 12) - (Math.floor(i / 6) % 2) + 5) % 5) * 6 + (i % 6)]);
+    const two = await loss.run({ logits: torch, shape: [2, 6, 6], strides: [6, 12], begin: [0, 1], targets: [0, 1, 1, 0, 0, 1, 1, 0], frames: [5, 5], labels: [4, 4] });
+    same("strided costs", two.costs, [costs[0], costs[0]]);
+    same("strided gradient", two.gradients.filter((_, i) => i % 12 >= 6 && i >= 12), gradients);
     const weighted = await loss.run({ ...given, weights: [-2] });
     close("weighted gradient", weighted.gradients, expected.map((g) => -2 * g), 6e-6);
   },
