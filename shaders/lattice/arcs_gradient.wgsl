@@ -3,6 +3,7 @@
 // not ok, gets exact zeros. Twin: src/cpu/arcs/gradient.rs.
 #import arcs_table
 #import gradient_pass
+#import arcs_tiles
 #import picked
 #import lateness
 
@@ -11,8 +12,16 @@ override READERS: u32 = 4u;
 
 // Symbols that arcs name, the next label, and durations.
 override CHANNELS: u32 = 2u;
-override READER_PLACES: u32 = WORKGROUP / LANES * READERS;
-override CHANNEL_PLACES: u32 = WORKGROUP / LANES * CHANNELS;
+override READER_PLACES: u32 = TILE_ROWS * READERS;
+override CHANNEL_PLACES: u32 = TILE_ROWS * CHANNELS;
+
+// Where a row is in its lattice.
+struct Cell {
+    t: u32,
+    u: u32,
+    // Whether it has a gradient.
+    is_live: u32,
+}
 
 // An arc that reads a row.
 struct Reader {
@@ -25,7 +34,15 @@ struct Reader {
 
 // What is pulled at a channel, and at the others that are normalised with it.
 struct Channel {
+    // Its element of the row.
+    symbol: u32,
     own: f32,
+    others: f32,
+}
+
+// What the readers of a row pull together, as magnitudes; and those that read all others as one sum.
+struct Sums {
+    pulled: f32,
     others: f32,
 }
 
@@ -36,6 +53,9 @@ const NONE_15 = 0x7fffu;
 const EMITS = 0x80000000u;
 const NO_CHANNELS = 0x7fffffffu;
 
+// Of the rows of the workgroup; then reader after reader, and channel after channel, of all of them.
+var<workgroup> wg_cells: array<Cell, TILE_ROWS>;
+var<workgroup> wg_sums: array<Sums, TILE_ROWS>;
 var<workgroup> wg_readers: array<Reader, READER_PLACES>;
 var<workgroup> wg_channels: array<Channel, CHANNEL_PLACES>;
 
@@ -85,7 +105,7 @@ fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
     return found;
 }
 
-fn reader(utterance: Utterance, kind: Kind, total: Total, row: Row, number: u32) -> Reader {
+fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32) -> Reader {
     let wild = after_wildcard(utterance, row.u);
     if (number >= kind.arcs) {
         // Emits the label before this position.
@@ -114,32 +134,36 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Row, number: u32)
     return Reader(channels, pull(utterance, kind, total, row.t, row.u, arc, number));
 }
 
-// Channel c of the row whose readers begin at `at`; `apart`: the channel of a symbol that is normalised alone.
-fn channel(kind: Kind, at: u32, readers: u32, c: u32, apart: u32) -> Channel {
-    var found = Channel(0.0, 0.0);
+// Channel c of a row; `apart`: the channel of a symbol that is normalised alone.
+fn channel(kind: Kind, slot: u32, readers: u32, c: u32, symbol: u32, apart: u32) -> Channel {
+    var found = Channel(symbol, 0.0, 0.0);
     let symbols = kind.named + 1u;
+    var sums = Sums(0.0, 0.0);
     for (var i = 0u; i < readers; i++) {
-        let reader = wg_readers[at + i];
+        let reader = wg_readers[i * TILE_ROWS + slot];
         let pull = reader.pull * select(1.0, params.label_scale, reader.channels >= EMITS);
-        let symbol = reader.channels & NONE_16;
-        let duration = (reader.channels >> 16u) & NONE_15;
+        let read = reader.channels & NONE_16;
+        sums.pulled += abs(reader.pull);
+        sums.others += select(0.0, pull, read == OTHERS_16);
         if (c < symbols) {
-            found.own += select(0.0, pull, symbol == c);
-            found.others += select(0.0, pull, symbol != c && symbol != NONE_16 && symbol != apart);
+            found.own += select(0.0, pull, read == c);
+            found.others += select(0.0, pull, read != c && read != NONE_16 && read != apart);
         } else {
+            let duration = (reader.channels >> 16u) & NONE_15;
             found.own += select(0.0, reader.pull, duration == c - symbols);
             found.others += select(0.0, reader.pull, duration != c - symbols && duration != NONE_15);
         }
+    }
+    if (c == kind.named) {
+        wg_sums[slot] = sums;
     }
     return found;
 }
 
 // What the elements of a row share.
 struct Shared {
-    // Its first channel.
-    at: u32,
-    kind: Kind,
-    label: u32,
+    // Its row of the workgroup.
+    slot: u32,
     normaliser: f32,
     duration_normaliser: f32,
     // What all symbols pull that are normalised together.
@@ -149,49 +173,45 @@ struct Shared {
     others_sum: f32,
 }
 
-// The gradient of an element that arcs may read; x in base 2.
-fn read_element(all: Shared, v: u32, x: f32) -> f32 {
-    let kind = all.kind;
-    var found = Channel(0.0, all.pull);
-    if (v >= kind.vocab) {
-        found = wg_channels[all.at + kind.named + 1u + v - kind.vocab];
-    } else {
-        let c = channel_of(kind, v, v == all.label);
-        if (c != NONE_16) {
-            found = wg_channels[all.at + c];
-        }
+// What is pulled at the elements of a pack, and at the others that are normalised with them.
+struct Pulls {
+    own: Scores,
+    others: Scores,
+}
+
+// Of a pack that arcs name symbols of, or durations, in channels from `channels` - 1 down: a label that arcs name is
+// found by its name.
+fn named_pulls(all: Shared, v: Bits, channels: u32, none: Pulls) -> Pulls {
+    var pulls = none;
+    for (var c = channels; c > 0u; c--) {
+        let channel = wg_channels[(c - 1u) * TILE_ROWS + all.slot];
+        let is_it = v == Bits(channel.symbol);
+        pulls.own = select(pulls.own, Scores(channel.own), is_it);
+        pulls.others = select(pulls.others, Scores(channel.others), is_it);
     }
+    return pulls;
+}
+
+// The gradients of a pack; x in base 2.
+fn gradients_of(all: Shared, v: Bits, pulls: Pulls, x: Scores, normaliser: Scores) -> Scores {
     if (is_picked()) {
-        return -found.own;
-    }
-    if (SCORES == HAT && v == params.blank) {
-        let stay = 1.0 / (1.0 + exp2(-max(x, -126.0)));
-        let leave = 1.0 / (1.0 + exp2(clamp(x, -126.0, 126.0)));
-        return found.others * stay - found.own * leave;
+        return -pulls.own;
     }
     // p * all - own would cancel where p is near 1.
-    let p = exp2(min(x - select(all.normaliser, all.duration_normaliser, v >= kind.vocab), 0.0));
-    return found.others * p - found.own * (1.0 - p);
+    let p = exp2(min(x - normaliser, Scores(0.0)));
+    var g = pulls.others * p - pulls.own * (1.0 - p);
+    if (SCORES == HAT) {
+        let stay = 1.0 / (1.0 + exp2(-max(x, Scores(-126.0))));
+        let leave = 1.0 / (1.0 + exp2(clamp(x, Scores(-126.0), Scores(126.0))));
+        g = select(g, pulls.others * stay - pulls.own * leave, v == Bits(params.blank));
+    }
+    return g;
 }
 
 // What symbols lose that an arc reads as one sum: each its part.
-fn part_of_others(all: Shared, pack: u32, x: Scores) -> Scores {
-    let symbols = symbols_of(pack);
-    let read = (symbols != Bits(params.blank)) & (symbols != Bits(all.label)) & (symbols < Bits(all.kind.vocab));
+fn part_of_others(all: Shared, kind: Kind, v: Bits, label: u32, x: Scores) -> Scores {
+    let read = (v != Bits(params.blank)) & (v != Bits(label)) & (v < Bits(kind.vocab));
     return select(Scores(0.0), all.others * exp2(min(x - all.others_sum, Scores(0.0))), read);
-}
-
-fn read_elements(all: Shared, pack: u32, x: Scores) -> Scores {
-    let v = symbols_of(pack);
-#ifdef PACK4
-    return vec4f(read_element(all, v.x, x.x), read_element(all, v.y, x.y), read_element(all, v.z, x.z), read_element(all, v.w, x.w));
-#else
-#ifdef PACK2
-    return vec2f(read_element(all, v.x, x.x), read_element(all, v.y, x.y));
-#else
-    return read_element(all, v, x);
-#endif
-#endif
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -204,45 +224,51 @@ fn main(
     let n = params.first_utterance + groups.z - 1u - group.z;
     let utterance = utterance(n);
     let kind = kind_of(n);
-    let rows = min(params.end_row, utterance.rows) - params.first_row;
-    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
-    let row = locate(utterance, select(rows, rows - 1u - number, number < rows));
+    let slot = local / LANES;
+    let row = locate(utterance, tile_row(utterance, group.x + group.y * groups.x, slot));
     let lane = local % LANES;
     let total = total_of(n);
     let is_live = row.is_cell && total.is_ok;
-    let at = local / LANES * READERS;
-    let channels_at = local / LANES * CHANNELS;
-    let readers = kind.arcs + kind.thens;
-    for (var i = lane; i < readers; i += LANES) {
-        var found = Reader(NO_CHANNELS, 0.0);
-        if (is_live) {
-            found = reader(utterance, kind, total, row, i);
-        }
-        wg_readers[at + i] = found;
+    if (lane == 0u) {
+        wg_cells[slot] = Cell(row.t, row.u, u32(is_live));
     }
     workgroupBarrier();
-
-    let next = label_at(utterance, row.u);
-    let label = select(kind.vocab + kind.durations, symbol_of(next), next != WILDCARD && row.u < utterance.labels);
+    // One reader or channel of all rows, then the next.
+    let readers = kind.arcs + kind.thens;
+    for (var i = local; i < readers * TILE_ROWS; i += WORKGROUP) {
+        let cell = wg_cells[i % TILE_ROWS];
+        var found = Reader(NO_CHANNELS, 0.0);
+        if (cell.is_live != 0u) {
+            found = reader(utterance, kind, total, cell, i / TILE_ROWS);
+        }
+        wg_readers[i] = found;
+    }
+    workgroupBarrier();
     var apart = NONE_16;
     if (SCORES == HAT) {
         apart = channel_of(kind, params.blank, false);
     }
-    for (var c = lane; c < kind.named + 1u + kind.durations; c += LANES) {
-        wg_channels[channels_at + c] = channel(kind, at, readers, c, apart);
+    let symbols = kind.named + 1u;
+    for (var i = local; i < (symbols + kind.durations) * TILE_ROWS; i += WORKGROUP) {
+        let c = i / TILE_ROWS;
+        var symbol = kind.vocab + c - symbols;
+        if (c < kind.named) {
+            symbol = name_of(kind, c);
+        } else if (c == kind.named) {
+            let u = wg_cells[i % TILE_ROWS].u;
+            let label = label_at(utterance, u);
+            // Without one a wildcard, which no symbol is.
+            symbol = select(WILDCARD, symbol_of(label), u < utterance.labels && label != WILDCARD);
+        }
+        wg_channels[i] = channel(kind, i % TILE_ROWS, readers, c, symbol, apart);
     }
-    var all = Shared(channels_at, kind, label, 0.0, 0.0, 0.0, 0.0, 0.0);
-    var pulled = 0.0;
-    for (var i = 0u; i < readers; i++) {
-        let one = wg_readers[at + i];
-        pulled += abs(one.pull);
-        let emphasis = select(1.0, params.label_scale, one.channels >= EMITS);
-        all.others += select(0.0, one.pull * emphasis, (one.channels & NONE_16) == OTHERS_16);
-    }
+    var all = Shared(slot, 0.0, 0.0, 0.0, 0.0, 0.0);
     workgroupBarrier();
     // Of any symbol that is normalised with others; the label's channel is there always.
-    let some = wg_channels[channels_at + kind.named];
-    all.pull = some.own + some.others;
+    let next = wg_channels[kind.named * TILE_ROWS + slot];
+    all.pull = next.own + next.others;
+    let sums = wg_sums[slot];
+    all.others = sums.others;
     if (is_live && !is_picked()) {
         let cell = place_at(utterance, row.t, row.u);
         all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers)]);
@@ -258,28 +284,46 @@ fn main(
     let first_named = kind.lowest / PACK;
     let last_named = kind.highest / PACK;
     let blank_pack = params.blank / PACK;
-    let label_pack = label / PACK;
     let first_duration = kind.vocab / PACK;
     let first = row.start / PACK;
     let packs = select(0u, params.vocab / PACK, row.exists);
-    for (var i = lane; i < packs; i += LANES) {
-        var g = Scores(0.0);
-        // A cell that no path visits need not be read.
-        if (pulled > 0.0) {
-            let is_read = i == blank_pack || i == label_pack || (i >= first_named && i <= last_named) || i >= first_duration;
-            if (is_read || !is_picked() || kind.others) {
-                let x = max(unpack_scores(scores[first + i]) * LOG2_E, Scores(LOG_ZERO));
-                if (is_read) {
-                    g = read_elements(all, i, x);
-                } else if (!is_picked()) {
-                    g = all.pull * exp2(min(x - all.normaliser, Scores(0.0)));
-                }
-                if (kind.others) {
-                    g -= part_of_others(all, i, x);
-                }
-            }
-            g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
+    // A cell that no path visits need not be read.
+    let is_visited = sums.pulled > 0.0;
+    let reads = is_visited && (!is_picked() || kind.others);
+    // Four at a time: all are on their way before the first is wanted.
+    for (var i = lane; i < packs; i += 4u * LANES) {
+        var a: Packed;
+        var b: Packed;
+        var c: Packed;
+        var d: Packed;
+        if (reads) {
+            a = scores[first + i];
+            b = scores[first + min(i + LANES, packs - 1u)];
+            c = scores[first + min(i + 2u * LANES, packs - 1u)];
+            d = scores[first + min(i + 3u * LANES, packs - 1u)];
         }
-        store(first + i, g);
+        for (var at = i; at < min(i + 4u * LANES, packs); at += LANES) {
+            var g = Scores(0.0);
+            if (is_visited) {
+                let x = max(unpack_scores(a) * LOG2_E, Scores(LOG_ZERO));
+                let v = symbols_of(at);
+                let is_next = v == Bits(next.symbol);
+                var pulls = Pulls(select(Scores(0.0), Scores(next.own), is_next), select(Scores(all.pull), Scores(next.others), is_next));
+                var normaliser = Scores(all.normaliser);
+                if (at == blank_pack || (at >= first_named && at <= last_named) || at >= first_duration) {
+                    pulls = named_pulls(all, v, select(symbols, symbols + kind.durations, at >= first_duration), pulls);
+                    normaliser = select(normaliser, Scores(all.duration_normaliser), v >= Bits(kind.vocab));
+                }
+                g = gradients_of(all, v, pulls, x, normaliser);
+                if (kind.others) {
+                    g -= part_of_others(all, kind, v, next.symbol, x);
+                }
+                g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
+            }
+            store(first + at, g);
+            a = b;
+            b = c;
+            c = d;
+        }
     }
 }

@@ -2,59 +2,71 @@
 // cell, and the normalisers of its row for the gradient pass. Twin: src/cpu/arcs/row.rs.
 #import arcs_table
 #import row_pass
+#import arcs_tiles
 #import picked
 
+// Symbols that arcs name, and the next label.
+override SYMBOLS: u32 = 2u;
 // Channels of durations; at least 1.
 override DURATIONS: u32 = 1u;
-override ROW_PLACES: u32 = WORKGROUP / LANES;
-override DURATION_PLACES: u32 = ROW_PLACES * DURATIONS;
-
-// The log-sum of each row of the workgroup, and the base-2 scores of its durations.
-var<workgroup> wg_rows: array<LogSum, ROW_PLACES>;
-var<workgroup> wg_durations: array<f32, DURATION_PLACES>;
+override SYMBOL_PLACES: u32 = TILE_ROWS * SYMBOLS;
+override DURATION_PLACES: u32 = TILE_ROWS * DURATIONS;
 
 // A row whose sum is known.
 struct Weighed {
+    t: u32,
+    u: u32,
     // First pack in the window.
     first: u32,
-    // log2; of the symbols that are normalised together, and of the durations.
+    // Of the IS_, HAS_ bits.
+    flags: u32,
+    // log2; of the symbols that are normalised together.
     normaliser: f32,
-    duration_normaliser: f32,
-    // Whether any symbol, any duration is possible.
-    has_symbols: bool,
-    has_durations: bool,
-    // log2 of what HAT's blank leaves to the labels.
-    leave: f32,
-    // log2 of the sum of all symbols but the blank and the next label, as they are scored.
+    // log2 of the sum of all symbols but the blank and the next label, as they are scored; none: LOG_ZERO.
     others: f32,
-    has_others: bool,
-    unusable: bool,
 }
 
-// Score of channel v, as a base-2 logarithm.
-fn channel_score(row: ptr<function, Weighed>, v: u32) -> f32 {
-    let score = score_at((*row).first, v);
-    (*row).unusable = (*row).unusable || score.unusable;
-    return score.x;
+// A place of the lattice; one that the band allows.
+const IS_PLACE = 1u;
+const IS_CELL = 2u;
+// Whether any symbol is possible.
+const HAS_SYMBOLS = 4u;
+
+// The rows of the workgroup, the log2 weights of their symbols, the base-2 scores of their durations, and the
+// log2 normalisers of those.
+var<workgroup> wg_rows: array<Weighed, TILE_ROWS>;
+var<workgroup> wg_symbols: array<f32, SYMBOL_PLACES>;
+var<workgroup> wg_durations: array<f32, DURATION_PLACES>;
+var<workgroup> wg_normalisers: array<f32, TILE_ROWS>;
+
+// log2 of what HAT's blank leaves to the labels.
+fn blank_leaves(row: Weighed) -> f32 {
+    if (SCORES == HAT) {
+        return log2_sigmoid(-score_at(row.first, params.blank).x);
+    }
+    return 0.0;
 }
 
-fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
-    let x = channel_score(row, symbol);
-    var w = x;
+// log2 weight of a symbol; sets `status` where its score is unusable.
+fn symbol_weight(row: Weighed, kind: Kind, symbol: u32, status: ptr<function, u32>) -> f32 {
+    let score = score_at(row.first, symbol);
+    *status |= select(0u, STATUS_NON_FINITE, score.unusable);
+    var w = score.x;
     if (SCORES == HAT && symbol == params.blank) {
-        w = select(log2_sigmoid(x), LOG_ZERO, is_log_zero(x));
+        w = select(log2_sigmoid(w), LOG_ZERO, is_log_zero(w));
     } else if (!is_picked()) {
-        w = select(LOG_ZERO, x - (*row).normaliser + (*row).leave, (*row).has_symbols);
+        w = select(LOG_ZERO, w - row.normaliser, (row.flags & HAS_SYMBOLS) != 0u);
+        w += blank_leaves(row);
     }
     return w - kind.sigma;
 }
 
-fn others_weight(row: ptr<function, Weighed>, kind: Kind) -> f32 {
-    var w = (*row).others;
+fn others_weight(row: Weighed, kind: Kind) -> f32 {
+    var w = row.others;
     if (!is_picked()) {
-        w = w - (*row).normaliser + (*row).leave;
+        w = w - row.normaliser + blank_leaves(row);
     }
-    return select(LOG_ZERO, w - kind.sigma, (*row).has_others);
+    return select(w - kind.sigma, LOG_ZERO, is_log_zero(row.others));
 }
 
 // The share of one lane in the sum of all symbols but the blank and the label.
@@ -72,44 +84,35 @@ fn others_sum(first: u32, vocab: u32, lane: u32, label: u32) -> RowSum {
     return RowSum(sum, unusable);
 }
 
-fn duration_weight(row: ptr<function, Weighed>, kind: Kind, duration: u32) -> f32 {
-    let x = channel_score(row, kind.vocab + duration);
-    if (is_picked()) {
-        return x;
-    }
-    return select(LOG_ZERO, x - (*row).duration_normaliser, (*row).has_durations);
+// The weight of a symbol that an arc names.
+fn named_weight(slot: u32, name: u32, wild: bool) -> f32 {
+    return select(wg_symbols[name * TILE_ROWS + slot], params.wildcard, wild);
 }
 
-// Of a symbol that an arc names.
-fn named_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32, wild: bool) -> f32 {
-    if (wild) {
-        return params.wildcard;
-    }
-    return symbol_weight(row, kind, symbol);
-}
-
-fn arc_weight(row: ptr<function, Weighed>, kind: Kind, arc: Arc, label: u32, lead: f32, wild: bool) -> f32 {
+fn arc_weight(row: Weighed, slot: u32, kind: Kind, arc: Arc, label: u32, lead: f32, wild: bool) -> f32 {
     var w = arc.constant;
     if (arc.labels == 1u) {
         w += params.delay * lead;
     }
     if (arc.token == NEXT_LABEL) {
         if (label != WILDCARD) {
-            w += symbol_weight(row, kind, symbol_of(label));
+            w += wg_symbols[kind.named * TILE_ROWS + slot];
             w += select(0.0, params.eos_delay * lead, label == params.eos);
         }
     } else if (arc.token == OTHERS) {
         w += others_weight(row, kind);
     } else if (arc.token != NONE) {
-        w += named_weight(row, kind, arc.token, wild);
+        w += named_weight(slot, arc.names & 0xffffu, wild);
     }
     if (arc.duration != NONE) {
-        w += duration_weight(row, kind, arc.duration);
+        let normaliser = wg_normalisers[slot];
+        w += select(wg_durations[arc.duration * TILE_ROWS + slot] - normaliser, LOG_ZERO, is_log_zero(normaliser));
     }
     return w;
 }
 
-// LANES invocations a row: together for its sum, then each for some of its arcs.
+// LANES invocations a row, for its sum; then one invocation a symbol or an arc of a row, one after the other of
+// all rows.
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -123,108 +126,134 @@ fn main(
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
     let kind = kind_of(n);
-    let number = (group.x + group.y * groups.x) * (WORKGROUP / LANES) + local / LANES;
-    let place = locate(utterance, number);
+    let own_slot = local / LANES;
+    let place = locate(utterance, tile_row(utterance, group.x + group.y * groups.x, own_slot));
     let lane = local % LANES;
+    let first = place.start / PACK;
     let reads = place.is_cell && !is_picked();
     // No symbol: beyond the row.
     let without = select(params.vocab, params.blank, SCORES == HAT);
-    let own = row_sum(place.start / PACK, select(0u, kind.vocab / PACK, reads), lane, without);
-    var row = Weighed(place.start / PACK, 0.0, 0.0, true, true, 0.0, 0.0, false, own.unusable);
+    let own = row_sum(first, select(0u, kind.vocab / PACK, reads), lane, without);
+    var status = select(0u, STATUS_NON_FINITE, own.unusable);
     var share = own.sum;
     if (reads && lane == 0u) {
         // Symbols in a pack with durations.
         for (var v = kind.vocab / PACK * PACK; v < kind.vocab; v++) {
             if (v != without) {
-                share = log_sum_merge(share, LogSum(channel_score(&row, v), 1.0));
+                let score = score_at(first, v);
+                status |= select(0u, STATUS_NON_FINITE, score.unusable);
+                share = log_sum_merge(share, LogSum(score.x, 1.0));
             }
         }
     }
 
 #ifdef SUBGROUPS
-    let reduced = log_sum_reduce(share, local, subgroup_lane, subgroup_size);
+    let sum = log_sum_reduce(share, local, subgroup_lane, subgroup_size);
 #else
-    let reduced = log_sum_reduce(share, local);
+    let sum = log_sum_reduce(share, local);
 #endif
-    if (lane == 0u) {
-        wg_rows[local / LANES] = reduced;
+    var others = LOG_ZERO;
+    if (kind.others) {
+        let part = others_sum(first, select(0u, kind.vocab, place.is_cell), lane, label_at(utterance, place.u));
+        status |= select(0u, STATUS_NON_FINITE, part.unusable);
+#ifdef SUBGROUPS
+        let all = log_sum_reduce(part.sum, local, subgroup_lane, subgroup_size);
+#else
+        let all = log_sum_reduce(part.sum, local);
+#endif
+        others = select(all.peak + log2(all.sum), LOG_ZERO, is_log_zero(all.peak));
     }
-    let durations_at = local / LANES * DURATIONS;
-    if (reads) {
+    if (place.is_cell) {
         for (var d = lane; d < kind.durations; d += LANES) {
-            wg_durations[durations_at + d] = channel_score(&row, kind.vocab + d);
+            let score = score_at(first, kind.vocab + d);
+            status |= select(0u, STATUS_NON_FINITE, score.unusable);
+            wg_durations[d * TILE_ROWS + own_slot] = score.x;
+        }
+    }
+    if (lane == 0u) {
+        let has_symbols = reads && !is_log_zero(sum.peak);
+        let is_place = place.exists && place.t < utterance.frames && place.u <= utterance.labels;
+        let flags = select(0u, IS_PLACE, is_place) | select(0u, IS_CELL, place.is_cell) | select(0u, HAS_SYMBOLS, has_symbols);
+        wg_rows[own_slot] = Weighed(place.t, place.u, first, flags, select(0.0, sum.peak + log2(sum.sum), has_symbols), others);
+    }
+    workgroupBarrier();
+
+    // Symbols, the next label, and the sum of the durations.
+    let sums = select(0u, 1u, kind.durations > 0u);
+    for (var i = local; i < (kind.named + 1u + sums) * TILE_ROWS; i += WORKGROUP) {
+        let slot = i % TILE_ROWS;
+        let c = i / TILE_ROWS;
+        let row = wg_rows[slot];
+        if ((row.flags & IS_CELL) != 0u) {
+            if (c > kind.named) {
+                var normaliser = 0.0;
+                if (!is_picked()) {
+                    var peak = LOG_ZERO;
+                    for (var d = 0u; d < kind.durations; d++) {
+                        peak = max(peak, wg_durations[d * TILE_ROWS + slot]);
+                    }
+                    var total = 0.0;
+                    for (var d = 0u; d < kind.durations; d++) {
+                        total += exp2(wg_durations[d * TILE_ROWS + slot] - peak);
+                    }
+                    normaliser = select(peak + log2(max(total, 1.0)), LOG_ZERO, is_log_zero(peak));
+                }
+                wg_normalisers[slot] = normaliser;
+            } else {
+                let next = label_at(utterance, row.u);
+                var symbol = symbol_of(next);
+                var is_read = row.u < utterance.labels && next != WILDCARD;
+                if (c < kind.named) {
+                    symbol = name_of(kind, c);
+                    is_read = !after_wildcard(utterance, row.u);
+                }
+                if (is_read) {
+                    wg_symbols[i] = symbol_weight(row, kind, symbol, &status);
+                }
+            }
         }
     }
     workgroupBarrier();
-    let sum = wg_rows[local / LANES];
 
-    if (reads) {
-        row.has_symbols = !is_log_zero(sum.peak);
-        row.normaliser = select(0.0, sum.peak + log2(sum.sum), row.has_symbols);
-        var peak = LOG_ZERO;
-        for (var d = 0u; d < kind.durations; d++) {
-            peak = max(peak, wg_durations[durations_at + d]);
-        }
-        var total = 0.0;
-        for (var d = 0u; d < kind.durations; d++) {
-            total += exp2(wg_durations[durations_at + d] - peak);
-        }
-        row.has_durations = !is_log_zero(peak);
-        row.duration_normaliser = select(0.0, peak + log2(max(total, 1.0)), row.has_durations);
-        if (SCORES == HAT) {
-            row.leave = log2_sigmoid(-channel_score(&row, params.blank));
-        }
-    }
-
-    if (kind.others) {
-        let share = others_sum(place.start / PACK, select(0u, kind.vocab, place.is_cell), lane, label_at(utterance, place.u));
-#ifdef SUBGROUPS
-        let sum = log_sum_reduce(share.sum, local, subgroup_lane, subgroup_size);
-#else
-        let sum = log_sum_reduce(share.sum, local);
-#endif
-        row.has_others = !is_log_zero(sum.peak);
-        row.others = select(0.0, sum.peak + log2(sum.sum), row.has_others);
-        row.unusable = row.unusable || share.unusable;
-    }
-
-    var status = 0u;
-    if (place.exists && place.t < utterance.frames && place.u <= utterance.labels) {
-        let cell = place_at(utterance, place.t, place.u);
-        let label = label_at(utterance, place.u);
-        let lead = 0.5 * f32(utterance.frames - 1u) - f32(place.t);
-        let wild = after_wildcard(utterance, place.u);
-        let words = kind.arcs + kind.thens;
-        for (var word = lane; word < words; word += LANES) {
-            var w = LOG_ZERO;
-            if (place.is_cell) {
+    let words = kind.arcs + kind.thens;
+    let normalisers = select(1u + sums, 0u, is_picked());
+    let all_words = words + normalisers + select(0u, 1u, kind.others);
+    for (var i = local; i < all_words * TILE_ROWS; i += WORKGROUP) {
+        let slot = i % TILE_ROWS;
+        let word = i / TILE_ROWS;
+        let row = wg_rows[slot];
+        if ((row.flags & IS_PLACE) != 0u) {
+            let wild = after_wildcard(utterance, row.u);
+            let is_cell = (row.flags & IS_CELL) != 0u;
+            var bits = 0u;
+            if (word < words) {
+                var w = LOG_ZERO;
+                // Whether sweeps may take the arc to have a weight.
+                var is_open = true;
                 if (word < kind.arcs) {
                     let arc = arc_of(kind, word);
                     // Nothing lies beyond the last position.
-                    if (arc.is_active && (arc.labels == 0u || place.u < utterance.labels)) {
-                        w = arc_weight(&row, kind, arc, label, lead, wild);
+                    is_open = arc.is_active && (arc.labels == 0u || row.u < utterance.labels);
+                    if (is_open && is_cell) {
+                        let lead = 0.5 * f32(utterance.frames - 1u) - f32(row.t);
+                        w = arc_weight(row, slot, kind, arc, label_at(utterance, row.u), lead, wild);
                     }
-                } else {
-                    let arc = arc_of(kind, arc_of_then(kind, word - kind.arcs));
-                    w = named_weight(&row, kind, arc.then, wild);
+                } else if (is_cell) {
+                    w = named_weight(slot, arc_of(kind, arc_of_then(kind, word - kind.arcs)).names >> 16u, wild);
                 }
+                bits = arc_word(w);
+                status |= select(0u, STATUS_WIDE, is_open && !is_short_weight(bits));
+            } else if (word == words + normalisers) {
+                bits = bitcast<u32>(select(row.others, 0.0, is_log_zero(row.others)));
+            } else if (word == words) {
+                bits = bitcast<u32>(row.normaliser);
+            } else {
+                let normaliser = wg_normalisers[slot];
+                bits = bitcast<u32>(select(normaliser, 0.0, !is_cell || is_log_zero(normaliser)));
             }
-            let bits = arc_word(w);
-            arcs[word_at(params.places, cell, word)] = bits;
-            status |= select(STATUS_WIDE, 0u, is_plain_weight(bits));
-        }
-        if (kind.others && lane == 0u) {
-            let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
-            arcs[word_at(params.places, cell, words + normalisers)] = bitcast<u32>(row.others);
-        }
-        if (!is_picked() && lane == 0u) {
-            arcs[word_at(params.places, cell, words)] = bitcast<u32>(row.normaliser);
-            if (kind.durations > 0u) {
-                arcs[word_at(params.places, cell, words + 1u)] = bitcast<u32>(row.duration_normaliser);
-            }
+            arcs[word_at(params.places, place_at(utterance, row.t, row.u), word)] = bits;
         }
     }
-    status |= select(0u, STATUS_NON_FINITE, row.unusable);
     if (status != 0u) {
         atomicOr(&results[n], status);
     }

@@ -9,18 +9,15 @@
 // such steps of the next columns only.
 // Lattices wider than the workgroup are cut into blocks of columns, walked one after the other; a block
 // reads the last column of the block before it back from memory.
-#import arcs_table
-#import sweep_pass
+#import arcs_sweep_pass
 
 // Words of the cells.
 @group(0) @binding(2)
 var<storage, read> arcs: array<u32>;
-// Forward, then backward variables: log2, relative to an anchor of CHUNK frames of a column.
-@group(0) @binding(3)
-var<storage, read_write> lattice: array<f32>;
-
 // Steps that are kept: more than any arc crosses, or as many as there is memory for.
 override RING: u32 = 8u;
+// 1: only what the sweep of short arcs left.
+override FOLLOWS: u32 = 0u;
 // Whether some arc crosses RING steps or more.
 override FAR: u32 = 0u;
 // Arcs of the kind.
@@ -48,9 +45,8 @@ override STRIDE: u32 = WIDTH + 1u;
 
 // Place 0 of a step is the last column of the block before.
 var<workgroup> wg_ring: array<vec2u, RING * STRIDE>;
-// Sum of what leaves the last column for the end from any frame.
-var<workgroup> wg_left: Scaled;
-
+// Blocks of columns to walk.
+var<workgroup> wg_blocks: u32;
 // What one workgroup walks.
 struct Walk {
     utterance: Utterance,
@@ -93,21 +89,8 @@ fn unpack_scaled(bits: vec2u) -> Scaled {
     return Scaled(bitcast<i32>(bits.x), bitcast<f32>(bits.y));
 }
 
-// Where the variable of a cell and its anchor are.
-fn variable_at(walk: Walk, s: u32, j: u32) -> vec2u {
-    let t = select(s, walk.utterance.frames - 1u - s, walk.backward);
-    return vec2u(walk.lattice + place_at(walk.utterance, t, position(walk, j)), walk.anchors + anchor_at(walk.utterance, s, j));
-}
-
-// The variable of step k of column j, read back from memory, as bits.
-fn stored_bits(walk: Walk, k: i32, j: u32) -> vec2u {
-    let at = variable_at(walk, u32(clamp(k - i32(j), 0, i32(walk.utterance.frames) - 1)), min(j, walk.utterance.labels));
-    return vec2u(bitcast<u32>(lattice[at.x]), bitcast<u32>(anchors[at.y]));
-}
-
-fn stored(walk: Walk, k: i32, j: u32, bits: vec2u) -> Scaled {
-    let is_cell = k >= i32(j) && k - i32(j) < i32(walk.utterance.frames) && j <= walk.utterance.labels;
-    return scaled_exp2(select(-1e30, bitcast<f32>(bits.x), is_cell), bitcast<i32>(bits.y));
+fn arc_word_at(cell: u32, a: u32) -> u32 {
+    return arcs[word_at(params.places, cell, a)];
 }
 
 // Places from a cell back to where the weights of four arcs lie. Backward, they are those of the cell
@@ -198,11 +181,6 @@ fn source(walk: Walk, at: Step, arc: u32) -> Scaled {
     return unpack_scaled(wg_ring[slot * STRIDE + at.local + 1u - columns]);
 }
 
-fn times(x: Scaled, word: u32) -> Scaled {
-    let w = any_weight(word);
-    return scaled_mul(x, Scaled(select(w.e, EXPONENT_NEVER, word == 0u), select(w.m, 0.0, word == 0u)));
-}
-
 // What arcs a .. a + 4 bring.
 fn enter(walk: Walk, at: Step, a: u32, arcs: vec4u, words: vec4u) -> Scaled {
     let x0 = source(walk, at, arcs.x);
@@ -247,13 +225,6 @@ fn seed(walk: Walk, k: u32, j: u32, line: u32) -> Scaled {
         }
     }
     return sum;
-}
-
-// Weight of arcs from or to any frame, if there are any.
-fn free_weight(log2_weight: f32, there: bool) -> Scaled {
-    let w = scaled_exp2(log2_weight, 0);
-    let is_weight = there && log2_weight >= LOG2_NEVER;
-    return Scaled(select(EXPONENT_NEVER, w.e, is_weight), select(0.0, w.m, is_weight));
 }
 
 fn has_any_frame(kind: Kind) -> bool {
@@ -377,41 +348,19 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
         places_back(walk, j, vec4u(ARC_8, ARC_9, ARC_10, ARC_11)),
         places_back(walk, j, vec4u(ARC_12, ARC_13, ARC_14, ARC_15)),
     );
-    // Weights of four steps ahead.
+    // Weights of two steps ahead.
     var line = line_of(walk, i32(first));
-    var ahead = line;
+    var ahead = next_line(walk, line);
     var slot = 0u;
-    var words0 = load(walk, back, first, ahead, first, local);
-    ahead = next_line(walk, ahead);
-    var words1 = load(walk, back, first + 1u, ahead, first, local);
-    ahead = next_line(walk, ahead);
-    var words2 = load(walk, back, first + 2u, ahead, first, local);
-    ahead = next_line(walk, ahead);
-    var words3 = load(walk, back, first + 3u, ahead, first, local);
-    ahead = next_line(walk, ahead);
+    var words = load(walk, back, first, line, first, local);
+    var next = load(walk, back, first + 1u, ahead, first, local);
     workgroupBarrier();
-    for (var k = first; k < end; k += 4u) {
-        column = step(walk, column, k, slot, first, local, line, words0);
-        words0 = load(walk, back, k + 4u, ahead, first, local);
+    for (var k = first; k < end; k++) {
         ahead = next_line(walk, ahead);
-        line = next_line(walk, line);
-        slot = next_slot(slot);
-        end_step();
-        column = step(walk, column, k + 1u, slot, first, local, line, words1);
-        words1 = load(walk, back, k + 5u, ahead, first, local);
-        ahead = next_line(walk, ahead);
-        line = next_line(walk, line);
-        slot = next_slot(slot);
-        end_step();
-        column = step(walk, column, k + 2u, slot, first, local, line, words2);
-        words2 = load(walk, back, k + 6u, ahead, first, local);
-        ahead = next_line(walk, ahead);
-        line = next_line(walk, line);
-        slot = next_slot(slot);
-        end_step();
-        column = step(walk, column, k + 3u, slot, first, local, line, words3);
-        words3 = load(walk, back, k + 7u, ahead, first, local);
-        ahead = next_line(walk, ahead);
+        let later = load(walk, back, k + 2u, ahead, first, local);
+        column = step(walk, column, k, slot, first, local, line, words);
+        words = next;
+        next = later;
         line = next_line(walk, line);
         slot = next_slot(slot);
         end_step();
@@ -419,26 +368,6 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
     if (first + local == walk.utterance.labels) {
         wg_left = column.sum;
     }
-}
-
-// What all arcs to the end bring.
-fn total_of(walk: Walk) -> Scaled {
-    let utterance = walk.utterance;
-    var total = scaled_zero();
-    for (var a = 0u; a < walk.kind.arcs; a++) {
-        let arc = arc_of(walk.kind, a);
-        if (arc.may_end && arc.frames <= utterance.frames && arc.frames > 0u && arc.labels <= utterance.labels) {
-            let t = utterance.frames - arc.frames;
-            let u = utterance.labels - arc.labels;
-            let x = stored(walk, i32(t + u), u, stored_bits(walk, i32(t + u), u));
-            let word = arcs[word_at(params.places, place_at(utterance, t, u), a)];
-            total = scaled_tidy(scaled_add(total, times(x, word)));
-        }
-    }
-    if (walk.kind.exit_to == EXIT_END) {
-        total = scaled_tidy(scaled_add(total, scaled_mul(wg_left, free_weight(walk.kind.exit, true))));
-    }
-    return total;
 }
 
 @compute @workgroup_size(WIDTH)
@@ -456,10 +385,13 @@ fn main(
     let kind = kind_of(n);
     let columns = utterance.labels + 1u;
     if (local == 0u) {
+        let left = FOLLOWS == 0u || anchors[direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] == LEFT;
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
+        wg_blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u && left);
         wg_left = scaled_zero();
     }
     let wide = workgroupUniformLoad(&wg_wide);
+    let blocks = workgroupUniformLoad(&wg_blocks);
     let walk = Walk(
         utterance,
         kind,
@@ -470,14 +402,13 @@ fn main(
         columns,
         columns * utterance.frames,
     );
-    let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
     for (var block = 0u; block < blocks; block++) {
         walk_block(walk, block * WIDTH, local);
         // The next block, and the last lines, read what other invocations stored.
         storageBarrier();
         workgroupBarrier();
     }
-    if (local == 0u && exists && !walk.backward) {
+    if (local == 0u && exists && !walk.backward && (FOLLOWS == 0u || blocks > 0u)) {
         finish(n, utterance.frames == 0u, total_of(walk));
     }
 }

@@ -43,7 +43,7 @@ fn main(
             let then = arcs[word_at(params.cells, next, kind.arcs + h)];
             let both = arc_word(max(arc_log2(arcs[at]) + arc_log2(then), -1e30));
             arcs[at] = both;
-            status |= select(STATUS_WIDE, 0u, is_plain_weight(both));
+            status |= select(STATUS_WIDE, 0u, is_short_weight(both));
         }
         if (status != 0u) {
             atomicOr(&results[n], status);

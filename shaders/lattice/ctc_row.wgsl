@@ -22,14 +22,19 @@ var<storage, read_write> results: array<atomic<u32>>;
 // log2 normaliser of each row of the workgroup.
 var<workgroup> wg_normaliser: array<f32, WORKGROUP>;
 
-// log2 weight of columns without a label.
-const NO_LABEL = -100.0;
+// Columns without a label lead nowhere.
+const NO_LABEL = 0u;
 
 // Weight of symbol v in the row that begins at pack `first`.
 fn weight_of(first: u32, v: u32, normaliser: f32) -> u32 {
     let wanted = symbols_of(v / PACK) == Bits(v);
     let score = sum_of(select(Scores(0.0), clean_scores(scores[first + v / PACK]), wanted));
     return weight_word(score * LOG2_E - normaliser);
+}
+
+// Whether the sweep in floats can take a weight: 2^-60 or more.
+fn is_float_weight(word: u32) -> bool {
+    return word >= 0x21800000u && word <= 0x40000000u;
 }
 
 // LANES invocations a row, in a stride, so that neighbours read neighbours.
@@ -67,17 +72,16 @@ fn main(
     var plain = true;
     let columns = select(0u, 4u * groups_of(utterance), row.is_frame);
     for (var u = lane; u < columns; u += LANES) {
-        // Columns without a label lead nowhere; what they hold shrinks, so that no anchor is theirs.
-        var word = weight_word(NO_LABEL);
+        var word = NO_LABEL;
         if (u < utterance.labels) {
             word = weight_of(first, batch[utterance.labels_at + u], normaliser);
+            plain = plain && is_float_weight(word);
         }
-        plain = plain && is_plain_weight(word);
         arcs[4u * row.place * params.groups + u] = word;
     }
     if (row.is_frame && lane == 0u) {
         let word = weight_of(first, params.blank, normaliser);
-        plain = plain && is_plain_weight(word);
+        plain = plain && is_float_weight(word);
         frames[row.place] = vec2u(word, bitcast<u32>(normaliser));
     }
     seen |= select(STATUS_WIDE, 0u, plain);

@@ -8,45 +8,12 @@
 // Columns beyond the target hold nothing there; in the forward walk what they hold leads nowhere.
 // Targets wider than the workgroup are cut into blocks, walked one after the other; what a block gives
 // to the next is kept in memory.
-#import ctc_layout
-#import lattice_status
+#import ctc_sweep_pass
 #import scaled_columns
 
-struct Params {
-    // The first utterance of the launch, and how many.
-    first_utterance: u32,
-    count: u32,
-    // N.
-    utterances: u32,
-    // 1: forward only. 2: both.
-    directions: u32,
-    // 1: every frame's variables are kept. 0: those of the last chunk.
-    kept: u32,
-    // The first row and chunk that the workspace holds.
-    workspace_row: u32,
-    workspace_chunk: u32,
-    // Groups of columns a frame.
-    groups: u32,
-    // Elements of one direction in `lattice` and `anchors`; what no state wants is stored beyond them.
-    lattice_stride: u32,
-    anchor_stride: u32,
-    lattice_dump: u32,
-    anchor_dump: u32,
-    // Where the edges of blocks begin in `anchors`, and elements of one.
-    edges_at: u32,
-    edge_stride: u32,
-}
-
-@group(0) @binding(0)
-var<uniform> params: Params;
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
 // Weights of the labels: `groups` of four a frame.
 @group(0) @binding(2)
 var<storage, read> arcs: array<Words>;
-// Of each frame: weight of the blank, bits of the log2 normaliser.
-@group(0) @binding(3)
-var<storage, read> frames: array<vec2u>;
 // Of each group of a frame the blanks, then the labels, as log2 relative to an anchor: forward variables
 // with the frame's own weight, backward variables without.
 @group(0) @binding(4)
@@ -55,27 +22,17 @@ var<storage, read_write> lattice: array<Floats>;
 // frame.
 @group(0) @binding(5)
 var<storage, read_write> anchors: array<Ints>;
-@group(0) @binding(6)
-var<storage, read_write> results: array<u32>;
 
 // Units of a group.
 const UNITS = 4u / COLUMNS;
-// Invocations of the workgroup, a multiple of 32.
-override WIDTH: u32 = 256u;
 // The best path instead of all: choices are stored, and one step more than there are frames is made, for
 // the choice of the last state.
 override BEST: bool = false;
+// 1: only what the sweep in floats left.
+override FOLLOWS: u32 = 0u;
 
-// What one workgroup walks.
-struct Walk {
-    utterance: Utterance,
-    // Its number within the launch.
-    slot: u32,
-    backward: bool,
-    // Units, steps; nothing to walk: 0.
-    units: u32,
-    steps: u32,
-}
+// Blocks to walk.
+var<workgroup> wg_blocks: u32;
 
 // The columns of an invocation between two steps.
 struct Column {
@@ -86,47 +43,6 @@ struct Column {
     out: Columns,
 }
 
-fn walk_of(number: u32) -> Walk {
-    let exists = number < params.count * params.directions;
-    let slot = select(0u, number / params.directions, exists);
-    let n = params.first_utterance + slot;
-    let utterance = utterance(n);
-    let frames = select(utterance.frames, utterance.frames + 1u, BEST);
-    let none = !exists || utterance.frames == 0u;
-    return Walk(
-        utterance,
-        slot,
-        number % params.directions == 1u,
-        select(UNITS * groups_of(utterance), 0u, none),
-        select(frames, 0u, none),
-    );
-}
-
-// The unit that invocation j of the whole width holds.
-fn unit_of(walk: Walk, j: u32) -> u32 {
-    let unit = min(j, max(walk.units, 1u) - 1u);
-    return select(unit, walk.units - 1u - unit, walk.backward);
-}
-
-// The row of step k in the workspace; the last one's after it.
-fn row_at(walk: Walk, k: u32) -> u32 {
-    let step = min(k, max(walk.utterance.frames, 1u) - 1u);
-    let t = select(step, walk.utterance.frames - 1u - step, walk.backward);
-    return walk.utterance.first_row + t - params.workspace_row;
-}
-
-// Where the blanks of a unit at step k are stored (the labels UNITS later), and their anchors.
-fn lattice_at(walk: Walk, k: u32, unit: u32) -> u32 {
-    let row = select(walk.slot * CHUNK + k % CHUNK, row_at(walk, k), params.kept == 1u);
-    let group = 2u * (row * params.groups + unit / UNITS);
-    return (select(0u, params.lattice_stride, walk.backward) + group) * UNITS + unit % UNITS;
-}
-
-fn anchor_at(walk: Walk, k: u32, unit: u32) -> u32 {
-    let chunk = select(walk.slot, walk.utterance.first_chunk + k / CHUNK - params.workspace_chunk, params.kept == 1u);
-    return (select(0u, params.anchor_stride, walk.backward) + chunk * params.groups) * UNITS + unit;
-}
-
 fn edge_at(walk: Walk, k: u32, block: u32) -> u32 {
     let list = (2u * walk.slot + select(0u, 1u, walk.backward)) * 2u + block % 2u;
     return (params.edges_at + 2u * (list * params.edge_stride + k)) * UNITS;
@@ -135,19 +51,6 @@ fn edge_at(walk: Walk, k: u32, block: u32) -> u32 {
 fn arcs_at(walk: Walk, k: u32, unit: u32) -> Words {
     let words = arcs[row_at(walk, k) * params.groups * UNITS + unit];
     return select(words, reverse_words(words), Bools(walk.backward));
-}
-
-fn blank_at(walk: Walk, k: u32) -> u32 {
-    return frames[row_at(walk, k)].x;
-}
-
-// Whether label u may follow the one before without a blank between them; of none it is no matter.
-fn skips(walk: Walk, u: u32) -> u32 {
-    var skip = true;
-    if (u > 0u && u < walk.utterance.labels) {
-        skip = batch[walk.utterance.labels_at + u] != batch[walk.utterance.labels_at + u - 1u];
-    }
-    return select(0u, 1u, skip);
 }
 
 fn may_skip(walk: Walk, unit: u32) -> Bools {
@@ -497,8 +400,8 @@ fn variable(walk: Walk, k: u32, u: u32, place: u32) -> Scaled {
     return scaled_exp2(float_at(x, u % COLUMNS), int_at(anchor, u % COLUMNS));
 }
 
-// Cost and status from the last frame's forward variables.
-fn finish(walk: Walk) {
+// What all paths bring, from the last frame's forward variables.
+fn total_of(walk: Walk) -> Scaled {
     let labels = walk.utterance.labels;
     var total = scaled_zero();
     if (walk.steps > 0u) {
@@ -511,21 +414,7 @@ fn finish(walk: Walk) {
         // Nothing in no time.
         total = scaled_one();
     }
-    total = scaled_tidy(total);
-    let n = params.first_utterance + walk.slot;
-    var status = STATUS_OK;
-    var cost = bitcast<u32>((f32(-total.e) - log2(max(total.m, 1.0))) * LN_2);
-    if ((results[SEEN * params.utterances + n] & STATUS_NON_FINITE) == STATUS_NON_FINITE) {
-        status = STATUS_NON_FINITE;
-        cost = 0x7fc00000u;
-    } else if (total.m == 0.0) {
-        status = STATUS_INFEASIBLE;
-        cost = 0x7f800000u;
-    }
-    results[STATUS * params.utterances + n] = status;
-    results[COST * params.utterances + n] = cost;
-    results[EXPONENT * params.utterances + n] = bitcast<u32>(total.e);
-    results[MANTISSA * params.utterances + n] = bitcast<u32>(log2(max(total.m, 1.0)));
+    return scaled_tidy(total);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -539,9 +428,15 @@ fn main(
 #endif
 ) {
     let number = group.x + group.y * groups.x;
-    let walk = walk_of(number);
+    let walk = walk_of(number, select(0u, 1u, BEST));
     let wide = (results[SEEN * params.utterances + params.first_utterance + walk.slot] & STATUS_WIDE) != 0u;
-    for (var block = 0u; block * WIDTH < walk.units; block++) {
+    let exists = number < params.count * params.directions;
+    if (local == 0u) {
+        let left = FOLLOWS == 0u || (exists && int_at(anchors[anchor_at(walk, 0u, 0u)], 0u) == LEFT);
+        wg_blocks = select(0u, (walk.units + WIDTH - 1u) / WIDTH, left);
+    }
+    let blocks = workgroupUniformLoad(&wg_blocks);
+    for (var block = 0u; block < blocks; block++) {
 #ifdef SUBGROUPS
         walk_block(walk, wide, block, local, subgroup_lane, subgroup_size);
 #else
@@ -551,7 +446,7 @@ fn main(
         storageBarrier();
         workgroupBarrier();
     }
-    if (!BEST && !walk.backward && local == 0u && number < params.count * params.directions) {
-        finish(walk);
+    if (!BEST && !walk.backward && local == 0u && exists && (FOLLOWS == 0u || blocks > 0u)) {
+        finish(walk, total_of(walk));
     }
 }

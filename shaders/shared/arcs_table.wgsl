@@ -124,3 +124,8 @@ fn arc_word(log2_weight: f32) -> u32 {
 fn arc_log2(word: u32) -> f32 {
     return select(weight_log2(max(word, 1u)), -1e30, word == 0u);
 }
+
+// Whether the sweep of short arcs can take a weight: 2^-60 to 16.
+fn is_short_weight(word: u32) -> bool {
+    return word >= 0x21800000u && word <= 0x41800000u;
+}

@@ -1,12 +1,12 @@
 //! What the plan of a lattice of any arcs has of its own.
 
-use super::arc_table;
 use super::layout::Stride;
 use super::plan::Planner;
+use super::{Arc, Kind, arc_table};
 use crate::device::Caps;
 use crate::device::recording::{Binding, fold};
 use crate::device::shader::{
-    Kernel, LatticeArcsLatencyParams as LatencyParams, LatticeArcsSweepParams as SweepParams, LatticeArcsThenParams as ThenParams,
+    Kernel, LatticeArcsLatencyParams as LatencyParams, LatticeArcsSweepParams as SweepParams, LatticeArcsThenParams as ThenParams, Shader,
 };
 use std::ops::Range;
 
@@ -38,19 +38,11 @@ impl Planner<'_> {
         }
     }
 
+    /// The sweep of short arcs, where it knows the kind and is wide enough; then the other one, for what that leaves, or for all.
     pub(super) fn sweep_arcs(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
         let shapes = &self.problem.utterances[chunk.clone()];
         let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
         let arcs: Vec<_> = arc_table::arcs(&self.options.kind).collect();
-        let reach = arcs.iter().map(arc_table::steps).max().unwrap_or(1);
-        let ring = Ring::of(columns, reach, self.caps);
-        let mut constants = vec![
-            ("WIDTH", f64::from(ring.width)),
-            ("RING", f64::from(ring.steps)),
-            ("FAR", f64::from(u32::from(ring.far))),
-            ("ARCS", arcs.len() as f64),
-        ];
-        constants.extend(ARC_NAMES.iter().zip(&arcs).map(|(&name, arc)| (name, f64::from(2 * arc_table::steps(arc) + arc.labels))));
         let directions = self.workspace.per.directions;
         let params = SweepParams {
             first_utterance: chunk.start as u32,
@@ -60,12 +52,28 @@ impl Planner<'_> {
             places: self.workspace.places as u32,
             anchors: self.workspace.anchors as u32,
         };
-        let walks = chunk.len() as u64 * directions;
+        let grid = fold(chunk.len() as u64 * directions, self.caps.max_workgroups);
         let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
-        let work = places.saturating_mul(arcs.len() as u64 * 20 * directions);
+        let work = places.saturating_mul(arcs.len() as u64 * directions);
         let set = self.recording.bind(&bindings);
+        let short = Short::of(&self.options.kind).filter(|_| columns <= u64::from(widest(self.caps)));
+        if let Some(short) = &short {
+            let shader = self.caps.shader(Kernel::LatticeArcsShort);
+            let constants = short.constants(&arcs, columns.next_multiple_of(32) as u32, shader, self.caps);
+            self.recording.dispatch_with(shader, &constants, set, &params, grid, work.saturating_mul(4));
+        }
+        let reach = arcs.iter().map(arc_table::steps).max().unwrap_or(1);
+        let ring = Ring::of(columns, reach, self.caps);
+        let mut constants = vec![
+            ("WIDTH", f64::from(ring.width)),
+            ("FOLLOWS", f64::from(u32::from(short.is_some()))),
+            ("RING", f64::from(ring.steps)),
+            ("FAR", f64::from(u32::from(ring.far))),
+            ("ARCS", arcs.len() as f64),
+        ];
+        constants.extend(ARC_NAMES.iter().zip(&arcs).map(|(&name, arc)| (name, f64::from(2 * arc_table::steps(arc) + arc.labels))));
         let shader = self.caps.shader(Kernel::LatticeArcsSweep);
-        self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
+        self.recording.dispatch_with(shader, &constants, set, &params, grid, work.saturating_mul(20));
     }
 
     /// The expected latency, if it has a weight.
@@ -94,6 +102,52 @@ impl Planner<'_> {
     }
 }
 
+/// Most columns that the workgroup of a sweep holds.
+fn widest(caps: &Caps) -> u32 {
+    (caps.max_invocations.min(512) / 32 * 32).max(32)
+}
+
+/// Kinds that the sweep of short arcs knows: few arcs of few frames. One takes one frame and no label; those that emit none may end
+/// the lattice, and those that emit one all may, or none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Short {
+    /// Most frames that an arc takes.
+    reach: u32,
+    label_ends: bool,
+}
+
+impl Short {
+    const MOST_ARCS: usize = 12;
+    const MOST_FRAMES: u32 = 8;
+
+    fn of(kind: &Kind) -> Option<Self> {
+        let arcs = || arc_table::arcs(kind);
+        let reach = arcs().map(|arc| arc.frames).max().unwrap_or(1);
+        let is_few = arcs().count() <= Self::MOST_ARCS && reach <= Self::MOST_FRAMES;
+        let is_fixed = kind.entry.is_none() && kind.exit.is_none();
+        let goes_on = kind.arcs.iter().any(|arc| (arc.frames, arc.labels) == (1, 0));
+        // An arc without frames does not end a lattice, whatever it may.
+        let mut ends = arcs().filter(|arc| arc.labels == 1 && arc.frames > 0).map(|arc| arc.may_end);
+        let label_ends = ends.clone().any(|may| may);
+        let is_known = arcs().filter(|arc| arc.labels == 0).all(|arc| arc.may_end) && ends.all(|may| may == label_ends);
+        (is_few && is_fixed && goes_on && is_known).then_some(Self { reach, label_ends })
+    }
+
+    fn constants(self, arcs: &[Arc], width: u32, shader: &Shader, caps: &Caps) -> Vec<(&'static str, f64)> {
+        let mut constants = vec![
+            ("WIDTH", f64::from(width)),
+            ("ARCS", arcs.len() as f64),
+            ("REACH", f64::from(self.reach)),
+            ("LABEL_ENDS", f64::from(u32::from(self.label_ends))),
+        ];
+        if let (true, Some([smallest, _])) = (shader.subgroups, caps.subgroups) {
+            constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
+        }
+        constants.extend(ARC_NAMES.iter().zip(arcs).map(|(&name, arc)| (name, f64::from(2 * arc.frames + arc.labels))));
+        constants
+    }
+}
+
 /// What the workgroup of a sweep keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ring {
@@ -110,7 +164,7 @@ impl Ring {
     /// room for few of them, those of long arcs are read back from memory.
     fn of(columns: u64, reach: u32, caps: &Caps) -> Self {
         let room = caps.max_workgroup_bytes.saturating_sub(64) / 8;
-        let most = (caps.max_invocations.min(512) / 32 * 32).max(32);
+        let most = widest(caps);
         let wanted = columns.next_multiple_of(32).min(u64::from(most)).max(32) as u32;
         let steps = reach.saturating_add(1);
         let widest = (room / steps).saturating_sub(1) / 32 * 32;

@@ -31,6 +31,7 @@ mod options;
 mod plan;
 mod scores;
 mod status;
+mod tile;
 mod window;
 
 pub use align::{Alignment, Emission, Lattice, Lattices, PathArc};

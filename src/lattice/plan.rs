@@ -8,6 +8,7 @@ use super::arc_table;
 use super::layout::{Problem, Stride, UtteranceShape};
 use super::options::{Gradients, Options};
 use super::scores::Meaning;
+use super::tile::Tile;
 use super::window::{Window, windows};
 use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
@@ -388,6 +389,7 @@ impl<'a> Planner<'a> {
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end) - window.rows.start;
         let lanes = Lanes::of(self.problem, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
+        let tile = Tile::of(self.workspace.per.stride, lanes.workgroup / lanes.count * lanes.rows);
         let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
         match shader.kernel {
             Kernel::LatticeRow => constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth))]),
@@ -398,18 +400,30 @@ impl<'a> Planner<'a> {
                 constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth)), ("AHEAD", f64::from(ahead))]);
                 constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
             }
-            Kernel::LatticeArcsRow => constants.push(("DURATIONS", options.kind.duration_channels().max(1) as f64)),
-            Kernel::LatticeArcsGradient => constants
-                .extend([("READERS", arc_table::readers(&options.kind) as f64), ("CHANNELS", arc_table::channels(&options.kind) as f64)]),
+            Kernel::LatticeArcsRow => {
+                let durations = options.kind.duration_channels();
+                constants.extend([
+                    ("FRAMES", f64::from(tile.frames)),
+                    ("SYMBOLS", (arc_table::channels(&options.kind) - durations) as f64),
+                    ("DURATIONS", durations.max(1) as f64),
+                ]);
+            }
+            Kernel::LatticeArcsGradient => constants.extend([
+                ("FRAMES", f64::from(tile.frames)),
+                ("READERS", arc_table::readers(&options.kind) as f64),
+                ("CHANNELS", arc_table::channels(&options.kind) as f64),
+            ]),
             _ => {}
         }
         if let (true, Some([smallest, _])) = (shader.subgroups, self.caps.subgroups) {
             constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
         }
-        let at_once = u64::from(lanes.workgroup / lanes.count * lanes.rows);
         let groups = match self.workspace.per.stride {
-            Stride::Quad => self.quads(window).div_ceil(at_once / 4),
-            Stride::Cell => rows.div_ceil(at_once),
+            Stride::Quad => self.quads(window).div_ceil(u64::from(tile.rows) / 4),
+            Stride::Cell => {
+                let shapes = &self.problem.utterances[window.utterances.clone()];
+                shapes.iter().map(|shape| tile.groups(shape, &window.rows)).max().unwrap_or(0)
+            }
         };
         let [x, y, _] = fold(groups, self.caps.max_workgroups);
         let grid = [x, y, window.utterances.len() as u32];
@@ -508,7 +522,8 @@ impl Lanes {
             _ => {
                 // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
                 // the workgroup has memory for what arcs and channels of its rows need.
-                let needed = (arc_table::readers(kind) + arc_table::channels(kind)).div_ceil(7).next_power_of_two() as u32;
+                let bytes = 8 * arc_table::readers(kind) + 12 * arc_table::channels(kind) + 20;
+                let needed = bytes.div_ceil(62).next_power_of_two() as u32;
                 let count = if count <= 64 { (count / 2).max(4) } else { count };
                 Self { count: count.max(needed).min(workgroup), rows: 1, depth: 4, workgroup }
             }

@@ -9,7 +9,7 @@ mod then;
 pub(super) use gradient::gradient;
 pub(super) use latency::latency;
 pub(super) use row::row;
-pub(super) use sweep::sweep;
+pub(super) use sweep::{short, sweep};
 pub(super) use then::then;
 
 use super::lattice::Utterance;

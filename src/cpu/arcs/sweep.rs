@@ -1,4 +1,4 @@
-//! Twin of `shaders/lattice/arcs_sweep.wgsl`: the same recurrences, cell by cell.
+//! Twins of `shaders/lattice/arcs_sweep.wgsl` and of `arcs_short.wgsl`: the same recurrences, cell by cell.
 
 use super::super::lattice::{Utterance, finish};
 use super::{Exit, Kind, NEVER, anchor_at, arc_weight, cell_at, word_at};
@@ -8,7 +8,21 @@ use crate::cpu::scaled::{LOG2_NEVER, Scaled};
 use crate::device::shader::LatticeArcsSweepParams as Params;
 use crate::lattice::CHUNK;
 
+/// First anchor of what the sweep of short arcs leaves to the other one.
+const LEFT: i32 = i32::MAX;
+
+/// All utterances: this arithmetic leaves none.
+pub(in crate::cpu) fn short(call: &mut Call<'_>) {
+    walk(call, false);
+}
+
 pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
+    let follows = call.constant("FOLLOWS") > 0.0;
+    walk(call, follows);
+}
+
+/// Walks all utterances in all directions, or what was left.
+fn walk(call: &mut Call<'_>, left: bool) {
     let p: Params = call.params();
     let batch: &[u32] = call.read(1);
     let words: &[u32] = call.read(2);
@@ -17,11 +31,16 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
     let walker = |n: usize| Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.places };
-    let walks = map_all(p.count as usize * directions, |number| {
-        let walker = walker(p.first_utterance as usize + number / directions);
-        if number % directions == 1 { walker.backward() } else { walker.forward() }
+    let is_wanted = |number: usize| {
+        let utterance = Utterance::new(batch, p.first_utterance as usize + number / directions);
+        !left || anchors[number % directions * (p.anchors as usize + 1) + anchor_at(&utterance, 0, 0)] == LEFT
+    };
+    let wanted: Vec<usize> = (0..p.count as usize * directions).filter(|&number| is_wanted(number)).collect();
+    let walks = map_all(wanted.len(), |i| {
+        let walker = walker(p.first_utterance as usize + wanted[i] / directions);
+        if wanted[i] % directions == 1 { walker.backward() } else { walker.forward() }
     });
-    for (number, variables) in walks.iter().enumerate() {
+    for (&number, variables) in wanted.iter().zip(&walks) {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
         let walker = walker(n);
         walker.store(

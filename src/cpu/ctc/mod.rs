@@ -7,7 +7,7 @@ mod trace;
 
 pub(super) use gradient::gradient;
 pub(super) use row::row;
-pub(super) use sweep::sweep;
+pub(super) use sweep::{floats, sweep};
 pub(super) use trace::trace;
 
 use super::status::OK;

@@ -9,8 +9,8 @@ use crate::cpu::status::NON_FINITE;
 use crate::device::shader::LatticeCtcRowParams as Params;
 use crate::lattice::{COLUMNS, CtcUtterance};
 
-/// log2 weight of columns without a label.
-const NO_LABEL: f32 = -100.0;
+/// Columns without a label lead nowhere.
+const NO_LABEL: u32 = 0;
 
 /// What one row gives: weights of the labels, of the blank, normaliser, whether a logit was unusable.
 type Found = (Vec<u32>, u32, f32, bool);
@@ -45,6 +45,6 @@ fn weights(p: &Params, scores: Elements<'_>, utterance: &CtcUtterance<'_>, start
     let normaliser = log_sum(row.map(|at| scores.clean(at) * LOG2_E)).unwrap_or_default();
     let weight = |symbol: u32| weight_word(scores.clean(start + symbol as usize) * LOG2_E - normaliser);
     let mut labels: Vec<u32> = utterance.target.iter().map(|&label| weight(label)).collect();
-    labels.resize(utterance.columns(), weight_word(NO_LABEL));
+    labels.resize(utterance.columns(), NO_LABEL);
     (labels, weight(p.blank), normaliser, unusable)
 }

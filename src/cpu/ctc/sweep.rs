@@ -1,4 +1,4 @@
-//! Twin of `shaders/lattice/ctc_sweep.wgsl`.
+//! Twins of `shaders/lattice/ctc_sweep.wgsl` and of `ctc_floats.wgsl`.
 
 use super::{COST, EXPONENT, MANTISSA, SEEN, STATES, STATUS};
 use crate::cpu::call::Call;
@@ -38,9 +38,22 @@ struct Column {
     out: Scaled,
 }
 
+/// Anchor of what the sweep in floats leaves to the other one.
+const LEFT: i32 = i32::MAX;
+
+/// All utterances: this arithmetic leaves none.
+pub(in crate::cpu) fn floats(call: &mut Call<'_>) {
+    walk(call, false, false);
+}
+
 pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
+    let [best, follows] = ["BEST", "FOLLOWS"].map(|name| call.constant(name) > 0.0);
+    walk(call, best, follows);
+}
+
+/// Walks all utterances in all directions, or what was left.
+fn walk(call: &mut Call<'_>, best: bool, left: bool) {
     let p: Params = call.params();
-    let best = call.constant("BEST") > 0.0;
     let batch: &[u32] = call.read(1);
     let arcs: &[u32] = call.read(2);
     let frames: &[u32] = call.read(3);
@@ -50,7 +63,14 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     let directions = p.directions as usize;
     let groups = p.groups as usize;
     let place = |utterance: &CtcUtterance<'_>| utterance.first_row - p.workspace_row as usize;
-    let walked = map_all(p.count as usize * directions, |number| {
+    let is_wanted = |&number: &usize| {
+        let utterance = CtcUtterance::new(batch, p.first_utterance as usize + number / directions);
+        let chunk = if p.kept == 1 { utterance.first_chunk - p.workspace_chunk as usize } else { number / directions };
+        !left || anchors[WIDE * (number % directions * p.anchor_stride as usize + chunk * groups)] == LEFT
+    };
+    let wanted: Vec<usize> = (0..p.count as usize * directions).filter(is_wanted).collect();
+    let walked = map_all(wanted.len(), |i| {
+        let number = wanted[i];
         let utterance = CtcUtterance::new(batch, p.first_utterance as usize + number / directions);
         let row = place(&utterance);
         let walk = Walk {
@@ -62,7 +82,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
         };
         if best { walk.best() } else { walk.all(p.kept == 1) }
     });
-    for (number, walked) in walked.into_iter().enumerate() {
+    for (&number, walked) in wanted.iter().zip(walked) {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
         let utterance = CtcUtterance::new(batch, n);
         let chunk = utterance.first_chunk - p.workspace_chunk as usize;

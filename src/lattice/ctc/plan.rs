@@ -477,16 +477,24 @@ impl<'a> Planner<'a> {
         let set = self.recording.bind(&bindings);
         let walks = sizes.count * directions;
         let frames: u64 = self.problem.utterances[part.clone()].iter().map(|shape| u64::from(shape.frames)).sum();
-        let work = frames.saturating_mul(self.groups).saturating_mul(200 * directions);
+        let work = frames.saturating_mul(self.groups).saturating_mul(directions);
+        let grid = fold(walks, self.caps.max_workgroups);
         let mut constants = vec![("WIDTH", f64::from(self.width()))];
         constants.extend(best.then_some(("BEST", 1.0)));
+        if !best && self.groups <= u64::from(WORKGROUP) {
+            // An invocation a group; then the other sweep, for what this one cannot do exactly.
+            let width = self.groups.next_multiple_of(32) as f64;
+            let shader = self.caps.shader(Kernel::LatticeCtcFloats);
+            self.recording.dispatch_with(shader, &[("WIDTH", width)], set, &params, grid, work.saturating_mul(50));
+            constants.push(("FOLLOWS", 1.0));
+        }
         let flags: &[&str] = match self.columns {
             4 => &["pack4"],
             2 => &["pack2"],
             _ => &[],
         };
         let shader = self.caps.shader_with(Kernel::LatticeCtcSweep, flags);
-        self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
+        self.recording.dispatch_with(shader, &constants, set, &params, grid, work.saturating_mul(200));
     }
 
     fn trace(&mut self, part: &Range<usize>, bindings: [Binding; 6]) {
