@@ -8,7 +8,7 @@
 // frames that come later. So columns speak by one number a step.
 //
 // Arithmetic: all that a column holds is f32, relative to one exponent that is set anew before every STEPS
-// steps, so that the largest that it has, or can be given during these steps, lies near 2^100. A variable below
+// steps, so that the largest that it has, or can be given during these steps, lies near 2^116. A variable below
 // 2^-66 might have lost digits, or the next ones might; one above 2^123 comes near the end of f32. Then the
 // utterance is left to the other sweep. So is one with weights that are zero where an arc is, or below 2^-60, or
 // above 16 (arcs_row.wgsl): within these bounds a product of a variable and a weight is a normal f32. And a
@@ -22,11 +22,11 @@ var<storage, read> arcs: array<vec2f>;
 // Steps between two settings of a column's exponent.
 const STEPS = 4u;
 // Exponent of the largest that a column holds, as f32 has it; the smallest and the largest variable, as bits.
-const TOP = 227;
+const TOP = 243;
 const LEAST = 0x1e800000u;
 const MOST = 0x7d000000u;
-// Variables are stored relative to 2^100, but scaled by 2^-60 before their logarithm is taken: f32 ends at 2^-126.
-const OFFSET = -40.0;
+// Variables are stored relative to 2^116, but scaled by 2^-60 before their logarithm is taken: f32 ends at 2^-126.
+const OFFSET = -56.0;
 // log2 of no probability.
 const NEVER = -5.0e6;
 

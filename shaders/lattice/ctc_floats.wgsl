@@ -5,7 +5,7 @@
 // One workgroup walks one utterance in one direction, a frame a step, an invocation four columns. The backward
 // walk goes through the columns from the last to the first.
 // All that a column holds is f32, relative to one exponent that is set anew before every STEPS steps, so that the
-// largest that it has, or can be given during these steps, lies near 2^100. A variable below 2^-66 might have
+// largest that it has, or can be given during these steps, lies near 2^116. A variable below 2^-66 might have
 // lost digits, or the next ones might; then the utterance is left to the other sweep. So is one with weights below
 // 2^-60 (ctc_row.wgsl): else a product of a variable and a weight is a normal f32. Weights are probabilities:
 // nothing grows by more than a few bits in STEPS steps.
@@ -26,11 +26,13 @@ var<storage, read_write> anchors: array<vec4i>;
 const UNITS = 1u;
 // Steps between two settings of the exponents; columns of an invocation.
 const STEPS = 4u;
+// Times that they are set in a round of the subgroups.
+const PARTS = 2u;
 // Exponent of the largest that a column holds, as f32 has it; the smallest variable, as bits.
-const TOP = 227;
+const TOP = 243;
 const LEAST = 0x1e800000u;
-// Variables are stored relative to 2^100, but scaled by 2^-60 before their logarithm is taken: f32 ends at 2^-126.
-const OFFSET = -40.0;
+// Variables are stored relative to 2^116, but scaled by 2^-60 before their logarithm is taken: f32 ends at 2^-126.
+const OFFSET = -56.0;
 // log2 of no probability.
 const NEVER = -1.0e9;
 
@@ -223,67 +225,74 @@ fn may_end(walk: Walk, c: Columns, j: u32) -> bool {
 #ifdef SUBGROUPS
 const MIN_SUBGROUP_SIZE = 4u;
 override SLOTS: u32 = WIDTH / MIN_SUBGROUP_SIZE + 1u;
-// What the last column of each subgroup gave before each of STEPS steps, and the exponent of that; slot 0 is
+// What the last column of each subgroup gave before each step of a round, and the exponents of that; slot 0 is
 // before the first. Twice: one half is read while the other is written.
-var<workgroup> wg_edges: array<vec4f, 2u * SLOTS>;
-var<workgroup> wg_exponents: array<i32, 2u * SLOTS>;
+var<workgroup> wg_edges: array<vec4f, 2u * SLOTS * PARTS>;
+var<workgroup> wg_exponents: array<i32, 2u * SLOTS * PARTS>;
 
 fn edge_slot(half: u32, slot: u32) -> u32 {
-    return half % 2u * SLOTS + slot;
+    return (half % 2u * SLOTS + slot) * PARTS;
 }
 
-// Subgroup s lags s times STEPS steps behind subgroup 0, so that what it needs of the one before is complete:
-// one barrier for all these steps.
+// Subgroup s lags s rounds behind subgroup 0, so that what it needs of the one before is complete: one barrier a
+// round.
 fn walk_frames(walk: Walk, local: u32, lane: u32, size: u32) {
     let j = local;
     let unit = unit_of(walk, j);
     let skip = skips_of(walk, unit);
     let subgroup = local / size;
-    let rounds = (walk.steps + STEPS - 1u) / STEPS + (walk.units + size - 1u) / size - 1u;
-    for (var i = local; i < 2u * SLOTS; i += WIDTH) {
+    let steps = STEPS * PARTS;
+    let rounds = (walk.steps + steps - 1u) / steps + (walk.units + size - 1u) / size - 1u;
+    for (var i = local; i < 2u * SLOTS * PARTS; i += WIDTH) {
         wg_edges[i] = vec4f(0.0);
         wg_exponents[i] = EXPONENT_ZERO;
     }
     var c = start(walk, j);
     // Wraps before the first step.
-    var k = 0u - subgroup * STEPS;
+    var k = 0u - subgroup * steps;
     var ahead = look_ahead(walk, k, unit);
+    var ahead_later = look_ahead(walk, k + STEPS, unit);
     workgroupBarrier();
     for (var round = 0u; round < rounds; round++) {
         // All at once: what waits for one load waits for all that were issued before.
-        let next = look_ahead(walk, k + STEPS, unit);
-        let behind = edge_slot(round + 1u, subgroup);
-        let edge = wg_edges[behind];
-        let edge_exponent = wg_exponents[behind];
-        let own = columns_top(c);
-        let edge_tops = tops_of(edge, vec4i(edge_exponent));
-        let edge_top = max(max(edge_tops.x, edge_tops.y), max(edge_tops.z, edge_tops.w));
-        let before = subgroupShuffleUp(tops_after(own), 1u);
-        c = align(c, own, select(before, vec4i(edge_top), vec4<bool>(lane == 0u)));
-        let left = subgroupShuffleUp(c.exponent.w, 1u);
-        let f = factors(&c, select(left, edge_exponent, lane == 0u));
-        let offset = anchor(walk, &c, k, j);
+        let next = look_ahead(walk, k + steps, unit);
+        let next_later = look_ahead(walk, k + steps + STEPS, unit);
+        for (var part = 0u; part < PARTS; part++) {
+            let behind = edge_slot(round + 1u, subgroup) + part;
+            let edge = wg_edges[behind];
+            let edge_exponent = wg_exponents[behind];
+            let own = columns_top(c);
+            let edge_tops = tops_of(edge, vec4i(edge_exponent));
+            let edge_top = max(max(edge_tops.x, edge_tops.y), max(edge_tops.z, edge_tops.w));
+            let before = subgroupShuffleUp(tops_after(own), 1u);
+            c = align(c, own, select(before, vec4i(edge_top), vec4<bool>(lane == 0u)));
+            let left = subgroupShuffleUp(c.exponent.w, 1u);
+            let f = factors(&c, select(left, edge_exponent, lane == 0u));
+            let offset = anchor(walk, &c, k, j);
 
-        let x0 = subgroupShuffleUp(c.out.w, 1u);
-        let o0 = c.out.w;
-        c = step(walk, c, k, j, select(x0, edge.x, lane == 0u), f, skip, ahead.w0, ahead.blanks.x, offset);
-        let x1 = subgroupShuffleUp(c.out.w, 1u);
-        let o1 = c.out.w;
-        c = step(walk, c, k + 1u, j, select(x1, edge.y, lane == 0u), f, skip, ahead.w1, ahead.blanks.y, offset);
-        let x2 = subgroupShuffleUp(c.out.w, 1u);
-        let o2 = c.out.w;
-        c = step(walk, c, k + 2u, j, select(x2, edge.z, lane == 0u), f, skip, ahead.w2, ahead.blanks.z, offset);
-        let x3 = subgroupShuffleUp(c.out.w, 1u);
-        let o3 = c.out.w;
-        c = step(walk, c, k + 3u, j, select(x3, edge.w, lane == 0u), f, skip, ahead.w3, ahead.blanks.w, offset);
+            let x0 = subgroupShuffleUp(c.out.w, 1u);
+            let o0 = c.out.w;
+            c = step(walk, c, k, j, select(x0, edge.x, lane == 0u), f, skip, ahead.w0, ahead.blanks.x, offset);
+            let x1 = subgroupShuffleUp(c.out.w, 1u);
+            let o1 = c.out.w;
+            c = step(walk, c, k + 1u, j, select(x1, edge.y, lane == 0u), f, skip, ahead.w1, ahead.blanks.y, offset);
+            let x2 = subgroupShuffleUp(c.out.w, 1u);
+            let o2 = c.out.w;
+            c = step(walk, c, k + 2u, j, select(x2, edge.z, lane == 0u), f, skip, ahead.w2, ahead.blanks.z, offset);
+            let x3 = subgroupShuffleUp(c.out.w, 1u);
+            let o3 = c.out.w;
+            c = step(walk, c, k + 3u, j, select(x3, edge.w, lane == 0u), f, skip, ahead.w3, ahead.blanks.w, offset);
 
-        if (lane == size - 1u) {
-            let after = edge_slot(round, subgroup + 1u);
-            wg_edges[after] = vec4f(o0, o1, o2, o3);
-            wg_exponents[after] = c.exponent.w;
+            if (lane == size - 1u) {
+                let after = edge_slot(round, subgroup + 1u) + part;
+                wg_edges[after] = vec4f(o0, o1, o2, o3);
+                wg_exponents[after] = c.exponent.w;
+            }
+            ahead = ahead_later;
+            k += STEPS;
         }
         ahead = next;
-        k += STEPS;
+        ahead_later = next_later;
         workgroupBarrier();
         if (round % LOOK == LOOK - 1u) {
             if (may_end(walk, c, j)) {
