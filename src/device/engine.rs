@@ -10,10 +10,10 @@ use super::pool::{GpuBuffer, Pool, Purpose};
 use super::recording::{Recording, Role, UNIFORM_ALIGNMENT};
 use super::schedule::{self, Pass};
 use super::scope::{Scope, guarded};
+use super::table::Table;
 use super::timing::Timing;
 use crate::error::{Error, Result, within};
 use futures::channel::oneshot;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -326,7 +326,7 @@ impl Engine {
         self.queue.write_buffer(launch.uniforms, 0, &launch.recording.uniforms);
         let timing = ticks.map(|_| Timing::new(&self.device, passes.len()));
         let mut report = RunReport { passes: passes.len() as u32, ..Default::default() };
-        let mut groups = Groups::new();
+        let mut groups = Groups::default();
         let mut encoder = self.encoder();
         for (index, pass) in passes.iter().enumerate() {
             for &clear in &pass.clears {
@@ -358,7 +358,7 @@ impl Engine {
                 encoded.set_pipeline(&pipeline.pipeline);
                 current = Some(dispatch.pipeline);
             }
-            let group = groups.entry((dispatch.set.0, dispatch.shader.name)).or_insert_with(|| {
+            let group = groups.entry((dispatch.set.0, dispatch.shader.name), || {
                 let window = |buffer, offset, bytes: u64| {
                     wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
                 };
@@ -383,7 +383,7 @@ impl Engine {
 }
 
 /// Bind groups of one run, by bind set and kernel.
-type Groups = HashMap<(usize, &'static str), wgpu::BindGroup>;
+type Groups = Table<(usize, &'static str), wgpu::BindGroup>;
 
 /// A recording with everything that it runs on.
 struct Launch<'a> {

@@ -14,6 +14,7 @@ pub(crate) mod recording;
 mod schedule;
 mod scope;
 pub(crate) mod shader;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timing;

@@ -2,7 +2,7 @@
 
 use super::recording::PipelineKey;
 use super::shader::Shader;
-use std::collections::HashMap;
+use super::table::Table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A compiled kernel.
@@ -15,7 +15,7 @@ pub(super) struct Pipeline {
 pub(super) struct Pipelines {
     /// Whether kernels are compiled with wgpu's own checks of every access and loop.
     checks: bool,
-    known: Mutex<HashMap<PipelineKey, Arc<Pipeline>>>,
+    known: Mutex<Table<PipelineKey, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
@@ -28,10 +28,10 @@ impl Pipelines {
     }
 
     pub(super) fn insert(&self, key: PipelineKey, pipeline: Arc<Pipeline>) {
-        self.lock().insert(key, pipeline);
+        self.lock().entry(key, || pipeline);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PipelineKey, Arc<Pipeline>>> {
+    fn lock(&self) -> MutexGuard<'_, Table<PipelineKey, Arc<Pipeline>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

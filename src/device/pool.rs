@@ -1,10 +1,10 @@
 //! Recycled GPU buffers: making one costs milliseconds at worst, taking one back costs nothing.
 
-use std::collections::HashMap;
+use super::table::Table;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What a buffer is for; pooled apart, because WebGPU forbids mixing mapping and storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Storage,
     Uniform,
@@ -25,7 +25,7 @@ impl Purpose {
 /// Buffers that nobody holds, by purpose and size class.
 #[derive(Default)]
 struct Free {
-    buffers: HashMap<(Purpose, u64), Vec<wgpu::Buffer>>,
+    buffers: Table<(Purpose, u64), Vec<wgpu::Buffer>>,
     /// Counts the times that memory ran out. Buffers from before may be invalid, and are not taken back.
     epoch: u64,
 }
@@ -48,7 +48,7 @@ impl Pool {
         let class = size_class(bytes).min(self.max_bytes & !3).max(bytes.next_multiple_of(4));
         let (pooled, epoch) = {
             let mut free = self.lock();
-            (free.buffers.get_mut(&(purpose, class)).and_then(Vec::pop), free.epoch)
+            (free.buffers.entry((purpose, class), Vec::new).pop(), free.epoch)
         };
         let fresh = pooled.is_none();
         let buffer = pooled.unwrap_or_else(|| {
@@ -101,7 +101,7 @@ impl GpuBuffer {
         let Some(pool) = self.pool.upgrade() else { return };
         let mut free = pool.lock();
         if free.epoch == self.epoch {
-            free.buffers.entry((self.purpose, self.class)).or_default().push(self.buffer.clone());
+            free.buffers.entry((self.purpose, self.class), Vec::new).push(self.buffer.clone());
         } else {
             drop(free);
             self.buffer.destroy();

@@ -60,7 +60,7 @@ impl Binding {
 pub struct BindSet(pub(crate) usize);
 
 /// A shader variant with its pipeline constants: what is compiled once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PipelineKey {
     /// The shader variant.
     pub shader: &'static Shader,

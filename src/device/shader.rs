@@ -1,7 +1,7 @@
 //! The typed table of every shader variant, written by the build script.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 
@@ -44,9 +44,15 @@ impl PartialEq for Shader {
 
 impl Eq for Shader {}
 
-impl Hash for Shader {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
+impl PartialOrd for Shader {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Shader {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(other.name)
     }
 }
 

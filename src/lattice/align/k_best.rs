@@ -7,7 +7,7 @@
 use super::graph::{Node, Trellis, Way};
 use super::viterbi::Best;
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 /// A way from some cell to the end: an arc, then the way of this rank from where it leads.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +52,13 @@ struct Ranked {
 
 /// The paths of a lattice that have a probability above zero, best first, each once.
 ///
-/// O((T + U) (A + log k)) time and O(T + U) memory for the k-th.
+/// O((T + U) (A + log k)) time and O(T + U) memory for the k-th, and 12 B a cell.
 pub(in crate::lattice) struct KBest<'g, G> {
     graph: &'g G,
     best: Best,
-    nodes: HashMap<Node, Ranked>,
+    nodes: Vec<Ranked>,
+    /// Of each cell, its place among the nodes, from 1; 0 for those that no path asked for more.
+    places: Vec<u32>,
     /// Paths given so far.
     count: usize,
 }
@@ -76,7 +78,7 @@ impl<G: Trellis> Iterator for KBest<'_, G> {
 
 impl<'g, G: Trellis> KBest<'g, G> {
     pub fn of(graph: &'g G) -> Self {
-        Self { graph, best: Best::of(graph), nodes: HashMap::new(), count: 0 }
+        Self { graph, best: Best::of(graph), nodes: Vec::new(), places: vec![0; graph.cells()], count: 0 }
     }
 
     /// Finds one more way from the start. From the cells of the last one found, down to the first that has what is needed, and
@@ -85,12 +87,16 @@ impl<'g, G: Trellis> KBest<'g, G> {
         let mut chain = Vec::new();
         let mut node = Node::START;
         loop {
-            let (graph, best) = (self.graph, &self.best);
-            let ranked = self.nodes.entry(node).or_insert_with(|| Ranked::of(graph, best, node));
+            let place = &mut self.places[self.graph.place(node)];
+            if *place == 0 {
+                self.nodes.push(Ranked::of(self.graph, &self.best, node));
+                *place = self.nodes.len() as u32;
+            }
+            let ranked = &self.nodes[*place as usize - 1];
             let last = ranked.tails.last().copied().filter(|_| !ranked.exhausted);
             let Some(last) = last else { break };
             chain.push(last);
-            if graph.is_end(last.way.to) || self.tail(last.way.to, last.rank + 1).is_some() {
+            if self.graph.is_end(last.way.to) || self.tail(last.way.to, last.rank + 1).is_some() {
                 break;
             }
             node = last.way.to;
@@ -99,7 +105,8 @@ impl<'g, G: Trellis> KBest<'g, G> {
         for last in chain.into_iter().rev() {
             let next = self.tail(last.way.to, last.rank + 1);
             let next = next.map(|tail| Tail { score: last.way.weight + tail.score, rank: last.rank + 1, ..last });
-            if let Some(ranked) = self.nodes.get_mut(&last.way.from) {
+            if let Some(place) = self.known(last.way.from) {
+                let ranked = &mut self.nodes[place];
                 ranked.candidates.extend(next);
                 let tail = ranked.candidates.pop();
                 found = tail.is_some();
@@ -112,7 +119,12 @@ impl<'g, G: Trellis> KBest<'g, G> {
 
     /// A way of a cell that has been asked for more than its best one.
     fn tail(&self, node: Node, rank: usize) -> Option<Tail> {
-        self.nodes.get(&node)?.tails.get(rank).copied()
+        self.nodes[self.known(node)?].tails.get(rank).copied()
+    }
+
+    /// Where what is known of a cell stands.
+    fn known(&self, node: Node) -> Option<usize> {
+        if self.graph.is_end(node) { None } else { (self.places[self.graph.place(node)] as usize).checked_sub(1) }
     }
 
     /// A path that has been found.
