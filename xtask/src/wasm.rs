@@ -46,14 +46,14 @@ pub fn build() -> Result {
     optimise(&out.join(format!("{MODULE}_bg.wasm")))
 }
 
-/// Keeps this machine's paths out of the package, as panics name their source files; and inlines less than `opt-level = "s"` does,
-/// which leaves loops their vectors, unlike `opt-level = "z"`.
+/// Keeps this machine's paths out of the package, as panics name their source files; and sets how much is inlined to what compresses
+/// best.
 fn flags() -> String {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|dir| dir.join(".cargo"))).unwrap_or_default();
     let paths = [(paths::root(), "weft"), (home.join("registry/src"), "crates")];
     let paths = paths.map(|(path, name)| format!("'--remap-path-prefix={}={name}'", path.display()));
-    format!("target.{TARGET}.rustflags=[{},'-Cllvm-args=-inline-threshold=20']", paths.join(","))
+    format!("target.{TARGET}.rustflags=[{},'-Cllvm-args=-inline-threshold=10']", paths.join(","))
 }
 
 fn optimise(module: &Path) -> Result {
