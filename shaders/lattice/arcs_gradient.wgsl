@@ -21,6 +21,14 @@ struct Cell {
     u: u32,
     // Whether it has a gradient.
     is_live: u32,
+    // Its label, where there is one.
+    label: u32,
+    // Whether it comes after a wildcard.
+    is_wild: u32,
+    place: u32,
+    // Its forward variable relative to the total: 2^(e + x).
+    e: i32,
+    x: f32,
 }
 
 // An arc that reads a row.
@@ -82,18 +90,24 @@ fn delay_of(utterance: Utterance, t: u32, u: u32, arc: Arc) -> f32 {
     return sum / f32(max(utterance.labels, 1u));
 }
 
-// What arc a of cell (t, u) pulls.
-fn pull(utterance: Utterance, kind: Kind, total: Total, t: u32, u: u32, arc: Arc, a: u32) -> f32 {
-    let cell = place_at(utterance, t, u);
-    let e = anchors[anchor_at(utterance, t, u)] - total.e;
-    let x = lattice[cell] - total.x;
-    let w = arc_log2(arcs[word_at(params.places, cell, a)]);
+// What arc a of a cell pulls.
+fn pull(utterance: Utterance, kind: Kind, from_cell: Cell, arc: Arc, a: u32) -> f32 {
+    let t = from_cell.t;
+    let u = from_cell.u;
+    let w = arc_log2(arcs[word_at(params.places, from_cell.place, a)]);
     let to = after(utterance, t + arc.frames, u + arc.labels, arc.may_end);
-    let occupied = arc_probability(e, x, w, to);
+    let occupied = arc_probability(from_cell.e, from_cell.x, w, to);
     if (kind.latency > 0.0) {
         return occupied - occupied * kind.latency * delay_of(utterance, t, u, arc);
     }
     return occupied;
+}
+
+// Cell (t, u) of the lattice, which is live.
+fn cell_of(utterance: Utterance, total: Total, t: u32, u: u32) -> Cell {
+    let place = place_at(utterance, t, u);
+    let e = anchors[anchor_at(utterance, t, u)] - total.e;
+    return Cell(t, u, 1u, label_at(utterance, u), u32(after_wildcard(utterance, u)), place, e, lattice[place] - total.x);
 }
 
 // The channel of a symbol: that of its name, for a label may be one that follows others, or the label's.
@@ -106,7 +120,7 @@ fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
 }
 
 fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32) -> Reader {
-    let wild = after_wildcard(utterance, row.u);
+    let wild = row.is_wild != 0u;
     if (number >= kind.arcs) {
         // Emits the label before this position.
         if (row.u == 0u) {
@@ -115,23 +129,23 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32
         let a = arc_of_then(kind, number - kind.arcs);
         let arc = arc_of(kind, a);
         let channel = select(arc.names >> 16u, NONE_16, wild);
-        return Reader(EMITS | channel | (NONE_15 << 16u), pull(utterance, kind, total, row.t, row.u - 1u, arc, a));
+        return Reader(EMITS | channel | (NONE_15 << 16u), pull(utterance, kind, cell_of(utterance, total, row.t, row.u - 1u), arc, a));
     }
     let arc = arc_of(kind, number);
     if (arc.labels == 1u && row.u >= utterance.labels) {
         return Reader(NO_CHANNELS, 0.0);
     }
     // Symbols of constant weight have no gradient.
-    let is_constant = select(wild, label_at(utterance, row.u) == WILDCARD, arc.token == NEXT_LABEL);
+    let is_constant = select(wild, row.label == WILDCARD, arc.token == NEXT_LABEL);
     var channel = select(arc.names & NONE_16, NONE_16, is_constant || arc.token == NONE);
     if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
-        channel = channel_of(kind, label_at(utterance, row.u), true);
+        channel = channel_of(kind, row.label, true);
     }
     if (arc.token == OTHERS) {
         channel = OTHERS_16;
     }
     let channels = channel | ((arc.duration & NONE_15) << 16u) | select(0u, EMITS, arc.labels == 1u);
-    return Reader(channels, pull(utterance, kind, total, row.t, row.u, arc, number));
+    return Reader(channels, pull(utterance, kind, row, arc, number));
 }
 
 // Channel c of a row; `apart`: the channel of a symbol that is normalised alone.
@@ -230,7 +244,11 @@ fn main(
     let total = total_of(n);
     let is_live = row.is_cell && total.is_ok;
     if (lane == 0u) {
-        wg_cells[slot] = Cell(row.t, row.u, u32(is_live));
+        var cell = Cell(row.t, row.u, 0u, 0u, 0u, 0u, 0, 0.0);
+        if (is_live) {
+            cell = cell_of(utterance, total, row.t, row.u);
+        }
+        wg_cells[slot] = cell;
     }
     workgroupBarrier();
     // One reader or channel of all rows, then the next.
@@ -255,10 +273,9 @@ fn main(
         if (c < kind.named) {
             symbol = name_of(kind, c);
         } else if (c == kind.named) {
-            let u = wg_cells[i % TILE_ROWS].u;
-            let label = label_at(utterance, u);
+            let cell = wg_cells[i % TILE_ROWS];
             // Without one a wildcard, which no symbol is.
-            symbol = select(WILDCARD, symbol_of(label), u < utterance.labels && label != WILDCARD);
+            symbol = select(WILDCARD, symbol_of(cell.label), cell.u < utterance.labels && cell.label != WILDCARD);
         }
         wg_channels[i] = channel(kind, i % TILE_ROWS, readers, c, symbol, apart);
     }
@@ -270,7 +287,7 @@ fn main(
     let sums = wg_sums[slot];
     all.others = sums.others;
     if (is_live && !is_picked()) {
-        let cell = place_at(utterance, row.t, row.u);
+        let cell = wg_cells[slot].place;
         all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers)]);
         if (kind.durations > 0u) {
             all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers + 1u)]);
@@ -278,7 +295,7 @@ fn main(
     }
     if (is_live && kind.others) {
         let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
-        all.others_sum = bitcast<f32>(arcs[word_at(params.places, place_at(utterance, row.t, row.u), readers + normalisers)]);
+        all.others_sum = bitcast<f32>(arcs[word_at(params.places, wg_cells[slot].place, readers + normalisers)]);
     }
     // Packs with symbols that arcs name, or with durations.
     let first_named = kind.lowest / PACK;

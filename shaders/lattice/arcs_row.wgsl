@@ -15,7 +15,10 @@ override DURATION_PLACES: u32 = TILE_ROWS * DURATIONS;
 // A row whose sum is known.
 struct Weighed {
     t: u32,
-    u: u32,
+    // Its label; where there is none, the blank.
+    label: u32,
+    // Its place in the lattice.
+    cell: u32,
     // First pack in the window.
     first: u32,
     // Of the IS_, HAS_ bits.
@@ -29,8 +32,10 @@ struct Weighed {
 // A place of the lattice; one that the band allows.
 const IS_PLACE = 1u;
 const IS_CELL = 2u;
-// Whether any symbol is possible.
+// Whether any symbol is possible; whether it has a label; whether it comes after a wildcard.
 const HAS_SYMBOLS = 4u;
+const HAS_LABEL = 8u;
+const IS_WILD = 16u;
 
 // The rows of the workgroup, the log2 weights of their symbols, the base-2 scores of their durations, and the
 // log2 normalisers of those.
@@ -89,15 +94,16 @@ fn named_weight(slot: u32, name: u32, wild: bool) -> f32 {
     return select(wg_symbols[name * TILE_ROWS + slot], params.wildcard, wild);
 }
 
-fn arc_weight(row: Weighed, slot: u32, kind: Kind, arc: Arc, label: u32, lead: f32, wild: bool) -> f32 {
+fn arc_weight(row: Weighed, slot: u32, kind: Kind, arc: Arc, lead: f32) -> f32 {
+    let wild = (row.flags & IS_WILD) != 0u;
     var w = arc.constant;
     if (arc.labels == 1u) {
         w += params.delay * lead;
     }
     if (arc.token == NEXT_LABEL) {
-        if (label != WILDCARD) {
+        if (row.label != WILDCARD) {
             w += wg_symbols[kind.named * TILE_ROWS + slot];
-            w += select(0.0, params.eos_delay * lead, label == params.eos);
+            w += select(0.0, params.eos_delay * lead, row.label == params.eos);
         }
     } else if (arc.token == OTHERS) {
         w += others_weight(row, kind);
@@ -173,8 +179,13 @@ fn main(
     if (lane == 0u) {
         let has_symbols = reads && !is_log_zero(sum.peak);
         let is_place = place.exists && place.t < utterance.frames && place.u <= utterance.labels;
-        let flags = select(0u, IS_PLACE, is_place) | select(0u, IS_CELL, place.is_cell) | select(0u, HAS_SYMBOLS, has_symbols);
-        wg_rows[own_slot] = Weighed(place.t, place.u, first, flags, select(0.0, sum.peak + log2(sum.sum), has_symbols), others);
+        var flags = select(0u, IS_PLACE, is_place) | select(0u, IS_CELL, place.is_cell) | select(0u, HAS_SYMBOLS, has_symbols);
+        var cell = 0u;
+        if (is_place) {
+            cell = place_at(utterance, place.t, place.u);
+            flags |= select(0u, HAS_LABEL, place.u < utterance.labels) | select(0u, IS_WILD, after_wildcard(utterance, place.u));
+        }
+        wg_rows[own_slot] = Weighed(place.t, label_at(utterance, place.u), cell, first, flags, select(0.0, sum.peak + log2(sum.sum), has_symbols), others);
     }
     workgroupBarrier();
 
@@ -200,12 +211,11 @@ fn main(
                 }
                 wg_normalisers[slot] = normaliser;
             } else {
-                let next = label_at(utterance, row.u);
-                var symbol = symbol_of(next);
-                var is_read = row.u < utterance.labels && next != WILDCARD;
+                var symbol = symbol_of(row.label);
+                var is_read = (row.flags & HAS_LABEL) != 0u && row.label != WILDCARD;
                 if (c < kind.named) {
                     symbol = name_of(kind, c);
-                    is_read = !after_wildcard(utterance, row.u);
+                    is_read = (row.flags & IS_WILD) == 0u;
                 }
                 if (is_read) {
                     wg_symbols[i] = symbol_weight(row, kind, symbol, &status);
@@ -223,7 +233,6 @@ fn main(
         let word = i / TILE_ROWS;
         let row = wg_rows[slot];
         if ((row.flags & IS_PLACE) != 0u) {
-            let wild = after_wildcard(utterance, row.u);
             let is_cell = (row.flags & IS_CELL) != 0u;
             var bits = 0u;
             if (word < words) {
@@ -233,13 +242,13 @@ fn main(
                 if (word < kind.arcs) {
                     let arc = arc_of(kind, word);
                     // Nothing lies beyond the last position.
-                    is_open = arc.is_active && (arc.labels == 0u || row.u < utterance.labels);
+                    is_open = arc.is_active && (arc.labels == 0u || (row.flags & HAS_LABEL) != 0u);
                     if (is_open && is_cell) {
                         let lead = 0.5 * f32(utterance.frames - 1u) - f32(row.t);
-                        w = arc_weight(row, slot, kind, arc, label_at(utterance, row.u), lead, wild);
+                        w = arc_weight(row, slot, kind, arc, lead);
                     }
                 } else if (is_cell) {
-                    w = named_weight(slot, arc_of(kind, arc_of_then(kind, word - kind.arcs)).names >> 16u, wild);
+                    w = named_weight(slot, arc_of(kind, arc_of_then(kind, word - kind.arcs)).names >> 16u, (row.flags & IS_WILD) != 0u);
                 }
                 bits = arc_word(w);
                 status |= select(0u, STATUS_WIDE, is_open && !is_short_weight(bits));
@@ -251,7 +260,7 @@ fn main(
                 let normaliser = wg_normalisers[slot];
                 bits = bitcast<u32>(select(normaliser, 0.0, !is_cell || is_log_zero(normaliser)));
             }
-            arcs[word_at(params.places, place_at(utterance, row.t, row.u), word)] = bits;
+            arcs[word_at(params.places, row.cell, word)] = bits;
         }
     }
     if (status != 0u) {

@@ -522,7 +522,7 @@ impl Lanes {
             _ => {
                 // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
                 // the workgroup has memory for what arcs and channels of its rows need.
-                let bytes = 8 * arc_table::readers(kind) + 12 * arc_table::channels(kind) + 20;
+                let bytes = 8 * arc_table::readers(kind) + 12 * arc_table::channels(kind) + 40;
                 let needed = bytes.div_ceil(62).next_power_of_two() as u32;
                 let count = if count <= 64 { (count / 2).max(4) } else { count };
                 Self { count: count.max(needed).min(workgroup), rows: 1, depth: 4, workgroup }
