@@ -4,7 +4,7 @@ use crate::Batch;
 use crate::common::shared_contexts;
 use crate::truth;
 use weft::lattice::{Blank, Gradients, Kind, Lattices, Logits, LossBatch, LossOutput};
-use weft::{Context, Tensor};
+use weft::{Context, Error, Tensor};
 
 fn batch() -> Batch {
     Batch::rnnt(31, [4, 9, 5, 6]).with_lengths(&[9, 4, 7, 9], &[4, 2, 0, 3])
@@ -42,8 +42,9 @@ fn the_same_costs_and_gradients() {
 #[test]
 fn pieces_give_the_same_lattices() {
     for (name, context) in shared_contexts() {
-        let loss = batch().loss().gradients(true).build(&context).unwrap();
-        let least = batch().on(&context, |batch| loss.plan_batch(batch).unwrap().workspace_bytes()) / 2;
+        let loss = batch().loss().gradients(true).workspace_limit(1).build(&context).unwrap();
+        let refused = batch().on(&context, |batch| loss.plan_batch(batch).map(|_| ()));
+        let Err(Error::LimitExceeded { need: least, .. }) = refused else { panic!("one byte was enough: {refused:?}") };
         let whole = keep(&batch(), &context, Gradients::Separate, u64::MAX);
         let pieces = keep(&batch(), &context, Gradients::Separate, least);
         let more = pieces.output().report.dispatches > whole.output().report.dispatches;
