@@ -8,7 +8,7 @@
 const FRAMES = 4u;
 // Places behind those of a direction, for what no cell wants: so many, because a device takes long where all
 // of its cores write to the same place.
-const SPARE = 512u;
+const SPARE = 64u;
 
 fn quad_at(utterance: Utterance, t: u32, u: u32) -> u32 {
     return place_at(utterance, t / FRAMES, u);

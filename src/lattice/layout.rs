@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Steps of a sweep between two anchors of its variables.
 pub(crate) const CHUNK: u32 = 8;
 /// Places of a direction of quads that take what no cell wants.
-pub(crate) const SPARE: u32 = 512;
+pub(crate) const SPARE: u32 = 64;
 /// Words of the header of an utterance.
 pub(crate) const HEADER: usize = 16;
 /// Words of the largest window that any device grants: 4 GiB.
