@@ -165,7 +165,7 @@ fn backward(utterance: Utterance, t: u32, u: u32) -> Run {
         // (T, U) is the end. In a quad with other frames it is kept with them.
         return Run(vec4f(select(0.0, 1.0, u == utterance.labels)), vec4i(0));
     }
-    let place = params.places + SPARE + quad_at(utterance, t, u);
+    let place = params.anchors + quad_at(utterance, t, u);
     return Run(lattice[place], vec4i(anchors[place]));
 }
 

@@ -541,7 +541,7 @@ fn main(
     let wide = workgroupUniformLoad(&wg_wide);
     var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
     let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
-    let spare = params.places + (number * WIDTH + local) / 32u % SPARE;
+    let spare = params.places + (number * WIDTH + local) / 32u % (params.anchors - params.places);
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
     let subgroup_size = 0u;
@@ -550,7 +550,7 @@ fn main(
     var least = 1.0;
     if (direction == 1u) {
         walk.backward = true;
-        walk.first = params.places + SPARE;
+        walk.first = params.anchors;
         if (!wide) {
             least = walk_blocks(walk, blocks, spare, local, subgroup_lane, subgroup_size);
         }

@@ -1,14 +1,14 @@
 // How the lattices of two arcs are kept: a place is four frames of a column, a quad. Each has four variables
 // y and one word that says what they are relative to: 2 e, if the value is y * 2^e; or 2 e + 1, if it is
 // 2^(y + e), for values that differ by more than f32 holds. Twin: src/cpu/lattice/quads.rs.
+//
+// Of a direction there are params.places, and of these and the spare ones behind them, for what no cell wants,
+// params.anchors. Spare ones are several, because a device takes long where all of its cores write to one.
 #import lattice_layout
 #import scaled
 
 // Frames of a place.
 const FRAMES = 4u;
-// Places behind those of a direction, for what no cell wants: so many, because a device takes long where all
-// of its cores write to the same place.
-const SPARE = 64u;
 
 fn quad_at(utterance: Utterance, t: u32, u: u32) -> u32 {
     return place_at(utterance, t / FRAMES, u);

@@ -7,8 +7,6 @@ use std::ops::Range;
 
 /// Steps of a sweep between two anchors of its variables.
 pub(crate) const CHUNK: u32 = 8;
-/// Places of a direction of quads that take what no cell wants.
-pub(crate) const SPARE: u32 = 64;
 /// Words of the header of an utterance.
 pub(crate) const HEADER: usize = 16;
 /// Words of the largest window that any device grants: 4 GiB.
@@ -74,10 +72,10 @@ impl Stride {
         if kind.label_frames().is_some() { Self::Quad } else { Self::Cell }
     }
 
-    /// Places of a direction beyond those of its cells.
-    pub fn spare(self) -> u64 {
+    /// Places of a direction, of so many, beyond those of its cells: for what no cell wants.
+    pub fn spare(self, places: u64) -> u64 {
         match self {
-            Self::Quad => u64::from(SPARE),
+            Self::Quad => (places / 64).clamp(64, 512),
             Self::Cell => 1,
         }
     }

@@ -41,7 +41,7 @@ pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
 pub use ctc::{CtcAlignment, CtcBatch, CtcLattice, CtcLattices, CtcLoss, CtcLossBuilder, CtcOutput, CtcPath, CtcPlan, CtcShape, LabelSpan};
 pub use kind::{Arc, Blank, Exit, Kind, Normalisation, Token, WILDCARD};
-pub(crate) use layout::{CHUNK, HEADER, SPARE};
+pub(crate) use layout::{CHUNK, HEADER};
 pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};
 pub use options::{FastEmit, Gradients, Reduction};
 pub use plan::TransducerPlan;

@@ -168,12 +168,24 @@ impl Workspace {
         self.per.arcs * self.places
     }
 
+    fn spare(self) -> u64 {
+        self.per.stride.spare(self.places)
+    }
+
+    /// What the passes over the rows and the sweep of quads know as anchors.
+    fn anchors_param(self) -> u32 {
+        match self.per.stride {
+            Stride::Quad => (self.places + self.spare()) as u32,
+            Stride::Cell => self.anchors as u32,
+        }
+    }
+
     pub fn lattice_bytes(self) -> u64 {
-        self.per.lattice * (self.per.directions + self.per.means) * (self.places + self.per.stride.spare())
+        self.per.lattice * (self.per.directions + self.per.means) * (self.places + self.spare())
     }
 
     pub fn anchors_bytes(self) -> u64 {
-        4 * self.per.directions * (self.anchors + self.per.stride.spare())
+        4 * self.per.directions * (self.anchors + self.spare())
     }
 
     fn largest(self) -> u64 {
@@ -334,7 +346,7 @@ impl<'a> Planner<'a> {
             utterances: self.problem.utterances.len() as u32,
             directions: self.workspace.per.directions as u32,
             places: self.workspace.places as u32,
-            anchors: self.workspace.anchors as u32,
+            anchors: self.workspace.anchors_param(),
         };
         let walks = chunk.len() as u64 * self.workspace.per.directions;
         let places: u64 = shapes.iter().map(|u| u.places(Stride::Quad)).sum();
@@ -371,7 +383,7 @@ impl<'a> Planner<'a> {
             blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
             utterances: self.problem.utterances.len() as u32,
             places: self.workspace.places as u32,
-            anchors: self.workspace.anchors as u32,
+            anchors: self.workspace.anchors_param(),
             eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
             delay: options.delay_penalty * LOG2_E,
             eos_delay: options.eos.map_or(0.0, |(_, penalty)| penalty * LOG2_E),

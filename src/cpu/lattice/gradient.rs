@@ -7,7 +7,7 @@ use crate::cpu::gradients::Gradients;
 use crate::cpu::math::limited;
 use crate::cpu::scaled::Scaled;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
-use crate::lattice::{SPARE, WILDCARD};
+use crate::lattice::WILDCARD;
 
 struct Pass<'a> {
     shared: GradientPass<'a>,
@@ -75,7 +75,7 @@ impl Pass<'_> {
         if t >= utterance.frames || u > utterance.labels {
             return if t == utterance.frames && u == utterance.labels { Scaled::ONE } else { Scaled { e: 0, m: 0.0 } };
         }
-        let place = p.places as usize + SPARE as usize + utterance.quad_at(t, u);
+        let place = p.anchors as usize + utterance.quad_at(t, u);
         variable(lattice[FRAMES * place + t % FRAMES], anchors[place])
     }
 

@@ -7,7 +7,6 @@ use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{EXPONENT_ZERO, Scaled};
 use crate::cpu::status::{EMPTY, INFEASIBLE, NON_FINITE};
 use crate::device::shader::LatticeSweepParams as SweepParams;
-use crate::lattice::SPARE;
 
 /// Exponents that a word holds.
 const MOST: i32 = 0x2000_0000;
@@ -34,7 +33,7 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
     });
     for (number, walked) in walks.into_iter().enumerate() {
         let (n, direction) = (p.first_utterance as usize + number / directions, number % directions);
-        let first = direction * (p.places as usize + SPARE as usize);
+        let first = direction * (p.anchors as usize);
         for (place, quad, relative_to) in walked.quads {
             lattice[first + place] = quad;
             anchors[first + place] = relative_to;

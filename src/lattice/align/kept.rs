@@ -130,7 +130,7 @@ impl CellPlanes<'_> {
     /// A variable of direction 0 or 1; `s` and `j` count frames and columns in the coordinates of the direction.
     fn variable(&self, direction: usize, t: usize, u: usize, s: usize, j: usize) -> f64 {
         let (kept, place) = (self.kept, &self.place);
-        let first = direction * (kept.places + kept.stride.spare() as usize);
+        let first = direction * (kept.places + kept.stride.spare(kept.places as u64) as usize);
         match kept.stride {
             Stride::Quad => {
                 let at = first + place.at(t / FRAMES, u);
