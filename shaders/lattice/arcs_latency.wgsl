@@ -8,24 +8,8 @@
 #import arcs_table
 #import lattice_status
 #import lateness
+#import sweep_params
 
-struct Params {
-    // The first utterance of the launch, and their number.
-    first_utterance: u32,
-    count: u32,
-    // N, of the whole batch.
-    utterances: u32,
-    // 1: onward only. 2: both.
-    directions: u32,
-    // Places and anchors of one direction.
-    places: u32,
-    anchors: u32,
-}
-
-@group(0) @binding(0)
-var<uniform> params: Params;
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
 // Words of the cells.
 @group(0) @binding(2)
 var<storage, read> arcs: array<u32>;

@@ -400,23 +400,6 @@ fn variable(walk: Walk, k: u32, u: u32, place: u32) -> Scaled {
     return scaled_exp2(float_at(x, u % COLUMNS), int_at(anchor, u % COLUMNS));
 }
 
-// What all paths bring, from the last frame's forward variables.
-fn total_of(walk: Walk) -> Scaled {
-    let labels = walk.utterance.labels;
-    var total = scaled_zero();
-    if (walk.steps > 0u) {
-        let last = walk.steps - 1u;
-        total = variable(walk, last, labels, 0u);
-        if (labels > 0u) {
-            total = scaled_add(total, variable(walk, last, labels - 1u, 1u));
-        }
-    } else if (labels == 0u) {
-        // Nothing in no time.
-        total = scaled_one();
-    }
-    return scaled_tidy(total);
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(
     @builtin(workgroup_id) group: vec3u,

@@ -111,6 +111,23 @@ fn skips(walk: Walk, u: u32) -> u32 {
     return select(0u, 1u, skip);
 }
 
+// What all paths bring, from the last frame's forward variables, which the importing kernel's `variable` reads.
+fn total_of(walk: Walk) -> Scaled {
+    let labels = walk.utterance.labels;
+    var total = scaled_zero();
+    if (walk.steps > 0u) {
+        let last = walk.steps - 1u;
+        total = variable(walk, last, labels, 0u);
+        if (labels > 0u) {
+            total = scaled_add(total, variable(walk, last, labels - 1u, 1u));
+        }
+    } else if (labels == 0u) {
+        // Nothing in no time.
+        total = scaled_one();
+    }
+    return scaled_tidy(total);
+}
+
 // Cost and status from what all paths bring.
 fn finish(walk: Walk, total: Scaled) {
     let n = params.first_utterance + walk.slot;

@@ -1,29 +1,12 @@
-// What the sweeps of transducer lattices share: params, the walk through the lines, and how it ends.
+// What the sweeps of transducer lattices share: the walk through the lines, and how it ends.
 // The importing kernel declares its Walk, whose members named here are: utterance, backward, columns (places
 // of a line), places (of all lines). And `lattice`, the forward, then the backward variables, as log2 relative
 // to an anchor.
 #import lattice_layout
 #import lattice_status
 #import scaled
+#import sweep_params
 
-struct Params {
-    // The first utterance of the launch, and their number.
-    first_utterance: u32,
-    count: u32,
-    // N, of the whole batch.
-    utterances: u32,
-    // 1: forward only. 2: both.
-    directions: u32,
-    // Places and anchors of one direction; one more of each takes what
-    // no cell wants.
-    places: u32,
-    anchors: u32,
-}
-
-@group(0) @binding(0)
-var<uniform> params: Params;
-@group(0) @binding(1)
-var<storage, read> batch: array<u32>;
 // Exponents that the variables are relative to: forward, backward.
 @group(0) @binding(4)
 var<storage, read_write> anchors: array<i32>;

@@ -67,9 +67,7 @@ fn two_thousand_labels() {
     check_costs([1, 2000, 2001, 3]);
 }
 
-/// `cargo test --test lattice -- --ignored ten_million`
 #[test]
-#[ignore = "a minute, and 200 MB"]
 fn ten_million_cells() {
     check_costs([1, 20_000, 501, 2]);
     check_costs([1, 5000, 2001, 2]);
