@@ -1,0 +1,25 @@
+//! What every recurrent cell must give, in f64 and by plain loops.
+//!
+//! A [`Cell`] is written as its paper has it, on a [`Tape`] that gives the gradients of all it was made of.
+//! A [`Problem`] is one cell over a batch of sequences, a [`Stack`] several layers and directions.
+//!
+//! Nothing here knows the library: other test crates include this folder as a module of their own.
+#![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
+
+mod activation;
+mod cell;
+mod fixtures;
+mod layer;
+mod norm;
+mod stack;
+mod tape;
+mod values;
+
+pub use activation::Activation;
+pub use cell::{Cell, Kind};
+pub use fixtures::{SPEECHBRAIN_MOMENTUM, SpeechbrainCase, TorchCase, speechbrain_cases, torch_cases, wave};
+pub use layer::{Problem, Pull, Solution, Statistics};
+pub use norm::Norm;
+pub use stack::{Direction, Merge, Stack};
+pub use tape::{Gradients, Id, Tape};
+pub use values::{Ids, Values};
