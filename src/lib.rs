@@ -23,6 +23,7 @@ mod cpu;
 pub mod dense;
 pub mod device;
 mod error;
+pub mod expr;
 pub mod lattice;
 mod order;
 pub mod recurrent;

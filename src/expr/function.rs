@@ -1,0 +1,84 @@
+//! A finished function, and how one is made.
+
+use super::graph::{Graph, Id, Node};
+use super::lanes::Program;
+use super::value::Value;
+use crate::error::{Error, Result, number};
+use std::array;
+use std::cell::Cell;
+
+/// Named inputs, arithmetic on them, and named outputs. See [the room](crate::expr).
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+    /// Each after what it reads; only what the outputs need.
+    pub(super) nodes: Vec<Node>,
+    pub(super) results: Vec<Id>,
+    pub(super) program: Program,
+}
+
+impl Function {
+    /// Builds a function of the named inputs. `define` takes a value for each and gives the outputs with their names.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if a name is empty or stands twice among the inputs or among the outputs, if there is no output, or
+    /// if a constant is not finite, be it given or computed from constants.
+    pub fn new<const N: usize>(
+        inputs: [&str; N],
+        define: impl for<'g> FnOnce([Value<'g>; N]) -> Vec<(&'static str, Value<'g>)>,
+    ) -> Result<Self> {
+        let graph = Cell::new(Graph::default());
+        let (names, results): (Vec<&str>, Vec<Id>) =
+            define(array::from_fn(|index| Value::input(&graph, index))).into_iter().map(|(name, value)| (name, value.id)).unzip();
+        let graph = graph.into_inner();
+        check_names("inputs", &inputs)?;
+        check_names("outputs", &names)?;
+        if names.is_empty() {
+            return Err(Error::Value { argument: "outputs", value: "[]".to_owned(), help: "a function needs one output at least" });
+        }
+        check_constants(graph.bad_constant)?;
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Ok(Self::assemble(owned(&inputs), owned(&names), &graph, &results))
+    }
+
+    pub(super) fn assemble(inputs: Vec<String>, outputs: Vec<String>, graph: &Graph, results: &[Id]) -> Self {
+        let (nodes, results) = graph.without_waste(results);
+        let program = Program::new(&nodes, &results);
+        Self { inputs, outputs, nodes, results, program }
+    }
+
+    /// Names of the inputs, in their order.
+    pub fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// Names of the outputs, in their order.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Operations that one evaluation takes, selections and negations included.
+    pub fn operations(&self) -> usize {
+        self.nodes.iter().filter(|node| !matches!(node, Node::Input(_) | Node::Constant(_))).count()
+    }
+}
+
+fn check_names(argument: &'static str, names: &[&str]) -> Result<()> {
+    for (place, &name) in names.iter().enumerate() {
+        let fault = |help| Err(Error::Value { argument, value: format!("[{place}] = {name:?}"), help });
+        if name.is_empty() {
+            return fault("each needs a name");
+        }
+        if names[..place].contains(&name) {
+            return fault("each needs a name of its own");
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a constant was not finite.
+pub(crate) fn check_constants(bad: Option<f32>) -> Result<()> {
+    let help = "the numbers of a function, and what is computed from them alone, must be finite";
+    bad.map_or(Ok(()), |bad| Err(Error::Value { argument: "constant", value: number(bad), help }))
+}
