@@ -7,6 +7,7 @@ mod truth;
 
 mod by_hand;
 mod gradients;
+mod onnx;
 mod speechbrain;
 mod torch;
 mod walks;
