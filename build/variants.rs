@@ -17,8 +17,9 @@ pub struct Variant {
 }
 
 /// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
-/// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `in_place`: output over input).
-const FLAGS: [&str; 5] = ["subgroups", "pack2", "pack4", "f16", "in_place"];
+/// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `unaligned`: of those, rows that begin in the middle of a
+/// word; `in_place`: output over input).
+const FLAGS: [&str; 6] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place"];
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
 /// every kernel has a variant that runs anywhere.

@@ -298,12 +298,12 @@ fn main(
         all.others_sum = bitcast<f32>(arcs[word_at(params.places, wg_cells[slot].place, readers + normalisers)]);
     }
     // Packs with symbols that arcs name, or with durations.
-    let first_named = kind.lowest / PACK;
-    let last_named = kind.highest / PACK;
-    let blank_pack = params.blank / PACK;
-    let first_duration = kind.vocab / PACK;
-    let first = row.start / PACK;
-    let packs = select(0u, params.vocab / PACK, row.exists);
+    let span = span_of(row.start, select(0u, params.vocab, row.exists));
+    let first_named = pack_of(span, kind.lowest);
+    let last_named = pack_of(span, kind.highest);
+    let blank_pack = pack_of(span, params.blank);
+    let first_duration = pack_of(span, kind.vocab);
+    let packs = span.count;
     // A cell that no path visits need not be read.
     let is_visited = sums.pulled > 0.0;
     let reads = is_visited && (!is_picked() || kind.others);
@@ -314,16 +314,16 @@ fn main(
         var c: Packed;
         var d: Packed;
         if (reads) {
-            a = scores[first + i];
-            b = scores[first + min(i + LANES, packs - 1u)];
-            c = scores[first + min(i + 2u * LANES, packs - 1u)];
-            d = scores[first + min(i + 3u * LANES, packs - 1u)];
+            a = scores[span.first + i];
+            b = scores[span.first + min(i + LANES, packs - 1u)];
+            c = scores[span.first + min(i + 2u * LANES, packs - 1u)];
+            d = scores[span.first + min(i + 3u * LANES, packs - 1u)];
         }
         for (var at = i; at < min(i + 4u * LANES, packs); at += LANES) {
             var g = Scores(0.0);
             if (is_visited) {
                 let x = max(unpack_scores(a) * LOG2_E, Scores(LOG_ZERO));
-                let v = symbols_of(at);
+                let v = symbols_in(span, at);
                 let is_next = v == Bits(next.symbol);
                 var pulls = Pulls(select(Scores(0.0), Scores(next.own), is_next), select(Scores(all.pull), Scores(next.others), is_next));
                 var normaliser = Scores(all.normaliser);
@@ -337,7 +337,7 @@ fn main(
                 }
                 g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
             }
-            store(first + at, g);
+            store(span, at, g);
             a = b;
             b = c;
             c = d;

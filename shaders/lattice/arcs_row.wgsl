@@ -80,7 +80,7 @@ fn others_sum(first: u32, vocab: u32, lane: u32, label: u32) -> RowSum {
     var unusable = false;
     let none = Scores(LOG_ZERO);
     for (var i = lane; i < (vocab + PACK - 1u) / PACK; i += LANES) {
-        let packed = scores[first + i];
+        let packed = read_scores(first + i);
         let symbols = symbols_of(i);
         let wanted = (symbols != Bits(params.blank)) & (symbols != Bits(label)) & (symbols < Bits(vocab));
         unusable = unusable || has_unusable(select(Bits(0u), bits_of(packed), wanted));

@@ -95,16 +95,26 @@ fn main(
     }
     workgroupBarrier();
 
-    let first = row.start / PACK;
-    let packs = select(0u, params.vocab / PACK, row.exists);
+    let span = span_of(row.start, select(0u, params.vocab, row.exists));
+    let packs = span.count;
     let tile = local / LANES * LANES * DEPTH;
     let tile_packs = DEPTH * LANES / PACK;
-    let tiles = (params.vocab + DEPTH * LANES - 1u) / (DEPTH * LANES);
+    let tiles = (most_packs(params.vocab) + tile_packs - 1u) / tile_packs;
     for (var i = 0u; i < tiles; i++) {
-        let symbol = i * DEPTH * LANES;
+        // Of the tile; before symbol 0 it wraps.
+        let symbol = i * DEPTH * LANES + span.shift;
         if (alive) {
-            let end = batch[utterance.distinct_at + i + 1u];
+            var end = batch[utterance.distinct_at + i + 1u];
+#ifdef UNALIGNED
+            // Its last word may have the first symbol of the next.
+            end += select(0u, 2u, i + 1u < tiles && span.shift == 1u);
+#endif
             for (var entry = batch[utterance.distinct_at + i] + 2u * lane; entry < end; entry += 2u * LANES) {
+#ifdef UNALIGNED
+                if (batch[entry] - symbol >= DEPTH * LANES) {
+                    continue;
+                }
+#endif
                 var sum = 0.0;
                 for (var p = batch[entry + 1u]; p < batch[entry + 3u]; p++) {
                     sum += occupancy(at, batch[p], 1u);
@@ -122,17 +132,17 @@ fn main(
             let next = here + LANES;
             var a = Scores(0.0);
             var b = Scores(0.0);
-            if (alive) {
-                let packed_a = scores[first + min(here, packs - 1u)];
-                let packed_b = scores[first + min(next, packs - 1u)];
+            if (alive && packs > 0u) {
+                let packed_a = scores[span.first + min(here, packs - 1u)];
+                let packed_b = scores[span.first + min(next, packs - 1u)];
                 a = utterance.scale * gradient_of(packed_a, normaliser, take_occupied(tile, pack));
                 b = utterance.scale * gradient_of(packed_b, normaliser, take_occupied(tile, pack + LANES));
             }
             if (here < packs) {
-                store(first + here, a);
+                store(span, here, a);
             }
             if (next < packs) {
-                store(first + next, b);
+                store(span, next, b);
             }
         }
         workgroupBarrier();

@@ -28,7 +28,7 @@ const NO_LABEL = 0u;
 // Weight of symbol v in the row that begins at pack `first`.
 fn weight_of(first: u32, v: u32, normaliser: f32) -> u32 {
     let wanted = symbols_of(v / PACK) == Bits(v);
-    let score = sum_of(select(Scores(0.0), clean_scores(scores[first + v / PACK]), wanted));
+    let score = sum_of(select(Scores(0.0), clean_scores(read_scores(first + v / PACK)), wanted));
     return weight_word(score * LOG2_E - normaliser);
 }
 

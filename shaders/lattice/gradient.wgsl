@@ -47,11 +47,11 @@ struct Total {
     m: f32,
 }
 
-// By row, in the order of quad_row: its first pack. By quad: its label, and three times four frames.
+// By row, in the order of quad_row: its first element. By quad: its label, and three times four frames.
 // Named sizes: naga 30 fails where a constant without a name comes before one that another array takes.
 override PLACES: u32 = SLOTS * ROWS;
 override VALUES: u32 = 3u * QUADS;
-var<workgroup> wg_firsts: array<u32, PLACES>;
+var<workgroup> wg_starts: array<u32, PLACES>;
 var<workgroup> wg_labels: array<u32, QUADS>;
 var<workgroup> wg_values: array<vec4f, VALUES>;
 
@@ -71,7 +71,7 @@ fn main(
     workgroupBarrier();
     let lane = local % LANES;
     let slot = local / LANES;
-    let pieces = (params.vocab / PACK + PIECE - 1u) / PIECE;
+    let pieces = (most_packs(params.vocab) + PIECE - 1u) / PIECE;
     if (!AHEAD) {
         for (var i = 0u; i < ROWS; i++) {
             let row = row_of(i, slot);
@@ -112,7 +112,7 @@ fn fill(utterance: Utterance, n: u32, number: u32, local: u32) {
     let frames = tensor_frames(n);
     for (var f = 0u; f < FRAMES; f++) {
         let row = locate_frame(utterance, frames, quad, f);
-        wg_firsts[f * QUADS + local] = select(NO_ROW, row.start / PACK, row.exists);
+        wg_starts[f * QUADS + local] = select(NO_ROW, row.start, row.exists);
         if (!row.is_cell) {
             wg_values[local][f] = 0.0;
             wg_values[QUADS + local][f] = 0.0;
@@ -189,8 +189,8 @@ fn probability(total: Total, y: f32, relative_to: i32, word: u32, to: f32, to_re
 
 // What all elements of a row share.
 struct RowValues {
-    // Its first pack.
-    first: u32,
+    // Its first element.
+    start: u32,
     label: u32,
     stay: f32,
     come: f32,
@@ -212,12 +212,16 @@ struct Packs {
 fn row_of(i: u32, slot: u32) -> RowValues {
     let own = quad_row(i, slot);
     return RowValues(
-        wg_firsts[i * SLOTS + slot],
+        wg_starts[i * SLOTS + slot],
         wg_labels[own.quad],
         wg_values[own.quad][own.frame],
         wg_values[QUADS + own.quad][own.frame],
         wg_values[2u * QUADS + own.quad][own.frame],
     );
+}
+
+fn span(row: RowValues) -> Span {
+    return span_of(row.start, select(params.vocab, 0u, row.start == NO_ROW));
 }
 
 // Whether any path visits the cell. Else its row need not be read.
@@ -227,15 +231,16 @@ fn is_visited(row: RowValues) -> bool {
 
 fn read_packs(row: RowValues, at: u32) -> Packs {
     var packs = Packs(Packed(0u), Packed(0u), Packed(0u), Packed(0u));
-    if (row.first != NO_ROW && is_visited(row)) {
-        let last = params.vocab / PACK - 1u;
-        packs.a = load(row.first + min(at, last));
+    let own = span(row);
+    if (own.count > 0u && is_visited(row)) {
+        let last = own.count - 1u;
+        packs.a = load(own.first + min(at, last));
         if (DEPTH > 1u) {
-            packs.b = load(row.first + min(at + LANES, last));
+            packs.b = load(own.first + min(at + LANES, last));
         }
         if (DEPTH > 2u) {
-            packs.c = load(row.first + min(at + 2u * LANES, last));
-            packs.d = load(row.first + min(at + 3u * LANES, last));
+            packs.c = load(own.first + min(at + 2u * LANES, last));
+            packs.d = load(own.first + min(at + 3u * LANES, last));
         }
     }
     return packs;
@@ -246,28 +251,28 @@ fn write_packs(row: RowValues, at: u32, packs: Packs, scale: f32) {
     var b = Scores(0.0);
     var c = Scores(0.0);
     var d = Scores(0.0);
+    let own = span(row);
     if (is_visited(row)) {
-        a = gradient_of(row, scale, at, packs.a);
+        a = gradient_of(row, scale, symbols_in(own, at), packs.a);
         if (DEPTH > 1u) {
-            b = gradient_of(row, scale, at + LANES, packs.b);
+            b = gradient_of(row, scale, symbols_in(own, at + LANES), packs.b);
         }
         if (DEPTH > 2u) {
-            c = gradient_of(row, scale, at + 2u * LANES, packs.c);
-            d = gradient_of(row, scale, at + 3u * LANES, packs.d);
+            c = gradient_of(row, scale, symbols_in(own, at + 2u * LANES), packs.c);
+            d = gradient_of(row, scale, symbols_in(own, at + 3u * LANES), packs.d);
         }
     }
-    let end = select(params.vocab / PACK, 0u, row.first == NO_ROW);
-    if (at < end) {
-        store(row.first + at, a);
+    if (at < own.count) {
+        store(own, at, a);
     }
-    if (DEPTH > 1u && at + LANES < end) {
-        store(row.first + at + LANES, b);
+    if (DEPTH > 1u && at + LANES < own.count) {
+        store(own, at + LANES, b);
     }
-    if (DEPTH > 2u && at + 2u * LANES < end) {
-        store(row.first + at + 2u * LANES, c);
+    if (DEPTH > 2u && at + 2u * LANES < own.count) {
+        store(own, at + 2u * LANES, c);
     }
-    if (DEPTH > 2u && at + 3u * LANES < end) {
-        store(row.first + at + 3u * LANES, d);
+    if (DEPTH > 2u && at + 3u * LANES < own.count) {
+        store(own, at + 3u * LANES, d);
     }
 }
 
@@ -278,10 +283,9 @@ fn load(at: u32) -> Packed {
     return scores[at];
 }
 
-fn gradient_of(row: RowValues, scale: f32, pack: u32, packed: Packed) -> Scores {
+fn gradient_of(row: RowValues, scale: f32, symbols: Bits, packed: Packed) -> Scores {
     let stay = row.stay;
     let come = row.come;
-    let symbols = symbols_of(pack);
     let is_blank = symbols == Bits(params.blank);
     let is_label = symbols == Bits(row.label);
     var g = Scores(0.0);

@@ -24,7 +24,7 @@ struct Score {
 
 // Element v of the row that begins at pack `first`.
 fn score_at(first: u32, v: u32) -> Score {
-    let packed = scores[first + v / PACK];
+    let packed = read_scores(first + v / PACK);
     let wanted = symbols_of(v / PACK) == Bits(v);
     let unusable = has_unusable(select(Bits(0u), bits_of(packed), wanted));
     return Score(max(sum_of(select(Scores(0.0), clean_scores(packed), wanted)) * LOG2_E, LOG_ZERO), unusable);

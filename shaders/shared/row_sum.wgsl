@@ -18,20 +18,29 @@ fn row_pack(x: Scores, pack: u32, packs: u32, without: u32) -> Scores {
     return select(Scores(LOG_ZERO), scaled, pack < packs);
 }
 
+// Pack `at` of the window.
+fn read_scores(at: u32) -> Packed {
+#ifdef UNALIGNED
+    return (scores[at / 2u] >> (16u * (at % 2u))) & 0xffffu;
+#else
+    return scores[at];
+#endif
+}
+
 // The share of one lane in the `packs` packs from `first` on. A row with scores that are not finite, or
 // huge, is read again with care; the others do without.
 fn row_sum(first: u32, packs: u32, lane: u32, without: u32) -> RowSum {
     var sum = log_sum_empty();
     var largest = 0u;
     for (var i = lane; i < packs; i += DEPTH * LANES) {
-        let a = scores[first + i];
+        let a = read_scores(first + i);
         largest = max(largest, magnitude(a));
         if (DEPTH > 1u) {
-            let b = scores[first + min(i + LANES, packs - 1u)];
+            let b = read_scores(first + min(i + LANES, packs - 1u));
             largest = max(largest, magnitude(b));
             if (DEPTH > 2u) {
-                let c = scores[first + min(i + 2u * LANES, packs - 1u)];
-                let d = scores[first + min(i + 3u * LANES, packs - 1u)];
+                let c = read_scores(first + min(i + 2u * LANES, packs - 1u));
+                let d = read_scores(first + min(i + 3u * LANES, packs - 1u));
                 largest = max(largest, max(magnitude(c), magnitude(d)));
                 sum = log_sum_add(
                     sum,
@@ -52,7 +61,7 @@ fn row_sum(first: u32, packs: u32, lane: u32, without: u32) -> RowSum {
         sum = log_sum_empty();
         let none = Scores(LOG_ZERO);
         for (var i = lane; i < packs; i += LANES) {
-            let packed = scores[first + i];
+            let packed = read_scores(first + i);
             unusable = unusable || has_unusable(bits_of(packed));
             sum = log_sum_add(sum, row_pack(clean_scores(packed), i, packs, without), none, none, none);
         }

@@ -1,5 +1,5 @@
-// Scores in memory, PACK of them at a time: f32, or f16 without any need of f16 arithmetic. Non-finite
-// ones are found by their bits: a compiler may assume that floats are finite.
+// Scores in memory, PACK of them at a time: f32, or f16 without any need of f16 arithmetic, which lies in words of two
+// whatever PACK is. Non-finite ones are found by their bits: a compiler may assume that floats are finite.
 // The importing kernel declares `scores` as an array of Packed. Twin: src/cpu/scores.rs.
 #import scaled
 
@@ -177,6 +177,15 @@ fn bits_of(packed: Packed) -> Bits {
     return packed;
 }
 
+#ifdef F16
+fn unpack_scores(packed: Packed) -> Scores {
+    return unpack2x16float(packed).x;
+}
+
+fn magnitude(packed: Packed) -> u32 {
+    return packed & 0x7fffu;
+}
+#else
 fn unpack_scores(packed: Packed) -> Scores {
     return bitcast<f32>(packed);
 }
@@ -188,6 +197,7 @@ fn pack_scores(x: Scores) -> Packed {
 fn magnitude(packed: Packed) -> u32 {
     return packed & 0x7fffffffu;
 }
+#endif
 
 fn symbols_of(pack: u32) -> Bits {
     return pack;

@@ -16,9 +16,13 @@ pub(super) struct Gradients<'a> {
 }
 
 impl<'a> Gradients<'a> {
-    pub fn of(call: &mut Call<'a>) -> Self {
+    /// `None` for the launch that does the first elements of rows: here the launch before has done them with the others.
+    pub fn of(call: &mut Call<'a>) -> Option<Self> {
+        if call.constant("FIRSTS") != 0.0 {
+            return None;
+        }
         let scores = (!call.has_flag("in_place")).then(|| call.read(7));
-        Self { half: call.has_flag("f16"), out: call.write(6), scores }
+        Some(Self { half: call.has_flag("f16"), out: call.write(6), scores })
     }
 
     /// Writes `rows` rows of `vocab` elements. `start` says where a row begins, `fill` fills one that holds zeros.

@@ -310,20 +310,6 @@ impl<'a> LossBatch<'a> {
                 problem
             }
         };
-        if dtype == DType::F16 && !problem.row.is_multiple_of(2) {
-            return Err(Error::Value {
-                argument: self.scores.name(),
-                value: format!("f16 rows of {} values", problem.row),
-                help: "rows of f16 scores need an even number of values: add a symbol that is -inf, or use f32",
-            });
-        }
-        if let (DType::F16, Layout::Strided { strides, .. }, 1) = (dtype, self.scores.layout, problem.granularity()) {
-            return Err(Error::Value {
-                argument: self.scores.name(),
-                value: format!("f16 with strides {strides:?}"),
-                help: "rows of f16 scores begin at even elements: give even strides, or use f32",
-            });
-        }
         Ok(problem)
     }
 

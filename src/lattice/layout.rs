@@ -58,6 +58,47 @@ pub(super) struct UtteranceShape {
     pub frame_stride: u64,
 }
 
+/// A pass over the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    Row,
+    Gradient { in_place: bool },
+}
+
+/// How scores lie in words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packing {
+    dtype: DType,
+    /// Elements that every row begins at a multiple of, and that a row is a multiple of: 1, 2 or 4.
+    granularity: usize,
+}
+
+impl Packing {
+    /// Whether rows share words, as those of an odd number of halves do. Then their first elements need a launch of their own.
+    pub fn is_unaligned(self) -> bool {
+        self.dtype == DType::F16 && self.granularity == 1
+    }
+
+    /// Elements that a pass loads at once.
+    pub fn elements(self, pass: Pass) -> usize {
+        // Gradients are written by words.
+        if self.is_unaligned() && pass != Pass::Row { 2 } else { self.granularity }
+    }
+
+    /// Flags of the variant of a pass, in the order of `shaders/variants`.
+    pub fn flags(self, pass: Pass) -> Vec<&'static str> {
+        let pack = match self.elements(pass) {
+            4 => Some("pack4"),
+            2 => Some("pack2"),
+            _ => None,
+        };
+        let half = (self.dtype == DType::F16).then_some("f16");
+        let unaligned = self.is_unaligned().then_some("unaligned");
+        let in_place = (pass == Pass::Gradient { in_place: true }).then_some("in_place");
+        [pack, half, unaligned, in_place].into_iter().flatten().collect()
+    }
+}
+
 /// What one step of a sweep takes of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stride {
@@ -138,11 +179,10 @@ impl Problem {
         self.dense = false;
     }
 
-    /// Elements that every row begins at a multiple of, and that a row is a multiple of.
-    pub fn granularity(&self) -> usize {
+    pub fn packing(&self) -> Packing {
         let strides = if self.dense { self.row as u64 } else { self.unit };
         let fits = |pack: usize| self.row.is_multiple_of(pack) && strides.is_multiple_of(pack as u64);
-        [4, 2].into_iter().find(|&pack| fits(pack)).unwrap_or(1)
+        Packing { dtype: self.dtype, granularity: [4, 2].into_iter().find(|&pack| fits(pack)).unwrap_or(1) }
     }
 
     /// Cells of all lattices.

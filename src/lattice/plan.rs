@@ -5,7 +5,7 @@
 //! chunk's rows are read in windows.
 
 use super::arc_table;
-use super::layout::{Problem, Stride, UtteranceShape};
+use super::layout::{Pass, Problem, Stride, UtteranceShape};
 use super::options::{Gradients, Options};
 use super::scores::Meaning;
 use super::tile::Tile;
@@ -13,9 +13,8 @@ use super::window::{Window, windows};
 use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording, fold};
-use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams, Shader};
+use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams};
 use crate::error::{Result, within};
-use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
 
@@ -295,7 +294,7 @@ impl<'a> Planner<'a> {
         let cells = self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0);
         for window in windows.iter().filter(|_| cells) {
             let set = self.recording.bind(&[window.binding(self.scores[window.part]), batch, arcs, results]);
-            self.rows(self.shader(self.kernels()[0], false), set, window);
+            self.rows(Pass::Row, set, window, false);
         }
         match self.workspace.per.stride {
             Stride::Quad => self.sweep(chunk, [batch, arcs, lattice, anchors, results]),
@@ -317,16 +316,20 @@ impl<'a> Planner<'a> {
             let mut bindings = vec![batch, arcs, lattice, anchors, results, gradients];
             bindings.extend((!in_place).then_some(scores));
             let set = self.recording.bind(&bindings);
-            self.rows(self.shader(self.kernels()[1], in_place), set, window);
+            self.rows(Pass::Gradient { in_place }, set, window, false);
+            if self.problem.packing().is_unaligned() {
+                self.rows(Pass::Gradient { in_place }, set, window, true);
+            }
         }
         Ok(())
     }
 
-    /// Row pass, gradient pass.
-    fn kernels(&self) -> [Kernel; 2] {
-        match self.workspace.per.stride {
-            Stride::Quad => [Kernel::LatticeRow, Kernel::LatticeGradient],
-            Stride::Cell => [Kernel::LatticeArcsRow, Kernel::LatticeArcsGradient],
+    fn kernel(&self, pass: Pass) -> Kernel {
+        match (self.workspace.per.stride, pass) {
+            (Stride::Quad, Pass::Row) => Kernel::LatticeRow,
+            (Stride::Quad, Pass::Gradient { .. }) => Kernel::LatticeGradient,
+            (Stride::Cell, Pass::Row) => Kernel::LatticeArcsRow,
+            (Stride::Cell, Pass::Gradient { .. }) => Kernel::LatticeArcsGradient,
         }
     }
 
@@ -358,19 +361,12 @@ impl<'a> Planner<'a> {
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
     }
 
-    fn shader(&self, kernel: Kernel, in_place: bool) -> &'static Shader {
-        let pack = match self.problem.granularity() {
-            4 => Some("pack4"),
-            2 => Some("pack2"),
-            _ => None,
-        };
-        let half = (self.problem.dtype == DType::F16).then_some("f16");
-        let flags: Vec<&str> = [pack, half, in_place.then_some("in_place")].into_iter().flatten().collect();
-        self.caps.shader_with(kernel, &flags)
-    }
-
-    fn rows(&mut self, shader: &'static Shader, set: crate::device::recording::BindSet, window: &Window) {
+    /// Launches a pass over the rows of a window; `firsts`: only for the first elements of those that begin in the middle of a word.
+    fn rows(&mut self, pass: Pass, set: crate::device::recording::BindSet, window: &Window, firsts: bool) {
         let options = self.options;
+        let packing = self.problem.packing();
+        let shader = self.caps.shader_with(self.kernel(pass), &packing.flags(pass));
+        let packs = self.problem.row.div_ceil(packing.elements(pass));
         let params = RowParams {
             first_utterance: window.utterances.start as u32,
             first_row: window.rows.start as u32,
@@ -400,15 +396,14 @@ impl<'a> Planner<'a> {
         };
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end) - window.rows.start;
-        let lanes = Lanes::of(self.problem, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
+        let lanes = Lanes::of(self.problem, packs, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
         let tile = Tile::of(self.workspace.per.stride, lanes.workgroup / lanes.count * lanes.rows);
         let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
         match shader.kernel {
             Kernel::LatticeRow => constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth))]),
             Kernel::LatticeGradient => {
                 // Where lanes have much to read of a row, but only once.
-                let packs = (self.problem.row / self.problem.granularity()) as u64;
-                let ahead = packs > 2 * u64::from(lanes.count) && packs <= 4 * u64::from(lanes.count);
+                let ahead = packs > 2 * lanes.count as usize && packs <= 4 * lanes.count as usize;
                 constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth)), ("AHEAD", f64::from(ahead))]);
                 constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
             }
@@ -430,6 +425,9 @@ impl<'a> Planner<'a> {
         if let (true, Some([smallest, _])) = (shader.subgroups, self.caps.subgroups) {
             constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
         }
+        if firsts {
+            constants.push(("FIRSTS", 1.0));
+        }
         let groups = match self.workspace.per.stride {
             Stride::Quad => self.quads(window).div_ceil(u64::from(tile.rows) / 4),
             Stride::Cell => {
@@ -439,7 +437,8 @@ impl<'a> Planner<'a> {
         };
         let [x, y, _] = fold(groups, self.caps.max_workgroups);
         let grid = [x, y, window.utterances.len() as u32];
-        let work = (window.bytes / self.problem.dtype.bytes()).saturating_mul(8);
+        let elements = if firsts { rows * window.utterances.len() as u64 } else { window.bytes / self.problem.dtype.bytes() };
+        let work = elements.saturating_mul(8);
         self.recording.dispatch_with(shader, &constants, set, &params, grid, work);
     }
 
@@ -497,12 +496,12 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// For a launch of so many rows.
-    fn of(problem: &Problem, kernel: Kernel, rows: u64, kind: &Kind) -> Self {
+    /// For a launch of so many rows of so many packs.
+    fn of(problem: &Problem, packs: usize, kernel: Kernel, rows: u64, kind: &Kind) -> Self {
         let workgroup = 256;
         // Log-probabilities are picked, not summed.
         let picked = problem.meaning != Meaning::Logits && kernel == Kernel::LatticeRow;
-        let count: u32 = match problem.row / problem.granularity() {
+        let count: u32 = match packs {
             // An invocation for each frame of a quad.
             _ if picked => 4,
             0..=1 => 1,
@@ -512,7 +511,7 @@ impl Lanes {
             65..=128 => 32,
             _ => 64,
         };
-        let depth = match (problem.row / problem.granularity()).div_ceil(count as usize) {
+        let depth = match packs.div_ceil(count as usize) {
             0..=1 => 1,
             2 => 2,
             _ => 4,

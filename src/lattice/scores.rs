@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
 
 /// Raw scores of a joiner: the loss applies the softmax, and gradients are with respect to them. -inf masks a
-/// symbol. f32, or f16 storage (the arithmetic is f32) where V is even.
+/// symbol. f32, or f16 storage (the arithmetic is f32), which is quickest where V is even.
 ///
 /// Given to a loss that wants log-probabilities, or the other way round, scores train badly and nobody
 /// notices; hence two types.

@@ -10,20 +10,17 @@ fn good() -> Batch {
 
 /// The error of a batch on the CPU and on the GPU, as text; the context gives right results afterwards.
 #[track_caller]
-fn refused_as(batch: &Batch, layout: Layout) -> String {
+fn refused(batch: &Batch) -> String {
     let mut texts: Vec<String> = contexts()
         .iter()
-        .map(|(_, context)| batch.try_run(context, batch.builder().gradients(true), layout).expect_err("must be refused").to_string())
+        .map(|(_, context)| {
+            batch.try_run(context, batch.builder().gradients(true), Layout::Padded).expect_err("must be refused").to_string()
+        })
         .collect();
     good().check("after an error");
     texts.dedup();
     assert_eq!(texts.len(), 1, "{texts:?}");
     texts.remove(0)
-}
-
-#[track_caller]
-fn refused(batch: &Batch) -> String {
-    refused_as(batch, Layout::Padded)
 }
 
 #[test]
@@ -65,7 +62,6 @@ fn numbers_that_make_no_sense() {
         let error = CtcLoss::new(Blank(0)).clamp(clamp).build(&Context::cpu()).err();
         assert!(matches!(error, Some(Error::Value { argument: "clamp", .. })), "{clamp}: {error:?}");
     }
-    assert!(refused_as(&good(), Layout::Half).starts_with("logits = f16 rows of 5 values: "));
 }
 
 /// Runs logits of any shape with lists that fit two utterances.
@@ -111,29 +107,25 @@ fn batches_without_rows() {
 #[test]
 fn strides_that_lead_nowhere() {
     for (name, context) in contexts() {
-        let zeros = |elements: usize, dtype| Tensor::zeros(context, &[elements], dtype).unwrap();
         let run = |logits: &Tensor, shape: [usize; 3], strides: [usize; 2], gradients: bool| {
             let loss = CtcLoss::new(Blank(0)).gradients(gradients).build(context).unwrap();
             let count = shape[0];
             let out = loss.run_blocking(&CtcBatch::new(logits, &vec![1; count], &vec![2; count], &vec![1; count]).strided(shape, strides));
             out.map(|out| out.costs)
         };
-        let (f32, f16) = (zeros(30, DType::F32), zeros(30, DType::F16));
+        let zeros = Tensor::zeros(context, &[30], DType::F32).unwrap();
         for (shape, strides) in [([2, 3, 5], [15, 6]), ([2, 3, 5], [usize::MAX, 5]), ([7, 3, 5], [5, 5])] {
-            let error = run(&f32, shape, strides, false).unwrap_err();
+            let error = run(&zeros, shape, strides, false).unwrap_err();
             assert!(matches!(error, Error::Shape { argument: "logits", .. }), "{name}: {shape:?} {strides:?}: {error}");
         }
-        let error = run(&f32, [2, 3, 5], [3, 6], true).unwrap_err();
+        let error = run(&zeros, [2, 3, 5], [3, 6], true).unwrap_err();
         assert!(error.to_string().contains("rows overlap"), "{name}: {error}");
         // Costs alone may share rows: three utterances of the same logits.
-        let costs = run(&f32, [3, 3, 5], [0, 5], false).unwrap();
+        let costs = run(&zeros, [3, 3, 5], [0, 5], false).unwrap();
         assert!(costs.iter().all(|cost| (cost - (25.0f32 / 3.0).ln()).abs() < 1e-5), "{name}: {costs:?}");
-        let error = run(&f16, [2, 3, 4], [4, 9], true).unwrap_err();
-        assert!(error.to_string().starts_with("logits = f16 with strides [4, 9]: "), "{name}: {error}");
-        assert!(run(&f16, [2, 3, 4], [4, 10], true).is_ok(), "{name}");
         // Without rows any strides do, and the gradient is zero.
         let loss = CtcLoss::new(Blank(0)).gradients(true).build(context).unwrap();
-        let out = loss.run_blocking(&CtcBatch::new(&f32, &[], &[], &[]).strided([0, 3, 5], [99, 99])).unwrap();
+        let out = loss.run_blocking(&CtcBatch::new(&zeros, &[], &[], &[]).strided([0, 3, 5], [99, 99])).unwrap();
         assert!(out.costs.is_empty() && out.gradients.unwrap().to_vec_blocking().unwrap() == [0.0; 30], "{name}");
     }
 }

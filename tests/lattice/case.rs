@@ -2,7 +2,7 @@
 
 use crate::common::Lcg;
 use crate::forms::{Form, Meaning, Places, upload};
-use crate::kinds::{BLANK, Row, VOCAB};
+use crate::kinds::{BLANK, Row};
 use crate::settings::{Restriction, Setting};
 use crate::truth::{self, Eos, Head, Lattice, Reshape, Rows, Wildcard};
 use weft::lattice::{Band, Gradients, LossBatch, LossOutput, Status, WILDCARD};
@@ -107,7 +107,7 @@ impl Case {
             }
             let logits: Vec<f32> = numbers.list(frames * (labels + 1) * row.channels(), 3.0).into_iter().map(coarse).collect();
             let wide: Vec<f64> = logits.iter().map(|&x| x.into()).collect();
-            let log_probs = Rows::new(&wide, row.truth.head, VOCAB, row.truth.durations).log_probs;
+            let log_probs = Rows::new(&wide, row.truth.head, row.vocab, row.truth.durations).log_probs;
             case.utterances.push(Utterance {
                 frames,
                 target,
@@ -183,7 +183,7 @@ impl Case {
             eos: eos.map(|penalty| Eos { symbol: self.eos(), penalty: penalty.into() }),
             bands: utterance.bands.clone(),
             windows: utterance.windows.clone(),
-            ..Lattice::new(kind, [utterance.frames, VOCAB], utterance.target.clone(), input.iter().map(|&x| x.into()).collect())
+            ..Lattice::new(kind, [utterance.frames, self.row.vocab], utterance.target.clone(), input.iter().map(|&x| x.into()).collect())
         }
     }
 

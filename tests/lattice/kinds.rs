@@ -3,7 +3,7 @@
 use crate::truth::{self, Head, Token};
 use weft::lattice::{Arc, Blank, Exit, Kind, Token as Reads};
 
-/// Tokens of a row; durations come on top.
+/// Tokens of a row, if nobody says otherwise; durations come on top.
 pub const VOCAB: usize = 6;
 pub const BLANK: u32 = 3;
 
@@ -13,12 +13,13 @@ pub struct Row {
     pub name: &'static str,
     pub kind: Kind,
     pub truth: truth::Kind,
+    pub vocab: usize,
     /// What utterances are taken as that are drawn.
     pub drawn: Option<truth::Kind>,
 }
 
 pub fn kinds() -> Vec<Row> {
-    let row = |name, kind, truth| Row { name, kind, truth, drawn: None };
+    let row = |name, kind, truth| Row { name, kind, truth, vocab: VOCAB, drawn: None };
     let blank = Blank(BLANK);
     vec![
         row("RNN-T", Kind::rnnt(blank), truth::Kind::rnnt(BLANK)),
@@ -52,7 +53,8 @@ pub fn sampled() -> Row {
     let durations = [0, 1, 3];
     let kind = Kind::tdt(Blank(BLANK), &durations).unwrap().sometimes_rnnt(0.5).unwrap();
     let drawn = truth::Kind { durations: durations.len(), ..truth::Kind::rnnt(BLANK) };
-    Row { name: "TDT 0 1 3, half as RNN-T", kind, truth: truth::Kind::tdt(BLANK, &[0, 1, 3], 0.0), drawn: Some(drawn) }
+    let truth = truth::Kind::tdt(BLANK, &[0, 1, 3], 0.0);
+    Row { name: "TDT 0 1 3, half as RNN-T", kind, truth, vocab: VOCAB, drawn: Some(drawn) }
 }
 
 /// A kind that nobody has a name for: a blank that skips, labels of their own durations, a second row, prices, frames of anything.
@@ -92,13 +94,13 @@ fn truth_of(kind: &Kind) -> truth::Kind {
 impl Row {
     /// Channels of a row of scores.
     pub fn channels(&self) -> usize {
-        VOCAB + self.truth.durations
+        self.vocab + self.truth.durations
     }
 
     /// Symbols that may stand in a target.
     pub fn labels(&self) -> Vec<u32> {
         let reserved = |symbol: u32| self.truth.arcs.iter().any(|arc| arc.token == Token::Symbol(symbol));
-        (0..VOCAB as u32).filter(|&symbol| !reserved(symbol)).collect()
+        (0..self.vocab as u32).filter(|&symbol| !reserved(symbol)).collect()
     }
 
     /// Whether the blank and the next label are all that it reads.

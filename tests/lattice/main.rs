@@ -15,6 +15,7 @@ mod degenerate;
 mod differences;
 mod docs;
 mod forms;
+mod halves;
 mod hostile;
 mod invariance;
 mod kinds;

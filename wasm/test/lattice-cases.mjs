@@ -339,17 +339,5 @@ export const ctcCases = {
   },
 };
 
-/**
- * The kinds that run on the GPU backends too; the CPU runs all. Each kind beyond the blank and the label has kernels of its own, which
- * a software adapter compiles for seconds.
- */
-const KINDS_ON_GPU = ["rnnt", "hat", "monotonic", "tdt", "wTransducer to the end"];
-
-const all = { ...kindCases, ...optionCases, ...latticeCases, ...ctcCases };
-
-/** The cases for a backend. */
-export function latticeCasesOn(backend) {
-  const isKind = (name) => name in kindCases;
-  const wanted = (name) => backend === "cpu" || !isKind(name) || KINDS_ON_GPU.some((kind) => name === `kind: ${kind}`);
-  return Object.fromEntries(Object.entries(all).filter(([name]) => wanted(name)));
-}
+/** All of them, for any backend. */
+export const latticeChecks = { ...kindCases, ...optionCases, ...latticeCases, ...ctcCases };

@@ -5,7 +5,7 @@
 
 import { cases, direct, longVadCases, vadCases } from "./cases.mjs";
 import { fails, run } from "./harness.mjs";
-import { latticeCasesOn } from "./lattice-cases.mjs";
+import { latticeChecks } from "./lattice-cases.mjs";
 import { everywhere, withoutWebGpu } from "./package-cases.mjs";
 import * as weft from "weft-gpu";
 
@@ -22,7 +22,7 @@ const memory = {
 
 export async function nodeChecks(material) {
   const gpu = await weft.createContext({ backend: "cpu" });
-  const operations = await run({ ...cases, ...latticeCasesOn("cpu"), ...(material && { ...vadCases, ...longVadCases }) }, direct(weft), gpu, material);
+  const operations = await run({ ...cases, ...latticeChecks, ...(material && { ...vadCases, ...longVadCases }) }, direct(weft), gpu, material);
   return [
     { where: "Node", variant: "package", adapter: "", info: await weft.isSupported(), results: await run({ ...everywhere, ...withoutWebGpu, ...memory }, weft) },
     { where: "Node", variant: "cpu", adapter: gpu.info.adapter, info: gpu.info, results: operations },

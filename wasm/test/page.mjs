@@ -2,7 +2,7 @@
 
 import { brief, cases, direct, far, longVadCases, vadCases } from "./cases.mjs";
 import { run } from "./harness.mjs";
-import { latticeCasesOn } from "./lattice-cases.mjs";
+import { latticeChecks } from "./lattice-cases.mjs";
 import { everywhere, withWebGpu, withoutWebGpu } from "./package-cases.mjs";
 
 const weft = await import("weft-gpu");
@@ -25,7 +25,7 @@ globalThis.operationChecks = async (options, place) => {
   // The whole recording takes software GPUs half a minute: in the page only.
   const cpu = gpu.info.backend === "cpu";
   const given = whole && place === "worker" && !cpu ? brief(whole) : whole;
-  const results = await run({ ...cases, ...latticeCasesOn(gpu.info.backend), ...(given && vadCases), ...(given && cpu && longVadCases) }, stand, gpu, given);
+  const results = await run({ ...cases, ...latticeChecks, ...(given && vadCases), ...(given && cpu && longVadCases) }, stand, gpu, given);
   gpu.dispose();
   return { info: gpu.info, results };
 };

@@ -37,7 +37,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let pass = GradientPass::of(call);
     let p = pass.p;
     let groups = call.groups()[2] as usize;
-    let mut gradients = Gradients::of(call);
+    let Some(mut gradients) = Gradients::of(call) else { return };
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let one = One { pass: &pass, utterance: Utterance::new(pass.batch, n), kind: Kind::of(pass.batch, n), total: pass.total(n) };
         let rows = one.utterance.rows(&p, |row| one.row(row));

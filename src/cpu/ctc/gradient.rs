@@ -26,7 +26,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let tiles = (p.vocab as usize).div_ceil(DEPTH as usize * call.constant("LANES") as usize);
     let groups = call.groups()[2] as usize;
     let vocab = p.vocab as usize;
-    let mut gradients = Gradients::of(call);
+    let Some(mut gradients) = Gradients::of(call) else { return };
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let utterance = CtcUtterance::new(batch, n);
         let first = utterance.first_row.max(p.first_row as usize);

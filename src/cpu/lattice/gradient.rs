@@ -28,7 +28,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let pass = Pass { shared: GradientPass::of(call), label_frames: call.constant("LABEL_FRAMES") as usize };
     let p = pass.shared.p;
     let groups = call.groups()[2] as usize;
-    let mut gradients = Gradients::of(call);
+    let Some(mut gradients) = Gradients::of(call) else { return };
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let utterance = Utterance::new(pass.shared.batch, n);
         let total = pass.shared.total(n);

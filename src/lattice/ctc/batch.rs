@@ -57,7 +57,7 @@ impl CtcShape {
 }
 
 impl<'a> CtcBatch<'a> {
-    /// `logits`: raw logits, f32, or f16 where V is even: padded [N, T, V], or packed [Σ T, V], the rows of one
+    /// `logits`: raw logits, f32 or f16: padded [N, T, V], or packed [Σ T, V], the rows of one
     /// utterance after those of another; other places by [`strided`](Self::strided). -inf masks a symbol; what lies beyond the frames of an utterance is never
     /// read. Log-probabilities give the same costs, and the gradient that torch gives for them: that by the logits.
     ///
@@ -110,20 +110,6 @@ impl<'a> CtcBatch<'a> {
         }
         let mut problem = self.place(options, dtype)?;
         self.check_begin(&mut problem.rows)?;
-        if dtype == DType::F16 && !problem.vocab.is_multiple_of(2) {
-            return Err(Error::Value {
-                argument: "logits",
-                value: format!("f16 rows of {} values", problem.vocab),
-                help: "rows of f16 logits need an even number of values: add a symbol that is -inf, or use f32",
-            });
-        }
-        if let (DType::F16, Some(strides), 1) = (dtype, problem.strides, problem.granularity()) {
-            return Err(Error::Value {
-                argument: "logits",
-                value: format!("f16 with strides {strides:?}"),
-                help: "rows of f16 logits begin at even elements: give even strides, or use f32",
-            });
-        }
         self.check_targets(problem.vocab, options.blank)?;
         Ok(problem)
     }

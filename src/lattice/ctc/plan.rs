@@ -6,12 +6,12 @@ use super::layout::{COLUMNS, DEPTH, chunks, groups, words};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{
-    Kernel, LatticeCtcRowParams as RowParams, LatticeCtcSweepParams as SweepParams, LatticeCtcTraceParams as TraceParams, Shader,
+    Kernel, LatticeCtcRowParams as RowParams, LatticeCtcSweepParams as SweepParams, LatticeCtcTraceParams as TraceParams,
 };
 use crate::error::{Result, within};
+use crate::lattice::layout::Pass;
 use crate::lattice::window::{Window, windows};
 use crate::lattice::{Blank, CHUNK, Gradients, Reduction};
-use crate::tensor::DType;
 use std::fmt;
 use std::ops::Range;
 
@@ -227,7 +227,7 @@ impl<'a> Planner<'a> {
     fn new(problem: &'a CtcProblem, options: &'a Options, caps: &'a Caps) -> Result<Self> {
         let shapes = &problem.utterances;
         let groups = shapes.iter().map(|shape| groups(shape.labels)).max().unwrap_or(1);
-        let lanes = lanes(problem.vocab / problem.granularity(), groups);
+        let lanes = lanes(problem.vocab / problem.packing().elements(Pass::Row), groups);
         let tile = DEPTH * lanes;
         let tiles = if options.gradients == Gradients::None { 0 } else { (problem.vocab as u64).div_ceil(u64::from(tile)) };
         Ok(Self {
@@ -379,7 +379,7 @@ impl<'a> Planner<'a> {
                 .map(|b| self.recording.whole(b));
         for window in &windows {
             let bindings = [window.binding(buffers.logits), batch, arcs, frames, results];
-            self.rows(self.shader(Kernel::LatticeCtcRow, false), &bindings, &part, window);
+            self.rows(Pass::Row, &bindings, &part, window, false);
         }
         self.sweep(&part, [batch, arcs, frames, lattice, anchors, results], false);
         if let (Some(choices), Some(path)) = (buffers.choices, buffers.path) {
@@ -393,20 +393,12 @@ impl<'a> Planner<'a> {
         for window in windows.iter().rev() {
             let mut bindings = vec![batch, frames, lattice, anchors, results, window.binding(gradients)];
             bindings.extend((!in_place).then(|| window.binding(buffers.logits)));
-            self.rows(self.shader(Kernel::LatticeCtcGradient, in_place), &bindings, &part, window);
+            self.rows(Pass::Gradient { in_place }, &bindings, &part, window, false);
+            if self.problem.packing().is_unaligned() {
+                self.rows(Pass::Gradient { in_place }, &bindings, &part, window, true);
+            }
         }
         Ok(())
-    }
-
-    fn shader(&self, kernel: Kernel, in_place: bool) -> &'static Shader {
-        let pack = match self.problem.granularity() {
-            4 => Some("pack4"),
-            2 => Some("pack2"),
-            _ => None,
-        };
-        let half = (self.problem.dtype == DType::F16).then_some("f16");
-        let flags: Vec<&str> = [pack, half, in_place.then_some("in_place")].into_iter().flatten().collect();
-        self.caps.shader_with(kernel, &flags)
     }
 
     /// First row and chunk of some utterances.
@@ -440,16 +432,22 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn rows(&mut self, shader: &'static Shader, bindings: &[Binding], part: &Range<usize>, window: &Window) {
+    /// Launches a pass over the rows of a window; `firsts`: only for the first elements of those that begin in the middle of a word.
+    fn rows(&mut self, pass: Pass, bindings: &[Binding], part: &Range<usize>, window: &Window, firsts: bool) {
+        let kernel = if pass == Pass::Row { Kernel::LatticeCtcRow } else { Kernel::LatticeCtcGradient };
+        let shader = self.caps.shader_with(kernel, &self.problem.packing().flags(pass));
         let params = self.row_params(part, window);
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|shape| shape.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end - window.rows.start);
         let [x, y, _] = fold(rows.div_ceil(u64::from(WORKGROUP / self.lanes)), self.caps.max_workgroups);
         let grid = [x, y, window.utterances.len() as u32];
-        let symbols = window.bytes / self.problem.dtype.bytes();
+        let symbols = if firsts { rows } else { window.bytes / self.problem.dtype.bytes() };
         let work = symbols.saturating_add(rows * window.utterances.len() as u64 * self.groups * 4).saturating_mul(8);
         let set = self.recording.bind(bindings);
-        let constants = [("LANES", f64::from(self.lanes)), ("WORKGROUP", f64::from(WORKGROUP))];
+        let mut constants = vec![("LANES", f64::from(self.lanes)), ("WORKGROUP", f64::from(WORKGROUP))];
+        if firsts {
+            constants.push(("FIRSTS", 1.0));
+        }
         self.recording.dispatch_with(shader, &constants, set, &params, grid, work);
     }
 
