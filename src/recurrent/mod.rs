@@ -9,6 +9,7 @@ mod cell;
 mod gru;
 mod layer;
 mod lstm;
+pub mod orders;
 mod state;
 mod step_plan;
 mod weights;

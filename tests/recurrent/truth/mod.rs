@@ -5,6 +5,7 @@
 //!
 //! Nothing here knows the library: other test crates include this folder as a module of their own.
 #![allow(dead_code, unused_imports, reason = "each test crate uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod activation;
 mod cell;
