@@ -19,20 +19,22 @@ pub fn cases(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for dtype in [DType::F32, DType::F16] {
         for &shape in shapes {
-            cases.extend(DIRECTIONS.map(|(direction, gradients)| case(shape, dtype, direction, gradients)));
+            cases.extend(DIRECTIONS.map(|direction| case(shape, dtype, Data::Flat, direction)));
         }
     }
+    cases.extend(shapes.iter().map(|&shape| case(shape, DType::F32, Data::CtcBand, DIRECTIONS[1])));
     cases
 }
 
-fn case([n, t, u, v]: [usize; 4], dtype: DType, direction: &'static str, gradients: Gradients) -> Case {
+fn case([n, t, u, v]: [usize; 4], dtype: DType, data: Data, (direction, gradients): (&'static str, Gradients)) -> Case {
+    let look = if data == Data::Flat { "flat" } else { "band" };
     let name = if dtype == DType::F16 { "f16" } else { "f32" };
-    let labels = Labels { op: "ctc", input: "logits", dtype: name, layout: "padded", lengths: "full", data: "flat", direction };
-    let prepare = Box::new(move |gpu: &Context| ready(gpu, [n, t, u, v], dtype, gradients));
+    let labels = Labels { op: "ctc", input: "logits", dtype: name, layout: "padded", lengths: "full", data: look, direction };
+    let prepare = Box::new(move |gpu: &Context| ready(gpu, [n, t, u, v], dtype, data, gradients));
     Case { labels, shape: vec![("t", t), ("u", u), ("v", v), ("n", n)], prepare }
 }
 
-fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, gradients: Gradients) -> weft::Result<Ready> {
+fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, data: Data, gradients: Gradients) -> weft::Result<Ready> {
     let loss = CtcLoss::new(Blank(0)).gradients(gradients).build(gpu)?;
     let logits = Tensor::empty(gpu, &[n, t, v], dtype)?;
     let filler = Filler::new(gpu)?;
@@ -40,7 +42,7 @@ fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, gradients: Gradi
         |utterance: usize| Block { utterance, first: (utterance * t * v) as u64, sides: [t, 1, v], frames: t as u32, labels: u as u32 - 1 };
     let blocks: Vec<Block> = (0..n).map(block).collect();
     let filled = logits.clone();
-    let fill = move || filler.fill(&filled, &blocks, Look { data: Data::Flat, labelled: v, offset: 0.0 });
+    let fill = move || filler.fill(&filled, &blocks, Look { data, labelled: v, durations: 0, offset: 0.0 });
     fill()?;
     let targets: Vec<u32> = (0..n).flat_map(|i| (0..u - 1).map(move |j| fill::label(i, j, v))).collect();
     let (frames, labels) = (vec![t as u32; n], vec![u as u32 - 1; n]);

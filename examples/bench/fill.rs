@@ -14,10 +14,12 @@ struct Params {
     frames: u32,
     labels: u32,
     utterance: u32,
-    // Bit 0: two f16 a word. Bit 1: a band.
+    // Bit 0: two f16 a word. Bit 1: a band. Bit 2: of the states of CTC.
     flags: u32,
     // Labels are of 1 .. labelled.
     labelled: u32,
+    // Durations, the last values of a row.
+    durations: u32,
     // Added to every value.
     offset: f32,
 }
@@ -34,13 +36,23 @@ fn noise(i: u32) -> f32 {
     return f32(h >> 8u) / 8388608.0 - 1.0;
 }
 
-// Symbol that the alignment of a trained model wants in this cell: label u from its frame on, else the blank 0.
-fn wanted(t: u32, u: u32) -> u32 {
-    let from_frame = (2u * u + 1u) * params.frames / max(2u * params.labels, 1u);
-    if (u < params.labels && t >= from_frame) {
-        return label(u);
+// Frame of label u in the alignment of a trained model; after the last, the end.
+fn label_frame(u: u32) -> u32 {
+    return min((2u * u + 1u) * params.frames / max(2u * params.labels, 1u), params.frames);
+}
+
+// Whether that model wants value v of this cell: label u from its frame on, else the blank 0, and the duration that leads there; of
+// CTC the label in its frame only.
+fn is_wanted(v: u32, t: u32, position: u32) -> bool {
+    let frames = (params.flags & 4u) != 0u;
+    let u = select(position, t * params.labels / max(params.frames, 1u), frames);
+    let wait = label_frame(u) - min(t, label_frame(u));
+    let symbols = params.row - params.durations;
+    if (v >= symbols) {
+        return v - symbols == min(wait, params.durations - 1u);
     }
-    return 0u;
+    let is_label = u < params.labels && select(wait == 0u, t == label_frame(u), frames);
+    return v == select(0u, label(u), is_label);
 }
 
 // As `label` in fill.rs.
@@ -52,7 +64,7 @@ fn value(i: u32) -> f32 {
     let cell = i / params.row;
     let v = i % params.row;
     let band = (params.flags & 2u) != 0u;
-    return noise(i) + params.offset + select(0.0, 10.0, band && v == wanted(cell / params.positions, cell % params.positions));
+    return noise(i) + params.offset + select(0.0, 10.0, band && is_wanted(v, cell / params.positions, cell % params.positions));
 }
 
 @compute @workgroup_size(256)
@@ -72,9 +84,11 @@ fn fill(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 pub enum Data {
     /// Noise in [-1, 1): every path is about as likely as any other.
     Flat,
-    /// The same, with 10 added to the symbol that a fixed alignment wants: nearly all paths run within
-    /// a few labels of it, as under a trained model.
+    /// The same, with 10 added to the symbol, and to the duration, that a fixed alignment wants: nearly all paths
+    /// run within a few labels of it, as under a trained model.
     Band,
+    /// The same for CTC, whose rows have no positions.
+    CtcBand,
 }
 
 /// One utterance's block of elements.
@@ -97,6 +111,7 @@ pub struct Look {
     pub data: Data,
     /// Labels are of 1 .. labelled: what follows are blanks and durations.
     pub labelled: usize,
+    pub durations: usize,
     /// Added to every value.
     pub offset: f32,
 }
@@ -149,7 +164,12 @@ impl Filler {
             let start = block.first * element;
             let offset = start - start % 256;
             let first = (start - offset) / 4;
-            let flags = u32::from(tensor.dtype() == DType::F16) | if look.data == Data::Band { 2 } else { 0 };
+            let data = match look.data {
+                Data::Flat => 0,
+                Data::Band => 2,
+                Data::CtcBand => 6,
+            };
+            let flags = u32::from(tensor.dtype() == DType::F16) | data;
             let params = [
                 first as u32,
                 words as u32,
@@ -160,6 +180,7 @@ impl Filler {
                 block.utterance as u32,
                 flags,
                 look.labelled as u32,
+                look.durations as u32,
                 look.offset.to_bits(),
             ];
             let uniform = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {

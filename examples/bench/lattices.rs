@@ -14,6 +14,10 @@ type Sides = [usize; 3];
 const SHAPES: &[Sides] = &[[150, 40, 28], [150, 20, 5000], [1500, 300, 50]];
 const QUICK_SHAPES: &[Sides] = &[[15, 8, 28], [15, 4, 500], [60, 20, 10]];
 
+/// 1024 tokens and the blank, as NeMo's models have them: rows of halves then begin in the middle of words.
+const ODD_SHAPES: &[Sides] = &[[150, 40, 1025]];
+const QUICK_ODD_SHAPES: &[Sides] = &[[16, 8, 29]];
+
 const BATCHES: &[usize] = &[1, 16, 32, 64, 128];
 const FEW: &[usize] = &[1, 16, 64];
 
@@ -25,6 +29,8 @@ const IN_PLACE: Direction = Direction::InPlace;
 const BIG_BLANKS: [u32; 3] = [2, 4, 8];
 const DURATIONS: [u32; 5] = [0, 1, 2, 3, 4];
 const SIGMA: f32 = 0.05;
+/// Weight of the expected latency.
+const LATENCY: f32 = 0.01;
 
 /// A family of cases: every shape × batch × direction of one setting.
 #[derive(Clone, Copy)]
@@ -35,6 +41,8 @@ struct Sweep {
     layout: Layout,
     lengths: Lengths,
     data: Data,
+    /// Those of `--quick` are the second.
+    shapes: [&'static [Sides]; 2],
     batches: &'static [usize],
     directions: &'static [Direction],
 }
@@ -42,6 +50,8 @@ struct Sweep {
 #[derive(Clone, Copy)]
 enum Op {
     Rnnt,
+    /// With the expected latency.
+    Latency,
     MultiBlank,
     Tdt,
 }
@@ -81,10 +91,14 @@ const RNNT: Sweep = Sweep {
     layout: Layout::Padded,
     lengths: Lengths::Full,
     data: Data::Flat,
+    shapes: [SHAPES, QUICK_SHAPES],
     batches: BATCHES,
     directions: &[LOSS, GRADIENT, IN_PLACE],
 };
 const RAGGED: Sweep = Sweep { lengths: Lengths::Ragged, batches: FEW, directions: &[LOSS, GRADIENT], ..RNNT };
+
+const BAND: Sweep = Sweep { data: Data::Band, batches: FEW, directions: &[GRADIENT], ..RNNT };
+const ODD: Sweep = Sweep { shapes: [ODD_SHAPES, QUICK_ODD_SHAPES], batches: FEW, directions: &[LOSS, GRADIENT], ..RNNT };
 
 const SWEEPS: &[Sweep] = &[
     RNNT,
@@ -95,14 +109,19 @@ const SWEEPS: &[Sweep] = &[
     Sweep { op: Op::Tdt, batches: FEW, directions: &[LOSS, GRADIENT], ..RNNT },
     RAGGED,
     Sweep { layout: Layout::Packed, ..RAGGED },
-    Sweep { data: Data::Band, batches: FEW, directions: &[GRADIENT], ..RNNT },
+    BAND,
+    Sweep { op: Op::MultiBlank, ..BAND },
+    Sweep { op: Op::Tdt, ..BAND },
+    Sweep { op: Op::Latency, batches: FEW, directions: &[LOSS, GRADIENT], ..RNNT },
+    ODD,
+    Sweep { dtype: DType::F16, directions: &[LOSS, GRADIENT, IN_PLACE], ..ODD },
 ];
 
 /// Every case of the table, in its order.
 pub fn cases(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     for sweep in SWEEPS {
-        for &sides in if quick { QUICK_SHAPES } else { SHAPES } {
+        for &sides in sweep.shapes[usize::from(quick)] {
             for &n in if quick { &[2] } else { sweep.batches } {
                 cases.extend(sweep.directions.iter().map(|&direction| case(*sweep, sides, n, direction)));
             }
@@ -116,6 +135,7 @@ fn case(sweep: Sweep, sides: Sides, n: usize, direction: Direction) -> Case {
     let labels = Labels {
         op: match sweep.op {
             Op::Rnnt => "rnnt",
+            Op::Latency => "rnnt-latency",
             Op::MultiBlank => "multi-blank",
             Op::Tdt => "tdt",
         },
@@ -143,7 +163,7 @@ impl Op {
     fn kind(self, vocab: usize) -> weft::Result<Kind> {
         let blank = Blank(0);
         match self {
-            Self::Rnnt => Ok(Kind::rnnt(blank)),
+            Self::Rnnt | Self::Latency => Ok(Kind::rnnt(blank)),
             Self::MultiBlank => {
                 let symbols = labelled(vocab) as u32..;
                 let blanks: Vec<(u32, u32)> = symbols.zip(BIG_BLANKS).collect();
@@ -240,7 +260,7 @@ impl Batch {
     fn look(&self) -> Look {
         // Of log-probabilities no row sums to more than 1.
         let offset = if self.sweep.input == Input::Logits { 0.0 } else { -1.0 - (self.row as f32).ln() };
-        Look { data: self.sweep.data, labelled: labelled(self.sides[2]), offset }
+        Look { data: self.sweep.data, labelled: labelled(self.sides[2]), durations: self.row - self.row.min(self.sides[2]), offset }
     }
 
     fn scores<'a>(&self, tensors: impl Iterator<Item = &'a Tensor>) -> Scores<'a> {
@@ -283,7 +303,11 @@ impl Batch {
             Direction::Gradient => Gradients::Separate,
             Direction::InPlace => Gradients::InPlace,
         };
-        let loss = TransducerLoss::of(self.sweep.op.kind(self.sides[2])?).gradients(gradients).build(gpu)?;
+        let mut loss = TransducerLoss::of(self.sweep.op.kind(self.sides[2])?).gradients(gradients);
+        if matches!(self.sweep.op, Op::Latency) {
+            loss = loss.min_latency(LATENCY);
+        }
+        let loss = loss.build(gpu)?;
         let tensors = Rc::new(self.tensors(gpu)?);
         let filler = Filler::new(gpu)?;
         let (filled, look) = (tensors.clone(), self.look());

@@ -157,6 +157,30 @@ fn certain_models() {
     batch.check("certain");
 }
 
+/// The same for long: a label every five frames, beside which all others are up to 2^-58.
+#[test]
+fn certain_models_of_long_utterances() {
+    for sure in [5.0, 10.0, 40.0] {
+        let mut batch = Batch::random(8, [2, 1500, 12], 300, 0).with_lengths(&[1500, 620], &[300, 299]);
+        for n in 0..2 {
+            let (frames, labels) = (batch.frames[n] as usize, batch.labels[n] as usize);
+            for t in 0..frames {
+                let u = t * labels / frames;
+                let label = batch.targets[n * 300 + u] as usize;
+                batch.row(n, t)[if t == (2 * u + 1) * frames / (2 * labels) { label } else { 0 }] += sure;
+            }
+        }
+        let solutions = batch.solve();
+        for (name, context) in contexts() {
+            let (what, out) = (format!("sure by {sure} on {name}"), batch.run(context));
+            let (costs, gradients) = (solutions.iter().map(|s| s.cost), solutions.iter().flat_map(|s| s.gradient.iter().copied()));
+            // Costs are down to 0; of each frame the normaliser is rounded.
+            assert_close(&what, &out.costs, &costs.collect::<Vec<_>>(), 1e-4, 2e-6);
+            assert_close(&what, &out.gradients, &gradients.collect::<Vec<_>>(), GRADIENT, 0.0);
+        }
+    }
+}
+
 /// Logits far from each other and far from zero: probabilities of e^-20,000 a frame.
 #[test]
 fn large_logits() {

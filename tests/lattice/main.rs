@@ -26,6 +26,7 @@ mod long;
 mod others;
 mod properties;
 mod settings;
+mod trained;
 
 use common::{Lcg, assert_close};
 use std::sync::OnceLock;
