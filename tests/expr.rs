@@ -10,8 +10,10 @@ use weft::{Error, Result};
 
 type Op = for<'g> fn(Value<'g>, Value<'g>) -> Value<'g>;
 
+type Reference = fn(f64, f64) -> f64;
+
 /// Every operation, with the same in Rust's f64, and whether it needs a positive a.
-const OPS: [(&str, Op, fn(f64, f64) -> f64, bool); 22] = [
+const OPS: [(&str, Op, Reference, bool); 22] = [
     ("add", |a, b| a + b, |a, b| a + b, false),
     ("sub", |a, b| a - b, |a, b| a - b, false),
     ("mul", |a, b| a * b, |a, b| a * b, false),

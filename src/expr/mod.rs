@@ -36,6 +36,7 @@ mod value;
 mod wgsl;
 
 pub use function::Function;
+pub(crate) use function::{Draft, check_constants, check_names};
 pub use lanes::Scratch;
 pub use value::{Operand, Value};
 pub use wgsl::{FUNCTIONS, Text};

@@ -6,6 +6,7 @@
 //! kernel a frame (`shaders/shared/stepped_tier.wgsl`), everything in one recording.
 
 mod cell;
+pub mod cells;
 mod gru;
 mod layer;
 mod lstm;
