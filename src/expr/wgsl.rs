@@ -80,10 +80,14 @@ fn operator(op: Binary) -> &'static str {
     }
 }
 
-/// An f32 with all its bits: hexadecimal, since printing decimals takes more code than all of this room.
+/// An f32 with all its bits: a whole number, or hexadecimal, since printing decimals takes more code than all of this room.
 fn literal(value: f32) -> String {
-    let bits = value.abs().to_bits();
-    let (exponent, mantissa) = ((bits >> 23) as i32 - 127, bits & 0x7f_ffff);
-    let text = if value == 0.0 { "0.0".to_owned() } else { format!("0x1.{:06x}p{exponent}f", mantissa << 1) };
+    let size = value.abs();
+    let bits = size.to_bits();
+    let text = if size < 65_536.0 && size.fract() == 0.0 {
+        format!("{}.0", size as u32)
+    } else {
+        format!("0x1.{:06x}p{}f", (bits & 0x7f_ffff) << 1, (bits >> 23) as i32 - 127)
+    };
     if value < 0.0 { ["(-", &text, ")"].concat() } else { text }
 }
