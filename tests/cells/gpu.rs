@@ -8,7 +8,7 @@ use weft::recurrent::cells::Cell;
 use weft::wgpu;
 use weft::{Context, ContextOptions};
 
-const LANES: usize = 256;
+const LANES: usize = 128;
 
 /// Runs the kernel of a cell on vectors of 4.
 fn run(device: &wgpu::Device, queue: &wgpu::Queue, text: &str, inputs: &[f32]) -> Vec<f32> {

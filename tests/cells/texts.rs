@@ -5,7 +5,7 @@ use crate::harness::kernel;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use std::collections::BTreeSet;
 
-/// naga takes them. With `WEFT_DUMP_SHADERS=DIR` they are written as DIR/cell_NAME.web.wgsl, for `tests/tint/check.mjs`.
+/// naga takes them. Where the environment has `WEFT_DUMP_SHADERS=DIR`, they are written as DIR/cell_NAME.web.wgsl, for `tests/tint/check.mjs`.
 #[test]
 fn naga_takes_every_text() {
     let dump = std::env::var_os("WEFT_DUMP_SHADERS");
