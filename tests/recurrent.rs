@@ -303,7 +303,7 @@ mod generic {
             }
             let stretches = |context| {
                 let printed = Case::random::<C>(20, 9, 1, 17).layer::<C>(context).plan(20, 9).unwrap().to_string();
-                printed.lines().filter(|line| line.contains("dense_linear")).count()
+                printed.lines().filter(|line| line.contains("dense_gemm")).count()
             };
             assert_eq!((stretches(whole), stretches(cut) > 2), (1, true), "{name}: {} stretches", stretches(cut));
         }
@@ -599,7 +599,7 @@ fn a_plan_can_be_printed() {
     let case = Case::random::<GruCell>(6, 2, 3, 5);
     let printed = case.layer::<GruCell>(&Context::cpu()).plan(6, 2).unwrap().to_string();
     assert_eq!(printed.lines().filter(|line| line.contains("dispatch cell_gru_step")).count(), 6, "{printed}");
-    assert_eq!(printed.lines().filter(|line| line.contains("dispatch dense_linear")).count(), 1, "{printed}");
+    assert_eq!(printed.lines().filter(|line| line.contains("dispatch dense_gemm")).count(), 1, "{printed}");
 }
 
 mod loading {

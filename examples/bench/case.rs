@@ -31,6 +31,8 @@ pub struct Ready {
     pub before: Option<Box<dyn Fn() -> weft::Result<()>>>,
     /// Least bytes that it must move.
     pub bytes: f64,
+    /// Multiplications and additions of a product of matrices.
+    pub flops: Option<f64>,
     /// Cells of its lattices, without the padding; a recurrent layer has none.
     pub cells: Option<u64>,
     /// Bytes that it holds beyond its input and its results, where the plan tells them.

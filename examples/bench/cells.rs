@@ -61,11 +61,11 @@ fn ready(gpu: &Context, cell: Cell, [t, n, h]: [usize; 3]) -> weft::Result<Ready
             Box::new(move || Ok(gru.forward_reported_blocking(&x, None, None)?.2))
         }
     };
-    Ok(Ready { call, before: None, bytes, cells: None, workspace: None, results })
+    Ok(Ready { call, before: None, bytes, flops: None, cells: None, workspace: None, results })
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).
-fn noise(count: usize, mut seed: u32, scale: f32) -> Vec<f32> {
+pub fn noise(count: usize, mut seed: u32, scale: f32) -> Vec<f32> {
     let next = || {
         seed ^= seed << 13;
         seed ^= seed >> 17;

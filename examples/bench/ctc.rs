@@ -59,6 +59,7 @@ fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, data: Data, grad
         before,
         bytes: (passes * size) as f64,
         cells: Some((n * t * (2 * u - 1)) as u64),
+        flops: None,
         workspace: Some(workspace),
         results: if gradients == Gradients::Separate { size } else { 0 },
     })

@@ -1,4 +1,4 @@
-//! Times the losses and the cells on this machine's adapter: GPU time by timestamp queries, wall time,
+//! Times the losses, the cells and products of matrices on this machine's adapter: GPU time by timestamp queries, wall time,
 //! bytes, and the fraction of the floor.
 //!
 //! `cargo xtask bench -- [--json FILE] [--plain] [--quick] [--only WORDS]… [--list]`. The floor is made
@@ -13,6 +13,7 @@ mod first_use;
 mod lattices;
 mod measure;
 mod probe;
+mod products;
 mod report;
 
 use case::Case;
@@ -99,6 +100,7 @@ fn cases(quick: bool) -> Vec<Case> {
     let mut cases = lattices::cases(quick);
     cases.append(&mut ctc::cases(quick));
     cases.append(&mut cells::cases(quick));
+    cases.append(&mut products::cases(quick));
     cases
 }
 

@@ -50,6 +50,7 @@ impl Bench {
             compiled: first.compiled,
             dispatches: first.dispatches,
             bytes: ready.bytes,
+            flops: ready.flops,
             cells: ready.cells,
             workspace_bytes: ready.workspace,
             result_bytes: ready.results,

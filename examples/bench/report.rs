@@ -18,6 +18,8 @@ pub struct Figures {
     pub dispatches: u32,
     /// Least bytes that the call must move.
     pub bytes: f64,
+    /// Multiplications and additions of a product of matrices.
+    pub flops: Option<f64>,
     /// Cells of its lattices, without the padding.
     pub cells: Option<u64>,
     /// Bytes that it holds beyond its input and its results.
@@ -62,8 +64,8 @@ impl Run {
         if self.caps.is_software() {
             println!("\n{} is a software adapter: the figures below are a smoke test, NOT PERFORMANCE.", self.caps.adapter);
         }
-        println!("\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU |");
-        println!("|---|---|---|---|---|---|---|---|---|---|");
+        println!("\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU | TFLOP/s |");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|");
         for row in &self.rows {
             let l = &row.labels;
             let op = [l.op, l.input, l.dtype, l.layout, l.lengths, l.data].join(" ");
@@ -71,15 +73,16 @@ impl Run {
             print!("| {op} | {} | {} | {} | ", shape.join(" "), row.variant, l.direction);
             match &row.outcome {
                 Ok(f) => println!(
-                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % |",
+                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % | {} |",
                     f.gpu_ms,
                     f.gpu_median_ms,
                     f.wall_ms,
                     f.bytes / 1e6,
                     f.floor_ms,
-                    100.0 * f.floor_ms / f.gpu_ms
+                    100.0 * f.floor_ms / f.gpu_ms,
+                    f.flops.map_or(String::new(), |flops| format!("{:.2}", flops / f.gpu_ms / 1e9))
                 ),
-                Err(reason) => println!("{reason} | | | | | |"),
+                Err(reason) => println!("{reason} | | | | | | |"),
             }
         }
         println!();
@@ -128,6 +131,7 @@ impl Row {
                 "wall_ms": f.wall_ms,
                 "dispatches": f.dispatches,
                 "bytes": f.bytes,
+                "flops": f.flops,
                 "cells": f.cells,
                 "workspace_bytes": f.workspace_bytes,
                 "result_bytes": f.result_bytes,

@@ -9,6 +9,7 @@ mod cell;
 mod conv;
 mod ctc;
 mod dense;
+mod gemm;
 mod gradients;
 mod lattice;
 mod math;
@@ -79,8 +80,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::AudioMagnitude => audio::magnitude(&mut call),
         Kernel::CellGruStep => cell::gru_step(&mut call),
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
+        Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
-        Kernel::DenseLinear => dense::linear(&mut call),
+        Kernel::DenseGemm => gemm::product(&mut call),
+        Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
         Kernel::LatticeArcsLatency => arcs::latency(&mut call),
         Kernel::LatticeArcsRow => arcs::row(&mut call),

@@ -1,14 +1,27 @@
 //! Dense layers: what stands before and after the serial loops.
 
 mod activation;
+mod column_sums;
 mod conv1d;
+mod gemm;
 mod layer;
 mod linear;
+mod matmul;
+mod matrix;
+#[cfg(test)]
+mod tests;
 
 pub use activation::Activation;
+pub use column_sums::{column_sums, column_sums_reported};
+#[cfg(not(target_family = "wasm"))]
+pub use column_sums::{column_sums_blocking, column_sums_reported_blocking};
 pub(crate) use conv1d::Layer as ConvLayer;
 #[cfg(not(target_family = "wasm"))]
 pub use conv1d::conv1d_blocking;
 pub use conv1d::{Conv1dOptions, conv1d};
+pub use gemm::Form;
 pub use layer::Linear;
 pub(crate) use linear::{linear_launches, record_linear};
+pub use matmul::{matmul, matmul_into};
+#[cfg(not(target_family = "wasm"))]
+pub use matmul::{matmul_blocking, matmul_into_blocking};

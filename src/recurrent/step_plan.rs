@@ -129,7 +129,7 @@ pub(super) fn record(recording: &mut Recording, caps: &Caps, kind: CellKind, pro
     let &StepProblem { frames, batch, inputs, hidden, .. } = problem;
     let &StepBuffers { x, weight_ih, weight_hh, bias, lengths, state: given_state, new_state, y } = buffers;
     let stretch_frames = stretch(caps, kind, problem)?;
-    let products = linear_launches(caps, [(stretch_frames * batch) as u32, inputs as u32, (kind.gates as u64 * hidden) as u32]);
+    let products = linear_launches(caps, [(stretch_frames * batch) as u32, inputs as u32, (kind.gates as u64 * hidden) as u32])?;
     let launches = frames.saturating_add(frames.div_ceil(stretch_frames).saturating_mul(products));
     within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
     let [x_bytes, projection_bytes, y_bytes] = problem.frame_bytes(kind);
@@ -233,7 +233,7 @@ mod tests {
     fn one_product_then_one_dispatch_a_frame() {
         let recording = plan(&Caps::portable(), LstmCell::KIND, &problem(500, 16, 80, 640)).unwrap();
         let kernels: Vec<Kernel> = dispatches(&recording).iter().map(|d| d.shader.kernel).collect();
-        assert_eq!(kernels[0], Kernel::DenseLinear);
+        assert_eq!(kernels[0], Kernel::DenseGemm);
         assert_eq!(kernels[1..], [Kernel::CellLstmStep; 500]);
     }
 
@@ -280,7 +280,7 @@ mod tests {
             let mut frame = 0;
             let mut stretch = 0;
             for dispatch in dispatches(&recording) {
-                if dispatch.shader.kernel == Kernel::DenseLinear {
+                if dispatch.shader.kernel == Kernel::DenseGemm {
                     stretch = frame;
                     continue;
                 }

@@ -1,0 +1,149 @@
+//! Twins of `shaders/dense/gemm.wgsl` and of what goes with it.
+
+use super::Call;
+use super::math::activate;
+use super::parallel::for_each_chunk;
+use super::scores::Elements;
+use crate::device::shader::{DenseColumnSumsParams, DenseGemmParams, DenseSumPartsParams};
+use std::ops::Range;
+
+/// Rows and columns of the cells that are summed at a time: as many vectors as a processor has registers for.
+const ROWS: usize = 4;
+const COLUMNS: usize = 8;
+/// Rows that a thread takes at a time.
+const CHUNK: usize = 8 * ROWS;
+
+/// A or B, in lines of `stride`.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    elements: Elements<'a>,
+    first: usize,
+    stride: usize,
+    /// Whether k runs along its lines.
+    deep: bool,
+}
+
+impl Factor<'_> {
+    /// Fills `out` with `side` lines of k: [depth, width], those beyond the side left as they are.
+    fn pack(self, out: &mut [f32], side: Range<usize>, depth: Range<usize>, width: usize) {
+        match self.elements {
+            Elements::F32(x) => self.pack_all(out, side, depth, width, |at| x[at]),
+            Elements::F16(x) => self.pack_all(out, side, depth, width, |at| x[at].to_f32()),
+        }
+    }
+
+    fn pack_all(self, out: &mut [f32], side: Range<usize>, depth: Range<usize>, width: usize, value: impl Fn(usize) -> f32) {
+        let (across, along) = if self.deep { (self.stride, 1) } else { (1, self.stride) };
+        for (line, k) in out.chunks_exact_mut(width).zip(depth) {
+            let begin = self.first + k * along;
+            for (out, place) in line.iter_mut().zip(side.clone()) {
+                *out = value(begin + place * across);
+            }
+        }
+    }
+}
+
+/// Twin of `shaders/dense/gemm.wgsl`.
+pub(super) fn product(call: &mut Call<'_>) {
+    let p: DenseGemmParams = call.params();
+    let is = |name: &str| call.constant(name) != 0.0;
+    let factor = |binding, first, stride, deep: &str, half: &str| Factor {
+        elements: Elements::of(call.read(binding), is(half)),
+        first: first as usize,
+        stride: stride as usize,
+        deep: is(deep),
+    };
+    let a = factor(1, p.a_first, p.a_stride, "A_DEEP", "A_HALF");
+    let b = factor(2, p.b_first, p.b_stride, "B_DEEP", "B_HALF");
+    let bias: &[f32] = call.read(3);
+    let c: &mut [f32] = call.write(4);
+    let (rows, columns, depth, stride) = (p.rows as usize, p.columns as usize, p.depth as usize, p.c_stride as usize);
+    let finish = |n: usize, sum: f32| {
+        let value = if p.has_bias != 0 { sum + bias[p.bias_first as usize + n] } else { sum };
+        activate(p.activation_out, value)
+    };
+    for part in 0..p.parts as usize {
+        let begin = (part * p.part_depth as usize).min(depth);
+        let depth = begin..(begin + p.part_depth as usize).min(depth);
+        let deep = depth.len();
+        // B in panels [k, COLUMNS], one behind the other.
+        let mut panels = vec![0.0; columns.div_ceil(COLUMNS) * deep * COLUMNS];
+        for_each_chunk(&mut panels, deep * COLUMNS, |panel, out| {
+            b.pack(out, panel * COLUMNS..columns.min((panel + 1) * COLUMNS), depth.clone(), COLUMNS);
+        });
+        let cells = &mut c[p.c_first as usize + part * p.part_stride as usize..][..(rows - 1) * stride + columns];
+        for_each_chunk(cells, CHUNK * stride, |chunk, cells| {
+            let first = chunk * CHUNK;
+            let mut strips = vec![0.0; CHUNK * deep];
+            for (number, strip) in strips.chunks_exact_mut((ROWS * deep).max(1)).enumerate() {
+                let side = first + number * ROWS..rows.min(first + (number + 1) * ROWS);
+                a.pack(strip, side, depth.clone(), ROWS);
+                if p.activation_in != 0 {
+                    strip.iter_mut().for_each(|x| *x = activate(p.activation_in, *x));
+                }
+            }
+            for panel in 0..columns.div_ceil(COLUMNS) {
+                let n = panel * COLUMNS;
+                let panel = &panels[panel * deep * COLUMNS..][..deep * COLUMNS];
+                for number in 0..(rows - first).min(CHUNK).div_ceil(ROWS) {
+                    let sums = sums(&strips[number * ROWS * deep..][..ROWS * deep], panel);
+                    let cells = cells.chunks_mut(stride).skip(number * ROWS);
+                    for (row, sums) in cells.zip(sums) {
+                        for (place, (cell, sum)) in row[n..columns.min(n + COLUMNS)].iter_mut().zip(sums).enumerate() {
+                            let value = finish(n + place, sum);
+                            *cell = if p.accumulates != 0 { *cell + value } else { value };
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// A strip of A [k, ROWS] times a panel of B [k, COLUMNS].
+fn sums(strip: &[f32], panel: &[f32]) -> [[f32; COLUMNS]; ROWS] {
+    let mut sums = [[0.0; COLUMNS]; ROWS];
+    for (a, b) in strip.chunks_exact(ROWS).zip(panel.chunks_exact(COLUMNS)) {
+        for (sums, a) in sums.iter_mut().zip(a) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum += a * b;
+            }
+        }
+    }
+    sums
+}
+
+/// Twin of `shaders/dense/sum_parts.wgsl`.
+pub(super) fn sum_parts(call: &mut Call<'_>) {
+    let p: DenseSumPartsParams = call.params();
+    let parts: &[f32] = call.read(1);
+    let c: &mut [f32] = call.write(2);
+    let (rows, columns, stride) = (p.rows as usize, p.columns as usize, p.c_stride as usize);
+    for_each_chunk(&mut c[p.c_first as usize..][..(rows - 1) * stride + columns], stride, |m, row| {
+        for (n, cell) in row[..columns].iter_mut().enumerate() {
+            let first = m * p.row_stride as usize + n;
+            let begin = if p.accumulates != 0 { *cell } else { 0.0 };
+            *cell = (0..p.parts as usize).fold(begin, |sum, part| sum + parts[first + part * p.part_stride as usize]);
+        }
+    });
+}
+
+/// Twin of `shaders/dense/column_sums.wgsl`.
+pub(super) fn column_sums(call: &mut Call<'_>) {
+    let p: DenseColumnSumsParams = call.params();
+    let x: &[f32] = call.read(1);
+    let out: &mut [f32] = call.write(2);
+    let (rows, columns, part_rows) = (p.rows as usize, p.columns as usize, p.part_rows as usize);
+    let parts = p.parts as usize;
+    let length = (parts - 1) * p.part_stride as usize + columns;
+    for_each_chunk(&mut out[p.out_first as usize..][..length], (p.part_stride as usize).max(columns), |part, out| {
+        let mut sums = vec![0.0; columns];
+        for m in (part * part_rows).min(rows)..((part + 1) * part_rows).min(rows) {
+            let row = &x[p.x_first as usize + m * p.x_stride as usize..][..columns];
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = if p.accumulates != 0 { *out + sum } else { sum };
+        }
+    });
+}

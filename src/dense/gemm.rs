@@ -1,0 +1,329 @@
+//! The plan of a product of two matrices: `shaders/dense/gemm.wgsl`.
+
+use super::Activation;
+use super::matrix::Matrix;
+use crate::device::Caps;
+use crate::device::recording::{Binding, Recording, fold};
+use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel};
+use crate::error::Result;
+use crate::tensor::DType;
+
+/// How the factors of C \[m, n] lie, each row-major.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A \[m, k], B \[n, k]: C = A · Bᵀ. A layer forward: inputs and weights.
+    Nt,
+    /// A \[m, k], B \[k, n]: C = A · B. The gradient of a layer's inputs: that of its outputs and the weights.
+    Nn,
+    /// A \[k, m], B \[k, n]: C = Aᵀ · B. The gradient of its weights: that of its outputs and the inputs.
+    Tn,
+}
+
+impl Form {
+    /// Whether k runs along the lines of A, and of B.
+    const fn deep(self) -> [bool; 2] {
+        match self {
+            Self::Nt => [true, true],
+            Self::Nn => [true, false],
+            Self::Tn => [false, false],
+        }
+    }
+}
+
+/// C = act_out(act_in(A) B + bias), or that added to C. Every matrix may begin at any element of its buffer.
+///
+/// In the form Nt a cell is summed in the order of k, in f32: a row of C has the same bits whatever the other rows are. In the
+/// others it may be summed in parts, which depend on nothing but the sides and the device's limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gemm {
+    pub form: Form,
+    /// m, n, k.
+    pub sides: [u32; 3],
+    pub a: Matrix,
+    pub b: Matrix,
+    /// f32
+    pub c: Matrix,
+    /// \[n] of f32, or none; none but in Nt: what comes in parts is not finished.
+    pub bias: Option<Binding>,
+    /// Adds to C instead of replacing it.
+    pub accumulates: bool,
+    /// Of A's elements, and of C's; of C's none but in Nt.
+    pub activations: [Activation; 2],
+}
+
+/// Workgroups that a large GPU runs at a time: two for each of an H100's 132 cores.
+const WAVE: u64 = 264;
+/// Fewer of k than this are not worth a part of their own.
+const LEAST_PART: u32 = 128;
+/// Parts are of whole steps of the deepest tile.
+const STEP: u32 = 32;
+
+/// The tile of a workgroup: rows and columns of its 16 x 16 invocations, and what it holds of k.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tile {
+    rows_each: u32,
+    columns_each: u32,
+    depth: u32,
+}
+
+impl Tile {
+    /// By the sides of C, where k is cut into so many parts at most: the largest of which there are enough.
+    fn choose(caps: &Caps, form: Form, [m, n]: [u32; 2], parts: u64) -> Self {
+        let large = Self { rows_each: 8, columns_each: 8, depth: 32 };
+        if m > 64 && n > 64 && large.count(m, n) * parts >= WAVE / 2 {
+            // WebGPU grants half of what the deeper tile takes. On an H100 it gains 5 % in the form Nn, 1 % in Tn, and
+            // loses 12 % in Nt.
+            let deep = form != Form::Nt && caps.max_workgroup_bytes >= large.bytes();
+            return Self { depth: if deep { 32 } else { 16 }, ..large };
+        }
+        let medium = Self { rows_each: 4, columns_each: 4, depth: 32 };
+        let small = Self { rows_each: 1, ..medium };
+        if m > 32 && medium.count(m, n) * parts >= WAVE / 4 { medium } else { small }
+    }
+
+    const fn rows(self) -> u32 {
+        16 * self.rows_each
+    }
+
+    const fn columns(self) -> u32 {
+        16 * self.columns_each
+    }
+
+    /// Of workgroup memory.
+    const fn bytes(self) -> u32 {
+        (self.rows() + self.columns()) * self.depth * 4
+    }
+
+    /// Tiles of C.
+    fn count(self, m: u32, n: u32) -> u64 {
+        u64::from(m.div_ceil(self.rows())) * u64::from(n.div_ceil(self.columns()))
+    }
+}
+
+/// How many parts k is best cut into, at most `most`: so many that the last wave of workgroups is nearly full, but each is
+/// written and read once more, which takes as long as some 64 of k do.
+fn best_parts(tiles: u64, depth: u32, most: u64) -> u64 {
+    let cost = |parts: u64| {
+        let waves = (tiles * parts).div_ceil(WAVE) as f64 / parts as f64;
+        let again = if parts > 1 { 64.0 * parts as f64 / f64::from(depth) } else { 0.0 };
+        waves * (1.0 + again)
+    };
+    (1..=most.min(64)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(1)
+}
+
+/// Lines of A, and in Tn of B, that one launch takes, and the parts that it cuts k into.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    first: u32,
+    count: u32,
+    tile: Tile,
+    parts: u32,
+    part_depth: u32,
+}
+
+impl Gemm {
+    /// Adds the product to a plan. Much work, or windows beyond the device's limit, are cut into several launches.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](crate::Error::LimitExceeded) where B (in Tn: C), or one line of another matrix, exceeds a window.
+    pub fn record(&self, recording: &mut Recording, caps: &Caps) -> Result<()> {
+        let finishes = self.bias.is_some() || self.activations[1] != Activation::Identity;
+        debug_assert!(self.form == Form::Nt || !finishes, "sums in parts have neither bias nor activation");
+        let pieces = self.pieces(caps)?;
+        let parts_bytes = pieces.iter().filter(|piece| piece.parts > 1).map(|&piece| self.parts_bytes(self.rows(piece), piece.parts)).max();
+        let workspace = parts_bytes.map(|bytes| recording.workspace("parts", bytes));
+        for (number, &piece) in pieces.iter().enumerate() {
+            let accumulates = self.accumulates || (self.form == Form::Tn && number > 0);
+            match workspace.filter(|_| piece.parts > 1) {
+                None => self.record_piece(recording, caps, piece, self.c_of(piece), accumulates),
+                Some(buffer) => {
+                    let parts = Matrix { buffer, first: 0, stride: self.part_row(), dtype: DType::F32 };
+                    self.record_piece(recording, caps, piece, parts, false);
+                    self.record_sum(recording, caps, piece, recording.whole(buffer), accumulates);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Launches that it takes.
+    pub fn launches(&self, caps: &Caps) -> Result<u64> {
+        Ok(self.pieces(caps)?.iter().map(|piece| if piece.parts > 1 { 2 } else { 1 }).sum())
+    }
+
+    /// What each launch takes, in order.
+    fn pieces(&self, caps: &Caps) -> Result<Vec<Piece>> {
+        let [m, n, k] = self.sides;
+        if m == 0 || n == 0 {
+            return Ok(Vec::new());
+        }
+        // Elementary operations of a line of A.
+        let work = u64::from(n) * u64::from(if self.form == Form::Tn { m } else { k });
+        let (lines, fit) = match self.form {
+            Form::Nt | Form::Nn => {
+                let [b_lines, b_width] = if self.form == Form::Nt { [n, k] } else { [k, n] };
+                self.b.expect_in_window(caps, "the second factor of a product, bytes", b_lines, b_width)?;
+                self.a.expect_in_window(caps, "one row of a product's first factor, bytes", 1, k)?;
+                self.c.expect_in_window(caps, "one row of a product, bytes", 1, n)?;
+                (m, self.a.lines_in_window(caps, k).min(self.c.lines_in_window(caps, n)))
+            }
+            Form::Tn => {
+                self.c.expect_in_window(caps, "a product, bytes", m, n)?;
+                self.a.expect_in_window(caps, "one row of a product's first factor, bytes", 1, m)?;
+                self.b.expect_in_window(caps, "one row of a product's second factor, bytes", 1, n)?;
+                (k, self.a.lines_in_window(caps, m).min(self.b.lines_in_window(caps, n)))
+            }
+        };
+        let most = (caps.submit_work() / work.max(1)).min(fit).max(1);
+        let mut pieces = Vec::new();
+        let mut first = 0;
+        loop {
+            let rest = lines - first;
+            let (count, piece) =
+                if self.form == Form::Tn { self.piece_of_depth(caps, rest, most, fit) } else { self.piece_of_rows(caps, rest, most, fit) };
+            pieces.push(Piece { first, ..piece });
+            first += count;
+            if first >= lines {
+                return Ok(pieces);
+            }
+        }
+    }
+
+    /// A launch of whole tiles of rows, `most` unless one tile is more work than that.
+    fn piece_of_rows(&self, caps: &Caps, rest: u32, most: u64, fit: u64) -> (u32, Piece) {
+        let [_, n, k] = self.sides;
+        let most_parts = if self.form == Form::Nt { 1 } else { u64::from(k / LEAST_PART).max(1) };
+        let tile = Tile::choose(caps, self.form, [rest.min(u32::try_from(most).unwrap_or(u32::MAX)), n], most_parts);
+        let count = whole(most, tile.rows()).min(fit).min(u64::from(rest)) as u32;
+        let (parts, part_depth) = self.parts(caps, tile, [count, k], most_parts);
+        (count, Piece { first: 0, count, tile, parts, part_depth })
+    }
+
+    /// A launch of some of k, in parts.
+    fn piece_of_depth(&self, caps: &Caps, rest: u32, most: u64, fit: u64) -> (u32, Piece) {
+        let [m, n, _] = self.sides;
+        let count = whole(most, STEP).min(fit).min(u64::from(rest)) as u32;
+        let most_parts = u64::from(count / LEAST_PART).max(1);
+        let tile = Tile::choose(caps, self.form, [m, n], most_parts);
+        let (parts, part_depth) = self.parts(caps, tile, [m, count], most_parts);
+        (count, Piece { first: 0, count, tile, parts, part_depth })
+    }
+
+    /// Parts of a launch of so many rows and so much of k, and what of k each takes.
+    fn parts(&self, caps: &Caps, tile: Tile, [rows, depth]: [u32; 2], most: u64) -> (u32, u32) {
+        let in_window = (caps.max_window_bytes() / self.parts_bytes(rows, 1).max(1)).max(1);
+        let parts = best_parts(tile.count(rows, self.sides[1]), depth, most.min(in_window)) as u32;
+        let part_depth = depth.div_ceil(parts).next_multiple_of(STEP).max(STEP);
+        (depth.div_ceil(part_depth).max(1), part_depth)
+    }
+
+    /// From row to row of a part.
+    fn part_row(&self) -> u32 {
+        self.sides[1].next_multiple_of(4)
+    }
+
+    fn parts_bytes(&self, rows: u32, parts: u32) -> u64 {
+        4 * u64::from(parts) * u64::from(rows) * u64::from(self.part_row())
+    }
+
+    /// C from the first row on that a piece makes.
+    fn c_of(&self, piece: Piece) -> Matrix {
+        if self.form == Form::Tn { self.c } else { self.c.after_lines(piece.first) }
+    }
+
+    /// Rows of C that a piece makes.
+    fn rows(&self, piece: Piece) -> u32 {
+        if self.form == Form::Tn { self.sides[0] } else { piece.count }
+    }
+
+    fn record_piece(&self, recording: &mut Recording, caps: &Caps, piece: Piece, c: Matrix, accumulates: bool) {
+        let Piece { first, count, tile, parts, part_depth } = piece;
+        let [m, n, k] = self.sides;
+        let [a_deep, b_deep] = self.form.deep();
+        let ([rows, depth], b) = match self.form {
+            Form::Nt | Form::Nn => ([count, k], self.b),
+            Form::Tn => ([m, count], self.b.after_lines(first)),
+        };
+        let a = self.a.after_lines(first);
+        let [a_lines, a_width] = if a_deep { [rows, depth] } else { [depth, rows] };
+        let [b_lines, b_width] = if b_deep { [n, depth] } else { [depth, n] };
+        let (a_window, a_first) = a.window(caps, a_lines, a_width);
+        let (b_window, b_first) = b.window(caps, b_lines, b_width);
+        // Parts lie one behind the other, without a gap.
+        let (c_window, c_first) = c.window(caps, rows * parts, n);
+        // A binding cannot be left out: B stands in for a missing bias.
+        let (bias_window, bias_first) = self.bias.map_or((b_window, 0), |bias| bias.aligned(caps));
+        let set = recording.bind(&[a_window, b_window, bias_window, c_window]);
+        let params = DenseGemmParams {
+            rows,
+            columns: n,
+            depth,
+            part_depth,
+            parts,
+            a_first,
+            a_stride: a.stride,
+            b_first,
+            b_stride: b.stride,
+            c_first,
+            c_stride: c.stride,
+            part_stride: rows * c.stride,
+            bias_first,
+            activation_in: self.activations[0] as u32,
+            activation_out: self.activations[1] as u32,
+            has_bias: u32::from(self.bias.is_some()),
+            accumulates: u32::from(accumulates),
+        };
+        // Without depth there is no four in the factors' windows.
+        let in_fours = depth > 0 && a.is_in_fours(a_width) && b.is_in_fours(b_width) && c.is_in_fours(n);
+        let halves = [a, b].map(|factor| factor.dtype == DType::F16);
+        let number = |is: bool| f64::from(u8::from(is));
+        let mut constants = vec![
+            ("ROWS_EACH", f64::from(tile.rows_each)),
+            ("COLUMNS_EACH", f64::from(tile.columns_each)),
+            ("DEPTH", f64::from(tile.depth)),
+            ("A_DEEP", number(a_deep)),
+            ("B_DEEP", number(b_deep)),
+        ];
+        let flags: &[&str] = match (in_fours, halves.contains(&true)) {
+            (false, false) => &[],
+            (true, false) => &["pack4"],
+            (false, true) => &["f16"],
+            (true, true) => &["pack4", "f16"],
+        };
+        if halves.contains(&true) {
+            constants.extend([("A_HALF", number(halves[0])), ("B_HALF", number(halves[1]))]);
+        }
+        let groups = fold(tile.count(rows, n) * u64::from(parts), caps.max_workgroups);
+        let work = u64::from(rows) * u64::from(n) * u64::from(depth);
+        recording.dispatch_with(caps.shader_with(Kernel::DenseGemm, flags), &constants, set, &params, groups, work);
+    }
+
+    fn record_sum(&self, recording: &mut Recording, caps: &Caps, piece: Piece, from: Binding, accumulates: bool) {
+        let (rows, columns) = (self.rows(piece), self.sides[1]);
+        let (c_window, c_first) = self.c_of(piece).window(caps, rows, columns);
+        let params = DenseSumPartsParams {
+            rows,
+            columns,
+            parts: piece.parts,
+            part_stride: rows * self.part_row(),
+            row_stride: self.part_row(),
+            c_first,
+            c_stride: self.c.stride,
+            accumulates: u32::from(accumulates),
+        };
+        record_sum_parts(recording, caps, [from, c_window], &params);
+    }
+}
+
+/// Records `shaders/dense/sum_parts.wgsl`.
+pub(super) fn record_sum_parts(recording: &mut Recording, caps: &Caps, windows: [Binding; 2], params: &DenseSumPartsParams) {
+    let cells = u64::from(params.rows) * u64::from(params.columns);
+    let set = recording.bind(&windows);
+    let groups = fold(cells.div_ceil(256), caps.max_workgroups);
+    recording.dispatch(caps.shader(Kernel::DenseSumParts), set, params, groups, cells * u64::from(params.parts));
+}
+
+/// As many whole steps as there are in `most`, at least one.
+fn whole(most: u64, step: u32) -> u64 {
+    (most / u64::from(step)).max(1).saturating_mul(u64::from(step))
+}

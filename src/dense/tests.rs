@@ -1,0 +1,279 @@
+//! Products within buffers: at any place, with room between the lines, in as many launches as the device's limits demand.
+//! `WEFT_TEST_NO_GPU=1` is for machines without an adapter.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+use super::column_sums::record_column_sums;
+use super::gemm::{Form, Gemm};
+use super::matrix::Matrix;
+use super::{Activation, linear_launches};
+use crate::device::recording::{Binding, Command, Recording};
+use crate::device::shader::{DenseColumnSumsParams, DenseGemmParams, Kernel};
+use crate::device::{Caps, Context, ContextOptions};
+use crate::error::Error;
+use crate::tensor::{DType, Tensor};
+use bytemuck::AnyBitPattern;
+use half::f16;
+
+const FORMS: [Form; 3] = [Form::Nt, Form::Nn, Form::Tn];
+
+fn contexts() -> Vec<Context> {
+    let mut contexts = vec![Context::cpu()];
+    match Context::new_blocking(ContextOptions::from_env().with_shader_checks(true)) {
+        Ok(context) => contexts.push(context),
+        Err(error) if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") => println!("{error}"),
+        Err(error) => panic!("{error} (WEFT_TEST_NO_GPU=1 skips the GPU)"),
+    }
+    contexts
+}
+
+/// Numbers in [-1, 1) that are the same in f16.
+fn number(seed: usize) -> f32 {
+    (seed.wrapping_mul(2_654_435_761) >> 7 & 0x3ff) as f32 / 512.0 - 1.0
+}
+
+/// Lines and width of A, B and C.
+fn shapes(form: Form, [m, n, k]: [u32; 3]) -> [[u32; 2]; 3] {
+    let a = if form == Form::Tn { [k, m] } else { [m, k] };
+    let b = if form == Form::Nt { [n, k] } else { [k, n] };
+    [a, b, [m, n]]
+}
+
+/// A matrix that begins at `first` and leaves `gap` elements between its lines, in a tensor of numbers.
+struct Placed {
+    tensor: Tensor,
+    values: Vec<f32>,
+    first: usize,
+    stride: usize,
+}
+
+impl Placed {
+    fn new(context: &Context, [lines, width]: [u32; 2], first: usize, gap: usize, dtype: DType) -> Self {
+        let stride = width as usize + gap;
+        let values: Vec<f32> = (0..first + lines as usize * stride + 3).map(|place| number(place + first)).collect();
+        let tensor = match dtype {
+            DType::F16 => Tensor::from_f16(context, &[values.len()], &values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>()),
+            _ => Tensor::from_slice(context, &[values.len()], &values),
+        };
+        Self { tensor: tensor.unwrap(), values, first, stride }
+    }
+
+    fn at(&self, line: usize, place: usize) -> f64 {
+        f64::from(self.values[self.first + line * self.stride + place])
+    }
+
+    fn declare(&self, recording: &mut Recording, label: &'static str) -> Matrix {
+        let buffer = recording.bound(label, self.tensor.window_bytes());
+        Matrix { buffer, first: self.first as u64, stride: self.stride as u32, dtype: self.tensor.dtype() }
+    }
+}
+
+/// Where matrices begin and the gaps between their lines, bias and addition, f16 of A and B.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    firsts: [usize; 3],
+    gaps: [usize; 3],
+    bias: bool,
+    accumulates: bool,
+    halves: [bool; 2],
+    activations: [Activation; 2],
+}
+
+fn check(context: &Context, form: Form, sides @ [m, n, k]: [u32; 3], setting: Setting) {
+    let [a_shape, b_shape, c_shape] = shapes(form, sides);
+    let dtype = |half| if half { DType::F16 } else { DType::F32 };
+    let a = Placed::new(context, a_shape, setting.firsts[0], setting.gaps[0], dtype(setting.halves[0]));
+    let b = Placed::new(context, b_shape, setting.firsts[1], setting.gaps[1], dtype(setting.halves[1]));
+    let c = Placed::new(context, c_shape, setting.firsts[2], setting.gaps[2], DType::F32);
+    let bias_values: Vec<f32> = (0..n as usize + 5).map(number).collect();
+    let bias = Tensor::from_slice(context, &[bias_values.len()], &bias_values).unwrap();
+
+    let mut recording = Recording::new();
+    let [a_matrix, b_matrix, c_matrix] = [(&a, "a"), (&b, "b"), (&c, "c")].map(|(placed, label)| placed.declare(&mut recording, label));
+    let bias_buffer = recording.bound("bias", bias.bytes());
+    let product = Gemm {
+        form,
+        sides,
+        a: a_matrix,
+        b: b_matrix,
+        c: c_matrix,
+        bias: setting.bias.then_some(Binding { buffer: bias_buffer, offset: 20, bytes: 4 * u64::from(n) }),
+        accumulates: setting.accumulates,
+        activations: setting.activations,
+    };
+    product.record(&mut recording, context.caps()).unwrap();
+    assert_eq!(recording.dispatches() as u64, product.launches(context.caps()).unwrap());
+    pollster::block_on(context.run(&recording, &[&a.tensor, &b.tensor, &c.tensor, &bias])).unwrap();
+
+    let apply = |activation, x: f64| match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
+    };
+    let [before, after] = setting.activations;
+    let mut expected: Vec<f64> = c.values.iter().map(|&v| f64::from(v)).collect();
+    for row in 0..m as usize {
+        for column in 0..n as usize {
+            let factors = |at| {
+                let a = if form == Form::Tn { a.at(at, row) } else { a.at(row, at) };
+                (apply(before, a), if form == Form::Nt { b.at(column, at) } else { b.at(at, column) })
+            };
+            let sum: f64 = (0..k as usize).map(factors).map(|(a, b)| a * b).sum();
+            let value = apply(after, if setting.bias { sum + f64::from(bias_values[5 + column]) } else { sum });
+            let cell = &mut expected[c.first + row * c.stride + column];
+            *cell = if setting.accumulates { *cell + value } else { value };
+        }
+    }
+    let off = 2e-6 * f64::from(k).sqrt().max(4.0);
+    for (place, (got, expected)) in c.tensor.to_vec_blocking().unwrap().into_iter().zip(expected).enumerate() {
+        let what = || format!("{}: {form:?} {sides:?} {setting:?}: [{place}]: {got}, expected {expected}", context.caps().adapter);
+        assert!((f64::from(got) - expected).abs() <= off * (1.0 + expected.abs()), "{}", what());
+    }
+}
+
+#[test]
+fn matrices_at_any_place_with_room_between_their_lines() {
+    let plain = Setting {
+        firsts: [0; 3],
+        gaps: [0; 3],
+        bias: false,
+        accumulates: false,
+        halves: [false; 2],
+        activations: [Activation::Identity; 2],
+    };
+    let settings = [
+        // Room between lines that are read in fours.
+        Setting { firsts: [4, 64, 200], gaps: [4, 8, 12], bias: true, ..plain },
+        Setting { firsts: [1, 2, 3], accumulates: true, ..plain },
+        Setting { gaps: [1, 0, 2], bias: true, accumulates: true, ..plain },
+        Setting { firsts: [3, 77, 130], gaps: [3, 2, 1], activations: [Activation::Relu, Activation::Tanh], ..plain },
+        // Halves in the middle of a word.
+        Setting { firsts: [3, 5, 1], gaps: [1, 2, 0], halves: [true, true], ..plain },
+        Setting { firsts: [8, 12, 4], gaps: [4, 0, 4], halves: [true, true], bias: true, ..plain },
+    ];
+    for context in contexts() {
+        for form in FORMS {
+            // Sums in parts have no bias and no activation.
+            let settings = settings.map(|setting| match form {
+                Form::Nt => setting,
+                _ => Setting { bias: false, activations: [setting.activations[0], Activation::Identity], ..setting },
+            });
+            for setting in settings {
+                check(&context, form, [36, 20, 44], setting);
+            }
+            check(&context, form, [7, 5, 900], settings[1]);
+            check(&context, form, [68, 72, 900], settings[0]);
+        }
+        check(&context, Form::Nt, [36, 20, 44], Setting { activations: [Activation::Sigmoid, Activation::Relu], bias: true, ..plain });
+    }
+}
+
+#[test]
+fn large_tiles() {
+    // So many cells that a GPU is busy with tiles of 128 x 128.
+    let plain = Setting {
+        firsts: [0; 3],
+        gaps: [0; 3],
+        bias: false,
+        accumulates: false,
+        halves: [false; 2],
+        activations: [Activation::Identity; 2],
+    };
+    for context in contexts() {
+        for form in FORMS {
+            check(&context, form, [1412, 1532, 12], plain);
+            check(&context, form, [1411, 1531, 9], Setting { accumulates: true, bias: form == Form::Nt, ..plain });
+        }
+    }
+}
+
+/// The params of the launches of a kernel, with their windows.
+fn launches<P: AnyBitPattern>(recording: &Recording, kernel: Kernel) -> Vec<(P, Vec<Binding>, u64)> {
+    let dispatches = recording.commands.iter().filter_map(|command| match command {
+        Command::Dispatch(dispatch) if dispatch.shader.kernel == kernel => Some(dispatch),
+        _ => None,
+    });
+    let launch = |dispatch: &crate::device::recording::Dispatch| {
+        let params = &recording.uniforms[dispatch.params as usize..][..size_of::<P>()];
+        (bytemuck::pod_read_unaligned(params), recording.sets[dispatch.set.0].clone(), dispatch.work)
+    };
+    dispatches.map(launch).collect()
+}
+
+#[test]
+fn much_work_is_cut_into_launches_that_cover_everything_once() {
+    let tight = Caps { max_binding_bytes: 2_000_000, ..Caps::portable() };
+    let software =
+        Caps { kind: crate::device::DeviceKind::Software, max_buffer_bytes: 1 << 33, max_binding_bytes: 1 << 30, ..Caps::portable() };
+    let roomy = Caps { max_buffer_bytes: 1 << 34, max_binding_bytes: 1 << 31, ..Caps::portable() };
+    for caps in [&tight, &software, &roomy] {
+        for form in FORMS {
+            for sides @ [m, n, k] in [[70_001, 130, 90], [40, 300, 70_003], [5_000, 600, 640], [3, 1, 1], [129, 64, 0]] {
+                let mut recording = Recording::new();
+                let [a, b, c] = shapes(form, sides).map(|[lines, width]| {
+                    let bytes = 4 * u64::from(lines) * u64::from(width) + 12;
+                    let buffer = recording.bound("matrix", bytes.max(16));
+                    Matrix { buffer, first: 3, stride: width, dtype: DType::F32 }
+                });
+                let product = Gemm { form, sides, a, b, c, bias: None, accumulates: false, activations: [Activation::Identity; 2] };
+                if let Err(error) = product.record(&mut recording, caps) {
+                    let [_, [b_lines, b_width], _] = shapes(form, sides);
+                    let stays = if form == Form::Tn { m * n } else { b_lines * b_width };
+                    assert!(matches!(error, Error::LimitExceeded { .. }) && 4 * u64::from(stays) + 268 > caps.max_binding_bytes, "{error}");
+                    continue;
+                }
+                assert_eq!(recording.dispatches() as u64, product.launches(caps).unwrap());
+                for binding in recording.sets.iter().flatten() {
+                    assert!(binding.bytes <= caps.max_binding_bytes && binding.offset % caps.storage_alignment == 0);
+                    assert!(binding.offset + binding.bytes <= recording.buffers[binding.buffer.0].bytes.next_multiple_of(4));
+                }
+                for key in &recording.pipelines {
+                    let constant =
+                        |name| key.constants.iter().find(|(known, _)| *known == name).map_or(0.0, |&(_, bits)| f64::from_bits(bits));
+                    let bytes = 64.0 * (constant("ROWS_EACH") + constant("COLUMNS_EACH")) * constant("DEPTH");
+                    assert!(bytes <= f64::from(caps.max_workgroup_bytes), "{key:?}");
+                }
+                let (mut done, mut previous) = (0, None);
+                for (params, windows, work) in launches::<DenseGemmParams>(&recording, Kernel::DenseGemm) {
+                    assert_eq!(params.columns, n);
+                    assert!(
+                        work <= caps.submit_work() || params.rows <= 128 || (form == Form::Tn && params.depth <= 32),
+                        "{sides:?}: {work}"
+                    );
+                    let (count, whole) = if form == Form::Tn { (params.depth, params.rows) } else { (params.rows, params.depth) };
+                    assert_eq!(whole, if form == Form::Tn { m } else { k });
+                    let a_begin = windows[0].offset / 4 + u64::from(params.a_first);
+                    if count > 0 && whole > 0 {
+                        assert_eq!(a_begin, 3 + u64::from(done) * u64::from(params.a_stride), "{form:?} {sides:?}");
+                    }
+                    assert!(params.parts == 1 || form != Form::Nt);
+                    assert!(u64::from(params.part_depth) * u64::from(params.parts) >= u64::from(params.depth));
+                    assert!(params.part_depth % 32 == 0 && params.part_depth * (params.parts - 1) < params.depth.max(1));
+                    assert_eq!(params.accumulates != 0, params.parts == 1 && form == Form::Tn && previous.is_some());
+                    previous = Some(params);
+                    done += count;
+                }
+                assert_eq!(done, if form == Form::Tn { k } else { m }, "{form:?} {sides:?}");
+                let work = u64::from(m) * u64::from(n) * u64::from(k);
+                assert!(recording.dispatches() as u64 >= work / caps.submit_work(), "{form:?} {sides:?}");
+            }
+        }
+        for [rows, columns] in [[0, 5], [1, 1], [70_001, 130], [300_000, 3]] {
+            let mut recording = Recording::new();
+            let x = recording.bound("x", 4 * u64::from(rows) * u64::from(columns) + 12);
+            let out = recording.bound("out", 4 * u64::from(columns) + 12);
+            let matrix = |buffer| Matrix { buffer, first: 3, stride: columns, dtype: DType::F32 };
+            record_column_sums(&mut recording, caps, matrix(x), [rows, columns], matrix(out), false).unwrap();
+            let mut done = 0;
+            for (params, windows, work) in launches::<DenseColumnSumsParams>(&recording, Kernel::DenseColumnSums) {
+                assert!(work <= caps.submit_work() && windows[0].bytes <= caps.max_binding_bytes);
+                assert!(params.rows == 0 || windows[0].offset / 4 + u64::from(params.x_first) == 3 + u64::from(done * columns));
+                assert!(params.part_rows * params.parts >= params.rows && params.part_rows * (params.parts - 1) < params.rows.max(1));
+                done += params.rows;
+            }
+            assert_eq!(done, rows);
+        }
+    }
+    assert_eq!(linear_launches(&Caps::portable(), [500, 640, 2_560]).unwrap(), 1);
+    assert_eq!(linear_launches(&Caps::portable(), [0, 640, 2_560]).unwrap(), 0);
+}
