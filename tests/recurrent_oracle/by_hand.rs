@@ -110,6 +110,12 @@ fn s_lstm_without_its_stabiliser() {
     let got = one(Cell::s_lstm(), 1.0, &values);
     assert_near("s lstm", &got[..1], &[sigmoid(0.2) * c / n], 1e-14);
     assert_near("s lstm", &[got[1] * got[3].exp(), got[2] * got[3].exp()], &[c, n], 1e-14);
+    let cell = Cell { exponential_forget: true, ..Cell::s_lstm() };
+    let (c, n) = (f64::exp(-0.7 + 0.3) * 0.6 + i * f64::tanh(0.9), f64::exp(-0.7 + 0.3) * 1.5 + i);
+    assert_near("exponential", &one(cell, 1.0, &values)[..1], &[sigmoid(0.2) * c / n], 1e-14);
+    // At first there is nothing to be remembered: h is what comes in.
+    let first = [values[0], ("c", &[5.0][..]), ("m", &[900.0])];
+    assert_near("first", &one(Cell::s_lstm(), 1.0, &first), &[sigmoid(0.2) * f64::tanh(0.9), f64::tanh(0.9), 1.0, 0.4], 1e-14);
     // Far beyond what exp can hold.
     let mut far = values.clone();
     far[0] = ("weight_ih", &[1000.0, -7.0, 0.9, 0.2]);

@@ -56,6 +56,7 @@ fn cells() -> Vec<(String, Cell)> {
     add("sli gru", Cell { norm_ih: Some(Norm::BATCH), ..Cell::sli_gru() });
     add("ind rnn", Cell::ind_rnn(Relu));
     add("s lstm", Cell::s_lstm());
+    add("s lstm, exponential", Cell { exponential_forget: true, ..Cell::s_lstm() });
     add("min gru", Cell::min_gru());
     add("min gru, positive", Cell { candidate: PositiveHalf, ..Cell::min_gru() });
     add("qrnn", Cell::qrnn());

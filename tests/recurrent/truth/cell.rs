@@ -19,7 +19,7 @@ pub enum Kind {
     LiGru,
     /// Li 2018. weight_hh is a vector.
     IndRnn,
-    /// Beck 2024, one memory cell a unit, logistic forget gate. Rows i, f, z, o.
+    /// Beck 2024. Rows i, f, z, o; n is 0 at first, which says that c and m mean nothing yet.
     SLstm,
     /// Feng 2024. Rows z, candidate.
     MinGru,
@@ -45,6 +45,8 @@ pub struct Cell {
     pub peepholes: bool,
     /// LSTM: f = 1 - i; rows i, g, o are left.
     pub coupled: bool,
+    /// sLSTM: f = exp, instead of the logistic function.
+    pub exponential_forget: bool,
     /// LSTM: h = weight_hr (o output(c)), of so many numbers.
     pub projection: Option<usize>,
     /// bias_ih and bias_hh.
@@ -68,6 +70,7 @@ impl Cell {
             cell_clip: None,
             peepholes: false,
             coupled: false,
+            exponential_forget: false,
             projection: None,
             bias: true,
             norm_ih: None,
@@ -291,11 +294,16 @@ impl Cell {
                 let [i, f, z, o] = [0, 1, 2, 3].map(|gate| part(tape, sum, gate));
                 let (z, o) = (candidate(tape, z), activate(tape, self.gate, o));
                 let [c, n, m] = [old[1], old[2], old[3]];
-                let log_f = tape.map(f, |x| (log_sigmoid(x), sigmoid(-x)));
+                let begun: Vec<f64> = tape.value(n).iter().map(|&n| if n > 0.0 { 1.0 } else { 0.0 }).collect();
+                let log_f = if self.exponential_forget { f } else { tape.map(f, |x| (log_sigmoid(x), sigmoid(-x))) };
                 let faded = tape.add(log_f, m);
                 let m = tape.max(faded, i);
+                let m = tape.blend(&begun, m, i);
                 let (i, f) = (tape.sub(i, m), tape.sub(faded, m));
-                let (i, f) = (tape.exp(i), tape.exp(f));
+                // Above 0 only where it does not count.
+                let (i, f) = (tape.exp(i), tape.map(f, |x| (x.min(0.0).exp(), x.min(0.0).exp())));
+                let begun = tape.leaf(&begun);
+                let f = tape.mul(f, begun);
                 let (kept, new) = (tape.mul(f, c), tape.mul(i, z));
                 let c = tape.add(kept, new);
                 let kept = tape.mul(f, n);
