@@ -120,13 +120,12 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let number = group.x + group.y * groups.x;
-    let exists = number < params.count * params.directions;
-    let n = params.first_utterance + min(number / params.directions, params.count - 1u);
-    let is_onward = number % params.directions == 0u;
+    let own = launched(group, groups);
+    let n = own.n;
+    let is_onward = own.direction == 0u;
     let utterance = utterance(n);
     let kind = kind_of(n);
-    let steps = select(0u, utterance.frames + utterance.labels, exists && utterance.frames > 0u);
+    let steps = select(0u, utterance.frames + utterance.labels, own.exists && utterance.frames > 0u);
     for (var k = 0u; k < steps; k++) {
         for (var j = local; j <= min(k, utterance.labels); j += WIDTH) {
             let s = k - j;

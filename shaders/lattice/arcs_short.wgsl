@@ -615,11 +615,8 @@ fn main(
     @builtin(subgroup_size) subgroup_size: u32,
 #endif
 ) {
-    let number = group.x + group.y * groups.x;
-    let slot = min(number / params.directions, params.count - 1u);
-    let exists = number < params.count * params.directions;
-    let direction = number % params.directions;
-    let n = params.first_utterance + slot;
+    let own = launched(group, groups);
+    let n = own.n;
     let utterance = utterance(n);
     let columns = utterance.labels + 1u;
     if (local == 0u) {
@@ -632,9 +629,9 @@ fn main(
     let subgroup_lane = 0u;
     let subgroup_size = 0u;
 #endif
-    if (exists && utterance.frames > 0u && !wide) {
+    if (own.exists && utterance.frames > 0u && !wide) {
         // Calls with constants of their own: branches within a step would double its time.
-        if (direction == 1u) {
+        if (own.direction == 1u) {
             walk.backward = true;
             walk.lattice = params.places + 1u;
             walk.anchors = params.anchors + 1u;
@@ -646,10 +643,10 @@ fn main(
     // The end is read back.
     storageBarrier();
     workgroupBarrier();
-    if (local == 0u && exists) {
+    if (local == 0u && own.exists) {
         if (utterance.frames > 0u && (wide || atomicLoad(&wg_lost) != 0u)) {
-            anchors[direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] = LEFT;
-        } else if (direction == 0u) {
+            anchors[own.direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] = LEFT;
+        } else if (own.direction == 0u) {
             finish(n, utterance.frames == 0u, total_of(walk));
         }
     }

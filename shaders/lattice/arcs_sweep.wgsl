@@ -376,18 +376,15 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let number = group.x + group.y * groups.x;
-    let slot = min(number / params.directions, params.count - 1u);
-    let exists = number < params.count * params.directions;
-    let direction = number % params.directions;
-    let n = params.first_utterance + slot;
+    let own = launched(group, groups);
+    let n = own.n;
     let utterance = utterance(n);
     let kind = kind_of(n);
     let columns = utterance.labels + 1u;
     if (local == 0u) {
-        let left = FOLLOWS == 0u || anchors[direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] == LEFT;
+        let left = FOLLOWS == 0u || anchors[own.direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] == LEFT;
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
-        wg_blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u && left);
+        wg_blocks = select(0u, utterance.labels / WIDTH + 1u, own.exists && utterance.frames > 0u && left);
         wg_left = scaled_zero();
     }
     let wide = workgroupUniformLoad(&wg_wide);
@@ -395,10 +392,10 @@ fn main(
     let walk = Walk(
         utterance,
         kind,
-        direction == 1u,
+        own.direction == 1u,
         wide,
-        direction * (params.places + 1u),
-        direction * (params.anchors + 1u),
+        own.direction * (params.places + 1u),
+        own.direction * (params.anchors + 1u),
         columns,
         columns * utterance.frames,
     );
@@ -408,7 +405,7 @@ fn main(
         storageBarrier();
         workgroupBarrier();
     }
-    if (local == 0u && exists && !walk.backward && (FOLLOWS == 0u || blocks > 0u)) {
+    if (local == 0u && own.exists && !walk.backward && (FOLLOWS == 0u || blocks > 0u)) {
         finish(n, utterance.frames == 0u, total_of(walk));
     }
 }

@@ -528,11 +528,8 @@ fn main(
     @builtin(subgroup_size) subgroup_size: u32,
 #endif
 ) {
-    let number = group.x + group.y * groups.x;
-    let slot = min(number / params.directions, params.count - 1u);
-    let exists = number < params.count * params.directions;
-    let direction = number % params.directions;
-    let n = params.first_utterance + slot;
+    let own = launched(group, groups);
+    let n = own.n;
     let utterance = utterance(n);
     if (local == 0u) {
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
@@ -540,15 +537,15 @@ fn main(
     }
     let wide = workgroupUniformLoad(&wg_wide);
     var walk = Walk(utterance, false, 0u, utterance.labels + 1u, (utterance.labels + 1u) * utterance.lines);
-    let blocks = select(0u, utterance.labels / WIDTH + 1u, exists && utterance.frames > 0u);
-    let spare = params.places + (number * WIDTH + local) / 32u % (params.anchors - params.places);
+    let blocks = select(0u, utterance.labels / WIDTH + 1u, own.exists && utterance.frames > 0u);
+    let spare = params.places + (own.number * WIDTH + local) / 32u % (params.anchors - params.places);
 #ifndef SUBGROUPS
     let subgroup_lane = 0u;
     let subgroup_size = 0u;
 #endif
     // Calls with constants of their own: branches within a step would double its time.
     var least = 1.0;
-    if (direction == 1u) {
+    if (own.direction == 1u) {
         walk.backward = true;
         walk.first = params.anchors;
         if (!wide) {
@@ -570,7 +567,7 @@ fn main(
             storageBarrier();
         }
     }
-    if (local == 0u && exists && direction == 0u) {
+    if (local == 0u && own.exists && own.direction == 0u) {
         finish(n, utterance.frames == 0u, total_of(walk));
     }
 }

@@ -16,3 +16,18 @@ struct Params {
 var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> batch: array<u32>;
+
+// What a workgroup walks: an utterance, forward (0) or backward (1).
+struct Launched {
+    number: u32,
+    // Else it has the last utterance, and is to do nothing.
+    exists: bool,
+    n: u32,
+    direction: u32,
+}
+
+fn launched(group: vec3u, groups: vec3u) -> Launched {
+    let number = group.x + group.y * groups.x;
+    let slot = min(number / params.directions, params.count - 1u);
+    return Launched(number, number < params.count * params.directions, params.first_utterance + slot, number % params.directions);
+}

@@ -5,7 +5,6 @@ use super::latency::lateness;
 use super::{Arc, Kind, Token, anchor_at, arc_log2, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
-use crate::cpu::math::limited;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
 
@@ -41,16 +40,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let one = One { pass: &pass, utterance: Utterance::new(pass.batch, n), kind: Kind::of(pass.batch, n), total: pass.total(n) };
         let rows = one.utterance.rows(&p, |row| one.row(row));
-        gradients.write(
-            rows.len(),
-            p.vocab as usize,
-            |number| rows[number].start,
-            |number, scores, values| {
-                for (v, value) in values.iter_mut().enumerate() {
-                    *value = one.utterance.scale * limited(one.element(&rows[number], v, scores), p.clamp);
-                }
-            },
-        );
+        pass.write(&mut gradients, one.utterance.scale, &rows, |row| row.start, |row, v, scores| one.element(row, v, scores));
     }
 }
 

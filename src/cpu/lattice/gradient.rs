@@ -4,7 +4,6 @@ use super::quads::{FRAMES, variable};
 use super::{GradientPass, Log2, Row, Scores, Utterance, symbol_of};
 use crate::cpu::call::Call;
 use crate::cpu::gradients::Gradients;
-use crate::cpu::math::limited;
 use crate::cpu::scaled::Scaled;
 use crate::cpu::scores::{Elements, LOG_ZERO, LOG2_E};
 use crate::lattice::WILDCARD;
@@ -33,16 +32,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
         let utterance = Utterance::new(pass.shared.batch, n);
         let total = pass.shared.total(n);
         let rows = utterance.rows(&p, |row| pass.row(&utterance, total, row));
-        gradients.write(
-            rows.len(),
-            p.vocab as usize,
-            |number| rows[number].start,
-            |number, scores, values| {
-                for (v, value) in values.iter_mut().enumerate() {
-                    *value = utterance.scale * limited(pass.element(&rows[number], v, scores), p.clamp);
-                }
-            },
-        );
+        pass.shared.write(&mut gradients, utterance.scale, &rows, |row| row.start, |row, v, scores| pass.element(row, v, scores));
     }
 }
 

@@ -1,7 +1,10 @@
-//! What the gradient passes of transducer lattices share. Twin of `shaders/shared/gradient_pass.wgsl`.
+//! What the gradient passes of transducer lattices share.
 
 use super::Scores;
 use crate::cpu::call::Call;
+use crate::cpu::gradients::Gradients;
+use crate::cpu::math::limited;
+use crate::cpu::scores::Elements;
 use crate::cpu::status::OK;
 use crate::device::shader::LatticeRowParams as Params;
 
@@ -40,6 +43,27 @@ impl<'a> GradientPass<'a> {
     pub fn total(&self, n: usize) -> Option<Log2> {
         let all = self.p.utterances as usize;
         (self.results[n] == OK).then(|| Log2 { e: self.results[2 * all + n] as i32, x: f32::from_bits(self.results[3 * all + n]) })
+    }
+
+    /// Writes rows that begin at `start`, of the elements that `of` gives.
+    pub fn write<R: Sync>(
+        &self,
+        gradients: &mut Gradients<'_>,
+        scale: f32,
+        rows: &[R],
+        start: impl Fn(&R) -> usize,
+        of: impl Fn(&R, usize, Elements<'_>) -> f32 + Sync + Send,
+    ) {
+        gradients.write(
+            rows.len(),
+            self.p.vocab as usize,
+            |number| start(&rows[number]),
+            |number, scores, values| {
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = scale * limited(of(&rows[number], v, scores), self.p.clamp);
+                }
+            },
+        );
     }
 }
 
