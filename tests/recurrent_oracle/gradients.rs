@@ -80,6 +80,9 @@ fn of_every_cell_with_everything_at_once() {
         problem.reverse = true;
         problem.resets = vec![(2, 0), (3, 2)];
         problem.mask = Some((0..9).map(|i| if i % 4 == 0 { 0.0 } else { 1.25 }).collect());
+        if cell.has_product() {
+            problem.weight_mask = Some((0..problem.values.get("weight_hh").len()).map(|i| if i % 5 == 0 { 0.0 } else { 1.25 }).collect());
+        }
         let zoneout = |width: usize, step: usize| (0..15 * width).map(|i| if i % step == 0 { 1.0 } else { 0.25 }).collect::<Vec<f64>>();
         let widths = cell.states().iter().map(|name| cell.width(name, 3));
         problem.zoneout = widths.enumerate().map(|(s, width)| (s != 1).then(|| zoneout(width, 3 + s))).collect();

@@ -123,6 +123,32 @@ fn a_mask_is_on_the_candidate() {
 }
 
 #[test]
+fn heads_are_cells_side_by_side() {
+    // Two heads of two units, each also alone.
+    let mut whole = Problem::random(Cell::gru(), [4, 2, 3, 4], 16);
+    whole.set_heads(2);
+    let solution = whole.solve();
+    for head in 0..2 {
+        let mut one = Problem::new(Cell::gru(), [4, 2, 3, 2]);
+        one.values.set("x", whole.values.get("x"));
+        // Units 2 head and 2 head + 1 of each gate, or of each sequence.
+        let own = |name: &str, width: usize| -> Vec<f64> {
+            let rows = whole.values.get(name).chunks_exact(width).enumerate();
+            rows.filter(|(row, _)| row % 4 / 2 == head).flat_map(|(_, row)| row.to_vec()).collect()
+        };
+        for (name, width) in [("weight_ih", 3), ("bias_ih", 1), ("bias_hh", 1), ("h", 1)] {
+            one.values.set(name, &own(name, width));
+        }
+        one.values.set("weight_hh", &own("weight_hh", 4).chunks_exact(4).flat_map(|row| row[2 * head..][..2].to_vec()).collect::<Vec<_>>());
+        let y: Vec<f64> = solution.y.chunks_exact(4).flat_map(|h| h[2 * head..][..2].to_vec()).collect();
+        assert_near("head", &one.solve().y, &y, 1e-15);
+    }
+    let gradients = whole.gradients(&whole.random_pull(1));
+    let zeros = gradients.get("weight_hh").iter().filter(|&&g| g == 0.0).count();
+    assert_eq!(zeros, 3 * 4 * 2, "what is no part of a head has no gradient");
+}
+
+#[test]
 fn a_stack_of_one_is_a_layer() {
     let problem = Problem { lengths: vec![3, 5], ..Problem::random(Cell::lstm(), [5, 2, 3, 4], 15) };
     for direction in [Direction::Forward, Direction::Reverse] {

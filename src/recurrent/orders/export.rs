@@ -104,11 +104,11 @@ fn check(weights: &HostWeights, cell: Gated) -> Result<()> {
 /// The arrays of one direction, by names without suffix.
 fn arrays(weights: &HostWeights, format: &Format, order: Order, cell: Gated) -> Result<Vec<NamedArray>> {
     let (inputs, hidden) = (weights.input_size, weights.hidden_size);
-    let rows = cell.gates() * hidden;
+    let rows = format.blocks.len() * hidden;
     let array = |name: &str, shape: &[usize], data: Vec<f32>| NamedArray { name: name.to_owned(), shape: shape.to_vec(), data };
     let matrix = |name: &str, data: &[f32]| {
         let theirs = to_theirs(data, format.blocks);
-        let columns = data.len() / rows;
+        let columns = theirs.len() / rows;
         if format.transposed { array(name, &[columns, rows], transposed(&theirs, columns)) } else { array(name, &[rows, columns], theirs) }
     };
     let missing =

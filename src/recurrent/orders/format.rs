@@ -1,5 +1,6 @@
 //! Which order puts what where.
 
+use super::blocks::NONE;
 use crate::error::{Error, Result};
 
 /// Whose order, names and orientation.
@@ -42,6 +43,8 @@ pub enum Gated {
     Rnn,
     /// i, f, g, o.
     Lstm,
+    /// i, g, o, and f = 1 - i. ONNX (`input_forget`) keeps rows of f that nothing reads: they are dropped, and written as zeros.
+    LstmCoupled,
     /// r, z, n; the reset gate after the product (PyTorch, cuDNN, Keras by default).
     GruResetAfter,
     /// r, z, n; the reset gate before the product (ONNX by default).
@@ -56,7 +59,7 @@ impl Gated {
         match self {
             Self::Rnn => 1,
             Self::LiGru => 2,
-            Self::GruResetAfter | Self::GruResetBefore => 3,
+            Self::GruResetAfter | Self::GruResetBefore | Self::LstmCoupled => 3,
             Self::Lstm => 4,
         }
     }
@@ -89,7 +92,7 @@ pub(super) struct Format {
     pub projection: Option<&'static str>,
     /// Norms and running statistics.
     pub norms: bool,
-    /// For each of their blocks of H, which of ours it is.
+    /// For each of their blocks of H, which of ours it is, or [`NONE`].
     pub blocks: &'static [usize],
     /// The names of these, for messages.
     pub letters: &'static str,
@@ -117,7 +120,7 @@ impl Order {
     }
 
     pub(super) fn format(self, cell: Gated) -> Result<Format> {
-        use Gated::{GruResetAfter, GruResetBefore, LiGru, Lstm, Rnn};
+        use Gated::{GruResetAfter, GruResetBefore, LiGru, Lstm, LstmCoupled, Rnn};
         let plain = Format {
             weight: "kernel",
             recurrent: Some("recurrent_kernel"),
@@ -137,6 +140,7 @@ impl Order {
             Lstm => ordered(&[0, 1, 2, 3], "i f g o"),
             GruResetAfter | GruResetBefore => ordered(&[0, 1, 2], "r z n"),
             LiGru => ordered(&[0, 1], "candidate z"),
+            LstmCoupled => ordered(&[0, 1, 2], "i g o"),
         };
         let update_first = || ordered(&[1, 0, 2], "z r n");
         let rows = |format| Format { transposed: false, ..format };
@@ -148,14 +152,15 @@ impl Order {
                 projection: (cell == Lstm && self != Self::PyTorchCell).then_some("weight_hr"),
                 ..rows(ours)
             },
-            (Self::Onnx, Rnn | Lstm | GruResetAfter | GruResetBefore) => Format {
+            (Self::Onnx, Rnn | Lstm | LstmCoupled | GruResetAfter | GruResetBefore) => Format {
                 weight: "W",
                 recurrent: Some("R"),
                 bias: Bias::Joined("B"),
-                peepholes: (cell == Lstm).then_some("P"),
+                peepholes: matches!(cell, Lstm | LstmCoupled).then_some("P"),
                 directions: true,
                 ..rows(match cell {
                     Lstm => ordered(&[0, 3, 1, 2], "i o f c"),
+                    LstmCoupled => ordered(&[0, 2, NONE, 1], "i o f c"),
                     Rnn => ours,
                     _ => update_first(),
                 })

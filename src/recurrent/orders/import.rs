@@ -22,7 +22,7 @@ pub fn import(weights: &Weights, name: impl Fn(&str) -> String, order: Order, ce
         reader.weights.get(&reader.full(weight, 0))?;
         reader.directions = reader.weights.shape(&reader.full(weight, 0)).and_then(|shape| shape.first().copied()).unwrap_or_default();
         if !matches!(reader.directions, 1 | 2) {
-            return Err(reader.mistaken(weight, 0, &format!("{} H, I", cell.gates())));
+            return Err(reader.mistaken(weight, 0, &format!("{} H, I", reader.format.blocks.len())));
         }
     } else if matches!(order, Order::PyTorch { .. }) && reader.has(weight, 1) {
         reader.directions = 2;
@@ -87,7 +87,7 @@ impl Reader<'_> {
         let expected = if self.format.transposed { format!("{columns}, {gates}") } else { format!("{gates}, {columns}") };
         let ([first, second], data) = self.array(part, direction, &expected)?;
         let (rows, columns) = if self.format.transposed { (second, first) } else { (first, second) };
-        if columns == 0 || rows == 0 || rows % self.cell.gates() != 0 {
+        if columns == 0 || rows == 0 || rows % self.format.blocks.len() != 0 {
             return Err(self.mistaken(part, direction, &expected));
         }
         let by_rows = if self.format.transposed { transposed(&data, rows) } else { data };
@@ -103,8 +103,8 @@ impl Reader<'_> {
     }
 
     fn read(&self, direction: usize) -> Result<HostWeights> {
-        let gates = self.cell.gates();
-        let (weight, rows_name) = (self.format.weight, format!("{gates} H"));
+        let (gates, theirs) = (self.cell.gates(), self.format.blocks.len());
+        let (weight, rows_name) = (self.format.weight, format!("{theirs} H"));
         let (input_size, outputs, weight_ih, weight_hh) = match self.format.recurrent {
             Some(recurrent) => {
                 let (outputs, weight_hh) = self.matrix(recurrent, direction, [&rows_name, "H"])?;
@@ -122,9 +122,9 @@ impl Reader<'_> {
                 (input_size, hidden, part(0..input_size), part(input_size..columns))
             }
         };
-        let rows = weight_hh.len() / outputs;
-        let hidden_size = rows / gates;
-        if weight_ih.len() != rows * input_size {
+        let hidden_size = weight_hh.len() / outputs / gates;
+        let rows = theirs * hidden_size;
+        if weight_ih.len() != gates * hidden_size * input_size {
             let sides = if self.format.transposed { format!("I, {rows}") } else { format!("{rows}, I") };
             return Err(self.mistaken(weight, direction, &sides));
         }
@@ -144,7 +144,7 @@ impl Reader<'_> {
             hidden_size,
             weight_ih,
             weight_hh,
-            bias: self.bias(direction, rows)?,
+            bias: self.bias(direction, hidden_size)?,
             weight_hr,
             peepholes: self.peepholes(direction, hidden_size)?,
             norm_ih: self.norm("norm", direction, rows)?,
@@ -152,7 +152,8 @@ impl Reader<'_> {
         })
     }
 
-    fn bias(&self, direction: usize, rows: usize) -> Result<Option<[Vec<f32>; 2]>> {
+    fn bias(&self, direction: usize, hidden: usize) -> Result<Option<[Vec<f32>; 2]>> {
+        let rows = self.format.blocks.len() * hidden;
         let ours = |theirs: &[f32]| to_ours(theirs, self.format.blocks);
         let both = match self.format.bias {
             Bias::Two(ih, hh) if self.has(ih, direction) || self.has(hh, direction) => {
@@ -168,12 +169,13 @@ impl Reader<'_> {
             },
             // BasicLSTMCell has always one; the others may be without.
             Bias::One(part) if self.has(part, direction) || self.format.recurrent.is_none() => {
-                [ours(&self.vector(part, direction, rows)?), vec![0.0; rows]]
+                let one = ours(&self.vector(part, direction, rows)?);
+                let zeros = vec![0.0; one.len()];
+                [one, zeros]
             }
             _ => return Ok(None),
         };
         let [mut ih, hh] = both;
-        let hidden = rows / self.cell.gates();
         if self.format.forget_bias != 0.0 {
             ih[hidden..2 * hidden].iter_mut().for_each(|f| *f += self.format.forget_bias);
         }

@@ -25,6 +25,8 @@ pub struct Problem {
     pub zoneout: Vec<Option<Vec<f64>>>,
     /// What multiplies the candidate, [N, H].
     pub mask: Option<Vec<f64>>,
+    /// What multiplies weight_hh: DropConnect, or the zeros of [`Problem::set_heads`].
+    pub weight_mask: Option<Vec<f64>>,
     pub values: Values,
 }
 
@@ -80,6 +82,7 @@ impl Problem {
             resets: Vec::new(),
             zoneout: vec![None; cell.states().len()],
             mask: None,
+            weight_mask: None,
             values,
         }
     }
@@ -105,6 +108,13 @@ impl Problem {
             }
         }
         problem
+    }
+
+    /// Units see those of their own head only: weight_hh is block-diagonal in each gate.
+    pub fn set_heads(&mut self, heads: usize) {
+        let (hidden, size) = (self.hidden, self.hidden / heads);
+        let entry = |i: usize| if i / hidden % hidden / size == i % hidden / size { 1.0 } else { 0.0 };
+        self.weight_mask = Some((0..self.cell.gates() * hidden * hidden).map(entry).collect());
     }
 
     /// Size of h: H, or that of the projection.
@@ -183,6 +193,13 @@ impl Problem {
     pub(super) fn walk(&self, tape: &mut Tape, ids: &Ids, x: &[Id]) -> Walk {
         let (frames, batch, hidden) = (self.frames, self.batch, self.hidden);
         assert_eq!(self.lengths.len(), batch);
+        let mut masked = ids.clone();
+        if let Some(mask) = &self.weight_mask {
+            let mask = tape.leaf(mask);
+            let weight = tape.mul(ids.get("weight_hh"), mask);
+            masked.insert("weight_hh", weight);
+        }
+        let ids = &masked;
         let places: Vec<(usize, usize)> = (0..batch).flat_map(|n| (0..self.lengths[n]).map(move |t| (t, n))).collect();
         let inputs: Vec<Id> = places
             .iter()

@@ -146,6 +146,7 @@ impl Stack {
                     resets: Vec::new(),
                     zoneout: Vec::new(),
                     mask: self.masks.chunks_exact(self.batch * self.hidden).nth(set).map(<[f64]>::to_vec),
+                    weight_mask: None,
                     values: Values::default(),
                 };
                 let walk = problem.walk(tape, &own, &x);
