@@ -19,7 +19,7 @@ mod values;
 
 pub use activation::Activation;
 pub use cell::{Cell, Kind};
-pub use fixtures::{SPEECHBRAIN_MOMENTUM, SpeechbrainCase, TorchCase, speechbrain_cases, torch_cases, wave};
+pub use fixtures::{SPEECHBRAIN_MOMENTUM, SpeechbrainCase, TorchCase, counts, list, speechbrain_cases, torch_cases, wave};
 pub use layer::{Problem, Pull, Solution, Statistics};
 pub use norm::Norm;
 pub use onnx::{Array, OnnxCase, onnx_cases};
