@@ -85,3 +85,34 @@ fn what_a_library_does_not_have_is_said() {
     assert!(short.contains("weight_hh") && short.contains("[8, 2]") && short.contains("3 elements"), "{short}");
     assert!(refused(&[HostWeights::default()], Order::Onnx, Gated::Lstm).contains("at least 1"));
 }
+
+#[test]
+fn numbers_that_are_none_are_found() {
+    let norm = NormWeights { weight: vec![1.0; 8], bias: vec![0.0; 8], running: Some([vec![0.0; 8], vec![1.0; 8]]) };
+    let good = HostWeights {
+        weight_hr: Some(vec![0.5; 4]),
+        peepholes: Some([vec![0.1; 2], vec![0.2; 2], vec![0.3; 2]]),
+        norm_ih: Some(norm.clone()),
+        norm_hh: Some(norm),
+        ..random(Gated::Lstm, 3)
+    };
+    good.check_finite().unwrap();
+    let expect = |words: [&str; 2], spoil: fn(&mut HostWeights)| {
+        let mut weights = good.clone();
+        spoil(&mut weights);
+        let error = weights.check_finite().unwrap_err();
+        assert!(matches!(error, Error::Value { .. }) && words.iter().all(|word| error.to_string().contains(word)), "{words:?}: {error}");
+    };
+    expect(["weight_ih", "NaN at element 23 of 24"], |w| w.weight_ih[23] = f32::NAN);
+    expect(["weight_hh", "-inf at element 0 of 16"], |w| w.weight_hh[0] = f32::NEG_INFINITY);
+    expect(["bias_ih", "element 1"], |w| w.bias.as_mut().unwrap()[0][1] = f32::INFINITY);
+    expect(["bias_hh", "element 2"], |w| w.bias.as_mut().unwrap()[1][2] = f32::NAN);
+    expect(["weight_hr", "element 3"], |w| w.weight_hr.as_mut().unwrap()[3] = f32::NAN);
+    expect(["weight_ci", "element 0"], |w| w.peepholes.as_mut().unwrap()[0][0] = f32::NAN);
+    expect(["weight_cf", "element 1"], |w| w.peepholes.as_mut().unwrap()[1][1] = f32::NAN);
+    expect(["weight_co", "element 1"], |w| w.peepholes.as_mut().unwrap()[2][1] = f32::NAN);
+    expect(["weight of a norm", "element 4"], |w| w.norm_ih.as_mut().unwrap().weight[4] = f32::NAN);
+    expect(["bias of a norm", "element 5"], |w| w.norm_hh.as_mut().unwrap().bias[5] = f32::NAN);
+    expect(["running mean", "element 6"], |w| w.norm_ih.as_mut().unwrap().running.as_mut().unwrap()[0][6] = f32::NAN);
+    expect(["running variance", "-1 at element 7"], |w| w.norm_ih.as_mut().unwrap().running.as_mut().unwrap()[1][7] = -1.0);
+}
