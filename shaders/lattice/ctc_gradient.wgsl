@@ -1,5 +1,5 @@
 // CTC gradient pass: d cost / d logits of a frame is its softmax minus the occupancies of the states,
-// summed by symbol. Rows beyond an utterance's frames, and utterances that are not ok, get exact zeros.
+// summed by symbol; by log-probabilities it is minus the occupancies. Rows beyond an utterance's frames, and utterances that are not ok, get exact zeros.
 // Twin: src/cpu/ctc/gradient.rs.
 //
 // A row is done in tiles of symbols. The occupancies of the symbols of a tile stand in workgroup memory,
@@ -58,7 +58,7 @@ fn put_occupied(tile: u32, symbol: u32, x: f32) {
 }
 
 fn gradient_of(packed: Packed, normaliser: f32, occupied: Scores) -> Scores {
-    let p = exp2(clean_scores(packed) * LOG2_E - normaliser);
+    let p = select(exp2(clean_scores(packed) * LOG2_E - normaliser), Scores(0.0), PICKED);
     return clamp(p - occupied, Scores(-params.clamp), Scores(params.clamp));
 }
 
@@ -133,8 +133,12 @@ fn main(
             var a = Scores(0.0);
             var b = Scores(0.0);
             if (alive && packs > 0u) {
-                let packed_a = scores[span.first + min(here, packs - 1u)];
-                let packed_b = scores[span.first + min(next, packs - 1u)];
+                var packed_a = Packed(0u);
+                var packed_b = Packed(0u);
+                if (!PICKED) {
+                    packed_a = scores[span.first + min(here, packs - 1u)];
+                    packed_b = scores[span.first + min(next, packs - 1u)];
+                }
                 a = utterance.scale * gradient_of(packed_a, normaliser, take_occupied(tile, pack));
                 b = utterance.scale * gradient_of(packed_b, normaliser, take_occupied(tile, pack + LANES));
             }

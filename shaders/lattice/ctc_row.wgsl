@@ -25,10 +25,12 @@ var<workgroup> wg_normaliser: array<f32, WORKGROUP>;
 // Columns without a label lead nowhere.
 const NO_LABEL = 0u;
 
-// Weight of symbol v in the row that begins at pack `first`.
-fn weight_of(first: u32, v: u32, normaliser: f32) -> u32 {
+// Weight of symbol v in the row that begins at pack `first`; sets `status` where its score is unusable.
+fn weight_of(first: u32, v: u32, normaliser: f32, status: ptr<function, u32>) -> u32 {
     let wanted = symbols_of(v / PACK) == Bits(v);
-    let score = sum_of(select(Scores(0.0), clean_scores(read_scores(first + v / PACK)), wanted));
+    let packed = read_scores(first + v / PACK);
+    let score = sum_of(select(Scores(0.0), clean_scores(packed), wanted));
+    *status |= select(0u, STATUS_NON_FINITE, has_unusable(select(Bits(0u), bits_of(packed), wanted)));
     return weight_word(score * LOG2_E - normaliser);
 }
 
@@ -54,7 +56,7 @@ fn main(
     let first = row.start / PACK;
     let lane = local % LANES;
     // Nothing is left out: V is no symbol.
-    let own = row_sum(first, select(0u, params.vocab / PACK, row.is_frame), lane, params.vocab);
+    let own = row_sum(first, select(0u, params.vocab / PACK, row.is_frame && !PICKED), lane, params.vocab);
 
 #ifdef SUBGROUPS
     let sum = log_sum_reduce(own.sum, local, subgroup_lane, subgroup_size);
@@ -62,7 +64,7 @@ fn main(
     let sum = log_sum_reduce(own.sum, local);
 #endif
     if (lane == 0u) {
-        // A row without any symbol: every weight is zero with any normaliser.
+        // A row without any symbol: every weight is zero with any normaliser. And log-probabilities have none.
         wg_normaliser[local / LANES] = select(sum.peak + log2(sum.sum), 0.0, is_log_zero(sum.peak));
     }
     workgroupBarrier();
@@ -74,13 +76,13 @@ fn main(
     for (var u = lane; u < columns; u += LANES) {
         var word = NO_LABEL;
         if (u < utterance.labels) {
-            word = weight_of(first, batch[utterance.labels_at + u], normaliser);
+            word = weight_of(first, batch[utterance.labels_at + u], normaliser, &seen);
             plain = plain && is_float_weight(word);
         }
         arcs[4u * row.place * params.groups + u] = word;
     }
     if (row.is_frame && lane == 0u) {
-        let word = weight_of(first, params.blank, normaliser);
+        let word = weight_of(first, params.blank, normaliser, &seen);
         plain = plain && is_float_weight(word);
         frames[row.place] = vec2u(word, bitcast<u32>(normaliser));
     }

@@ -33,6 +33,9 @@ struct Params {
 @group(0) @binding(0)
 var<uniform> params: Params;
 
+// Whether the scores are log-probabilities: nothing is normalised.
+override PICKED: bool = false;
+
 struct Row {
     // Whether the launch has this row.
     exists: bool,

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask conformance` prints the table.
 
-use crate::truth::Solution;
+use crate::truth::{Head, Solution};
 use crate::{Batch, GRADIENTS, Layout, contexts};
 use std::collections::BTreeMap;
 use weft::lattice::{CtcOutput, Gradients, Reduction, Status};
@@ -60,6 +60,16 @@ fn batch(blank: u32, vocab: usize) -> Batch {
     batch.logits.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
     let one = batch.targets[8];
     batch.targets[8..12].fill(one);
+    batch
+}
+
+/// Log-probabilities, no more normalised than a half can.
+fn log_probs(logits: Batch) -> Batch {
+    let mut batch = Batch { head: Head::LogProbs, ..logits };
+    for row in batch.logits.chunks_mut(batch.shape[2]) {
+        let total = row.iter().map(|x| x.exp()).sum::<f32>().ln();
+        row.iter_mut().for_each(|x| *x = f16::from_f32(*x - total).to_f32());
+    }
     batch
 }
 
@@ -147,8 +157,12 @@ fn print(title: &str, table: &Table) {
 fn table() {
     let (mut by_layout, mut by_setting) = (Table::new(), Table::new());
     let (mut runs, mut failures) = (0, Vec::new());
-    for (blank, vocab) in [(0, 6), (3, 6), (5, 6), (0, 7), (6, 7)] {
-        let batch = batch(blank, vocab);
+    let batches = [(0, 6), (3, 6), (5, 6), (0, 7), (6, 7)]
+        .into_iter()
+        .flat_map(|(blank, vocab)| [batch(blank, vocab), log_probs(batch(blank, vocab))]);
+    for batch in batches {
+        let scores = if batch.head == Head::LogProbs { "log-probs" } else { "logits" };
+        let scores = format!("{scores}, blank {} of {}", batch.blank, batch.shape[2]);
         let solutions = batch.solve();
         assert!(solutions.iter().any(|solution| solution.cost.is_infinite()));
         for (number, setting) in SETTINGS.iter().enumerate() {
@@ -160,7 +174,7 @@ fn table() {
                             let out = run(&batch, setting, layout, dtype, gradients, context).map_err(|error| error.to_string());
                             let errors = out.and_then(|out| compare(&batch, setting, layout, out, &solutions));
                             let allowed = [5e-6, if dtype == DType::F16 { 1e-3 } else { 1e-5 }];
-                            let what = format!("blank {blank} of {vocab}, {}, {layout:?} {dtype:?} {gradients:?} on {name}", setting.name);
+                            let what = format!("{scores}, {}, {layout:?} {dtype:?} {gradients:?} on {name}", setting.name);
                             runs += 1;
                             match errors {
                                 Err(problem) => failures.push(format!("{what}: {problem}")),
@@ -173,7 +187,7 @@ fn table() {
                                         .find_map(|variant| name.find(variant))
                                         .map_or(&name[..], |at| &name[at..]);
                                     let column = format!("{column} {dtype:?} {short}");
-                                    note(&mut by_layout, format!("blank {blank} of {vocab}, {layout:?}"), &column, errors);
+                                    note(&mut by_layout, format!("{scores}, {layout:?}"), &column, errors);
                                     note(&mut by_setting, format!("{number} {}", setting.name), &column, errors);
                                 }
                             }

@@ -1,5 +1,6 @@
 //! What must not change a single bit.
 
+use crate::truth::Head;
 use crate::{Batch, GRADIENTS, Layout, assert_same, bits, contexts};
 use weft::f16;
 use weft::lattice::Status;
@@ -146,5 +147,25 @@ fn frames_have_no_zero() {
             crate::common::assert_close(name, &a.costs[n..=n], &wide(&b.costs[n..=n]), 1e-6, 1e-6);
         }
         crate::common::assert_close(name, &a.gradients, &wide(&b.gradients), 8e-6, 0.0);
+    }
+}
+
+/// Of log-probabilities only the blank and the labels are read.
+#[test]
+fn what_log_probabilities_are_read() {
+    let mut batch = Batch { head: Head::LogProbs, ..Batch::random(27, [2, 9, 6], 3, 0) };
+    batch.logits.iter_mut().for_each(|x| *x -= 4.0);
+    batch.targets = vec![2, 3, 2, 2, 3, 3];
+    for (name, context) in contexts() {
+        let good = batch.run(context);
+        for (v, status) in [(5, Status::Ok), (0, Status::NonFinite), (3, Status::NonFinite)] {
+            let mut poisoned = batch.clone();
+            poisoned.row(1, 4)[v] = f32::NAN;
+            let out = poisoned.run(context);
+            assert_eq!(out.status, [Status::Ok, status], "{name}: {v}");
+            assert_eq!(out.costs[0].to_bits(), good.costs[0].to_bits(), "{name}: {v}");
+            let expected = if status == Status::Ok { bits(&good.gradients[54..]) } else { vec![0; 54] };
+            assert_eq!(bits(&out.gradients[54..]), expected, "{name}: {v}");
+        }
     }
 }

@@ -18,7 +18,7 @@ mod torch;
 
 use common::{Lcg, assert_close};
 use std::sync::OnceLock;
-use truth::{Ctc, Solution};
+use truth::{Ctc, Head, Solution};
 use weft::lattice::{Blank, CtcBatch, CtcLoss, CtcLossBuilder, CtcOutput, Gradients, Status};
 use weft::{Context, DType, Tensor, f16};
 
@@ -71,7 +71,9 @@ struct Batch {
     shape: [usize; 3],
     /// Labels a row of `targets`.
     most: usize,
+    /// Or log-probabilities.
     logits: Vec<f32>,
+    head: Head,
     targets: Vec<u32>,
     frames: Vec<u32>,
     labels: Vec<u32>,
@@ -99,7 +101,17 @@ impl Batch {
             if other >= blank { other + 1 } else { other }
         };
         let targets = (0..n * most).map(|_| label()).collect();
-        Self { shape, most, logits, targets, frames: vec![t as u32; n], labels: vec![most as u32; n], blank, weights: None }
+        Self {
+            shape,
+            most,
+            logits,
+            head: Head::Softmax,
+            targets,
+            frames: vec![t as u32; n],
+            labels: vec![most as u32; n],
+            blank,
+            weights: None,
+        }
     }
 
     fn with_lengths(mut self, frames: &[u32], labels: &[u32]) -> Self {
@@ -138,7 +150,8 @@ impl Batch {
 
     /// The batch over uploaded logits.
     fn over<'a>(&'a self, logits: &'a Tensor, layout: Layout) -> CtcBatch<'a> {
-        let mut batch = CtcBatch::new(logits, &self.targets, &self.frames, &self.labels);
+        let of = if self.head == Head::LogProbs { CtcBatch::of_log_probs } else { CtcBatch::new };
+        let mut batch = of(logits, &self.targets, &self.frames, &self.labels);
         if let Some(strides) = layout.strides(self.shape) {
             batch = batch.strided(self.shape, strides);
         }
@@ -234,7 +247,7 @@ impl Batch {
         let length = self.frames[n] as usize;
         let logits = self.logits[n * frames * vocab..][..length * vocab].iter().map(|&x| f64::from(x)).collect();
         let target = self.targets[n * self.most..][..self.labels[n] as usize].to_vec();
-        Ctc::new(self.blank, [length, vocab], target, logits)
+        Ctc { head: self.head, ..Ctc::new(self.blank, [length, vocab], target, logits) }
     }
 
     /// The same utterance as a batch of its own, of the same padded size.

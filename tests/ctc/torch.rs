@@ -1,6 +1,7 @@
 //! Numbers of torch's ctc_loss: tests/fixtures/make_ctc_torch.py.
 
 use crate::common::assert_close;
+use crate::truth::Head;
 use crate::{Batch, contexts};
 use weft::lattice::Status;
 
@@ -30,6 +31,7 @@ fn costs_and_gradients_of_torch() {
         let batch = Batch {
             shape,
             most: widest,
+            head: Head::Softmax,
             logits: (0..count * most * vocab).map(logit).collect(),
             targets: targets.iter().flat_map(|target| target.iter().copied().chain([0; 16]).take(widest)).collect(),
             frames: words(&case["frames"]),

@@ -26,6 +26,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let tiles = (p.vocab as usize).div_ceil(DEPTH as usize * call.constant("LANES") as usize);
     let groups = call.groups()[2] as usize;
     let vocab = p.vocab as usize;
+    let picked = call.constant("PICKED") != 0.0;
     let Some(mut gradients) = Gradients::of(call) else { return };
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
         let utterance = CtcUtterance::new(batch, n);
@@ -42,7 +43,7 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
             values[p.blank as usize] = (0..=utterance.labels).map(|u| kept.occupancy(&utterance, n, t, u, 0)).sum();
             let normaliser = f32::from_bits(frames[2 * (row - utterance.begin - kept.workspace_row) + 1]);
             for (v, value) in values.iter_mut().enumerate() {
-                let p_v = (scores.clean(start(number) + v) * LOG2_E - normaliser).exp2();
+                let p_v = if picked { 0.0 } else { (scores.clean(start(number) + v) * LOG2_E - normaliser).exp2() };
                 *value = utterance.scale * limited(p_v - *value, p.clamp);
             }
         });

@@ -18,6 +18,7 @@ type Found = (Vec<u32>, u32, f32, bool);
 pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let p: Params = call.params();
     let scores = Elements::of(call.read(1), call.has_flag("f16"));
+    let picked = call.constant("PICKED") != 0.0;
     let batch: &[u32] = call.read(2);
     let arcs: &mut [u32] = call.write(3);
     let frames: &mut [u32] = call.write(4);
@@ -27,7 +28,8 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
         let begin = utterance.first_row + utterance.begin;
         let first = begin.max(p.first_row as usize);
         let end = (begin + utterance.frames).min(p.end_row as usize).max(first);
-        let found = map_pieces(end - first, 16, |number| weights(&p, scores, &utterance, start_of(&p, &utterance, n, first + number)));
+        let found =
+            map_pieces(end - first, 16, |number| weights(&p, (scores, picked), &utterance, start_of(&p, &utterance, n, first + number)));
         for (row, (labels, blank, normaliser, unusable)) in (first..).zip(found) {
             let place = row - utterance.begin - p.workspace_row as usize;
             arcs[place * p.groups as usize * COLUMNS as usize..][..labels.len()].copy_from_slice(&labels);
@@ -39,10 +41,12 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     }
 }
 
-fn weights(p: &Params, scores: Elements<'_>, utterance: &CtcUtterance<'_>, start: usize) -> Found {
+fn weights(p: &Params, (scores, picked): (Elements<'_>, bool), utterance: &CtcUtterance<'_>, start: usize) -> Found {
     let row = start..start + p.vocab as usize;
-    let unusable = row.clone().any(|at| scores.is_unusable(at));
-    let normaliser = log_sum(row.map(|at| scores.clean(at) * LOG2_E)).unwrap_or_default();
+    // Of log-probabilities nothing else is read.
+    let mut read = utterance.target.iter().chain([&p.blank]).map(|&symbol| start + symbol as usize);
+    let unusable = if picked { read.any(|at| scores.is_unusable(at)) } else { row.clone().any(|at| scores.is_unusable(at)) };
+    let normaliser = if picked { None } else { log_sum(row.map(|at| scores.clean(at) * LOG2_E)) }.unwrap_or_default();
     let weight = |symbol: u32| weight_word(scores.clean(start + symbol as usize) * LOG2_E - normaliser);
     let mut labels: Vec<u32> = utterance.target.iter().map(|&label| weight(label)).collect();
     labels.resize(utterance.columns(), NO_LABEL);

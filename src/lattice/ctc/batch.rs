@@ -15,6 +15,7 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct CtcBatch<'a> {
     pub(super) logits: &'a Tensor,
+    meaning: Meaning,
     /// Sides [N, T, V], elements from utterance to utterance and from frame to frame.
     strides: Option<([usize; 3], [usize; 2])>,
     targets: &'a [u32],
@@ -59,12 +60,34 @@ impl CtcShape {
 impl<'a> CtcBatch<'a> {
     /// `logits`: raw logits, f32 or f16: padded [N, T, V], or packed [Σ T, V], the rows of one
     /// utterance after those of another; other places by [`strided`](Self::strided). -inf masks a symbol; what lies beyond the frames of an utterance is never
-    /// read. Log-probabilities give the same costs, and the gradient that torch gives for them: that by the logits.
+    /// read. Log-probabilities give the same costs, and the gradient that torch gives for them: that by the logits. For that by themselves
+    /// there is [`of_log_probs`](Self::of_log_probs).
     ///
     /// `targets`: labels, row-major [N, most labels]; what lies beyond the length of a target is ignored. `frames`,
     /// `labels`: lengths of each utterance, `[N]`; none of either is an ordinary number.
     pub fn new(logits: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
-        Self { logits, strides: None, targets, frames, labels, weights: None, begin: None }
+        Self { logits, meaning: Meaning::Logits, strides: None, targets, frames, labels, weights: None, begin: None }
+    }
+
+    /// As [`new`](Self::new), from log-probabilities: nothing is normalised, and gradients are the partial derivatives by them, minus the
+    /// posteriors of the symbols. Only the blank and the symbols of the target are read; a NaN among others is not found. Errors
+    /// speak of them as logits.
+    ///
+    /// ```
+    /// # fn main() -> weft::Result<()> {
+    /// use weft::lattice::{Blank, CtcBatch, CtcLoss};
+    /// let gpu = weft::Context::cpu();
+    /// let log_probs = weft::Tensor::from_slice(&gpu, &[1, 1, 3], &[0.2f32.ln(), 0.3f32.ln(), 0.5f32.ln()])?;
+    /// let loss = CtcLoss::new(Blank(0)).gradients(true).build(&gpu)?;
+    /// let out = loss.run_blocking(&CtcBatch::of_log_probs(&log_probs, &[2], &[1], &[1]))?;
+    /// assert!((out.costs[0] - 2f32.ln()).abs() < 1e-6);
+    /// # if let Some(gradients) = out.gradients {
+    /// assert_eq!(gradients.to_vec_blocking()?, [0.0, 0.0, -1.0]);
+    /// # }
+    /// # Ok(()) }
+    /// ```
+    pub fn of_log_probs(log_probs: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
+        Self { meaning: Meaning::LogProbs, ..Self::new(log_probs, targets, frames, labels) }
     }
 
     /// Logits [N, T, V] that lie anywhere in a tensor: `strides` are the elements from utterance to utterance and from frame to frame;
@@ -109,6 +132,7 @@ impl<'a> CtcBatch<'a> {
             return Err(Error::Value { argument: "logits", value: format!("{dtype:?}"), help: "logits are f32 or f16" });
         }
         let mut problem = self.place(options, dtype)?;
+        problem.rows.meaning = self.meaning;
         self.check_begin(&mut problem.rows)?;
         self.check_targets(problem.vocab, options.blank)?;
         Ok(problem)

@@ -10,6 +10,7 @@ use crate::device::shader::{
 };
 use crate::error::{Result, within};
 use crate::lattice::layout::Pass;
+use crate::lattice::scores::Meaning;
 use crate::lattice::window::{Window, windows};
 use crate::lattice::{Blank, CHUNK, Gradients, Reduction};
 use std::fmt;
@@ -444,7 +445,8 @@ impl<'a> Planner<'a> {
         let symbols = if firsts { rows } else { window.bytes / self.problem.dtype.bytes() };
         let work = symbols.saturating_add(rows * window.utterances.len() as u64 * self.groups * 4).saturating_mul(8);
         let set = self.recording.bind(bindings);
-        let mut constants = vec![("LANES", f64::from(self.lanes)), ("WORKGROUP", f64::from(WORKGROUP))];
+        let picked = self.problem.meaning == Meaning::LogProbs;
+        let mut constants = vec![("LANES", f64::from(self.lanes)), ("WORKGROUP", f64::from(WORKGROUP)), ("PICKED", f64::from(picked))];
         if firsts {
             constants.push(("FIRSTS", 1.0));
         }
