@@ -27,15 +27,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shaders");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=WEFT_DUMP_SHADERS");
-    let shaders = match build(Path::new("shaders")) {
+    let mut shaders = match build(Path::new("shaders")) {
         Ok(shaders) => shaders,
         Err(faults) => {
             faults.iter().for_each(|fault| println!("cargo::error=shaders/{fault}"));
             return Ok(());
         }
     };
+    let is_wasm = env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
+    // Browsers could not compile them.
+    shaders.retain(|shader| !(is_wasm && shader.variant.is_native_only()));
     let mut texts: Vec<String> = shaders.iter().map(|shader| minify::squeeze(&shader.composed.text)).collect();
-    if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm") {
+    if is_wasm {
         texts = minify::minify(&texts);
         for (shader, text) in shaders.iter().zip(&texts) {
             reflect::same(&shader.variant, &shader.reflection, text)?;
@@ -181,12 +184,15 @@ fn params(shaders: &[Shader]) -> String {
 }
 
 /// `WEFT_DUMP_SHADERS=DIR`: the final text of each variant, for native (`NAME.wgsl`) and for
-/// browsers (`NAME.web.wgsl`), whose compilers demand an `enable` line that naga refuses.
+/// browsers (`NAME.web.wgsl`; none of what is native only), whose compilers demand an `enable` line that naga refuses.
 fn dump(folder: &Path, shaders: &[Shader]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for Shader { variant, composed, .. } in shaders {
         let header = if variant.flags.iter().any(|f| f == "SUBGROUPS") { "enable subgroups;\n" } else { "" };
         fs::write(folder.join(format!("{}.wgsl", variant.name)), &composed.text)?;
+        if variant.is_native_only() {
+            continue;
+        }
         fs::write(folder.join(format!("{}.web.wgsl", variant.name)), format!("{header}{}", composed.text))?;
     }
     Ok(())

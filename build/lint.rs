@@ -10,6 +10,8 @@ use naga::{Block, Statement};
 const MAX_INVOCATIONS: u32 = 256;
 /// WebGPU's default `maxComputeWorkgroupStorageSize`.
 const MAX_WORKGROUP_BYTES: u32 = 16_384;
+/// What a variant that is native only may take: plans look at the device's own limit.
+const MAX_NATIVE_WORKGROUP_BYTES: u32 = 49_152;
 /// WebGPU grants 8; wgpu takes one for itself on Metal (buffer sizes).
 const MAX_STORAGE_BINDINGS: usize = 7;
 
@@ -24,11 +26,10 @@ pub fn lint(variant: &Variant, composed: &Composed, reflection: &Reflection) -> 
             format!("{invocations} invocations a workgroup, WebGPU grants {MAX_INVOCATIONS}: lower the default workgroup size"),
         ));
     }
-    if reflection.workgroup_bytes > MAX_WORKGROUP_BYTES {
-        faults.push(fault(
-            0,
-            format!("{} B of workgroup memory, WebGPU grants {MAX_WORKGROUP_BYTES}: shrink the tile", reflection.workgroup_bytes),
-        ));
+    let (granted, by) =
+        if variant.is_native_only() { (MAX_NATIVE_WORKGROUP_BYTES, "GPUs grant") } else { (MAX_WORKGROUP_BYTES, "WebGPU grants") };
+    if reflection.workgroup_bytes > granted {
+        faults.push(fault(0, format!("{} B of workgroup memory, {by} {granted}: shrink the tile", reflection.workgroup_bytes)));
     }
     if reflection.writable.len() > MAX_STORAGE_BINDINGS {
         faults.push(fault(0, format!("{} storage bindings, {MAX_STORAGE_BINDINGS} are portable: join buffers", reflection.writable.len())));

@@ -132,6 +132,9 @@ fn capabilities(variant: &Variant) -> Capabilities {
     if variant.flags.iter().any(|f| f == "SUBGROUPS") {
         capabilities |= Capabilities::SUBGROUP;
     }
+    if variant.is_native_only() {
+        capabilities |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
+    }
     if variant.flags.iter().any(|f| f == "F16") {
         // unpack2x16float: part of WebGPU, and of every native backend but WebGL's.
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;

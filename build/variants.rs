@@ -18,8 +18,17 @@ pub struct Variant {
 
 /// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
 /// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `unaligned`: of those, rows that begin in the middle of a
-/// word; `in_place`: output over input).
-const FLAGS: [&str; 6] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place"];
+/// word; `in_place`: output over input; `coop`: cooperative matrices, of 16 x 16 or with `side8` of 8 x 8; `nt`, `nn`, `tn`: how the
+/// factors of a product lie).
+const FLAGS: [&str; 11] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn"];
+
+impl Variant {
+    /// Whether it exists for wgpu's own backends alone: cooperative matrices are an extension of naga's, which no browser has and
+    /// Tint does not know. Such a variant stays out of the table for wasm and is not shown to Tint.
+    pub fn is_native_only(&self) -> bool {
+        self.flags.iter().any(|flag| flag == "COOP")
+    }
+}
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
 /// every kernel has a variant that runs anywhere.

@@ -2,9 +2,9 @@
 
 use super::Activation;
 use super::matrix::Matrix;
-use crate::device::Caps;
 use crate::device::recording::{Binding, Recording, fold};
-use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel};
+use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel, Shader};
+use crate::device::{Caps, Matrices};
 use crate::error::Result;
 use crate::tensor::DType;
 
@@ -64,21 +64,29 @@ struct Tile {
     rows_each: u32,
     columns_each: u32,
     depth: u32,
+    /// By matrices of the device: the tile of eight subgroups that sum 4 x 2 of them each.
+    matrices: Option<Matrices>,
 }
 
 impl Tile {
     /// By the sides of C, where k is cut into so many parts at most: the largest of which there are enough.
     fn choose(caps: &Caps, form: Form, [m, n]: [u32; 2], parts: u64) -> Self {
-        let large = Self { rows_each: 8, columns_each: 8, depth: 32 };
+        let large = Self { rows_each: 8, columns_each: 8, depth: 32, matrices: None };
         if m > 64 && n > 64 && large.count(m, n) * parts >= WAVE / 2 {
             // WebGPU grants half of what the deeper tile takes. On an H100 it gains 5 % in the form Nn, 1 % in Tn, and
             // loses 12 % in Nt.
             let deep = form != Form::Nt && caps.max_workgroup_bytes >= large.bytes();
             return Self { depth: if deep { 32 } else { 16 }, ..large };
         }
-        let medium = Self { rows_each: 4, columns_each: 4, depth: 32 };
+        let medium = Self { rows_each: 4, columns_each: 4, ..large };
         let small = Self { rows_each: 1, ..medium };
         if m > 32 && medium.count(m, n) * parts >= WAVE / 4 { medium } else { small }
+    }
+
+    /// By matrices of these sides.
+    const fn of_matrices(matrices: Matrices) -> Self {
+        let side = matrices.side;
+        Self { rows_each: side / 2, columns_each: side / 2, depth: 4 * side, matrices: Some(matrices) }
     }
 
     const fn rows(self) -> u32 {
@@ -91,7 +99,11 @@ impl Tile {
 
     /// Of workgroup memory.
     const fn bytes(self) -> u32 {
-        (self.rows() + self.columns()) * self.depth * 4
+        match self.matrices {
+            // Of f16, with room behind each line, which is shortest where it runs along k; then sums in f32.
+            Some(Matrices { side, .. }) => 2 * (self.rows() + self.columns()) * (self.depth + 8) + 32 * side * side,
+            None => 4 * (self.rows() + self.columns()) * self.depth,
+        }
     }
 
     /// Tiles of C.
@@ -193,7 +205,7 @@ impl Gemm {
     fn piece_of_rows(&self, caps: &Caps, rest: u32, most: u64, fit: u64) -> (u32, Piece) {
         let [_, n, k] = self.sides;
         let most_parts = if self.form == Form::Nt { 1 } else { u64::from(k / LEAST_PART).max(1) };
-        let tile = Tile::choose(caps, self.form, [rest.min(u32::try_from(most).unwrap_or(u32::MAX)), n], most_parts);
+        let tile = self.tile(caps, [rest.min(u32::try_from(most).unwrap_or(u32::MAX)), n], most_parts);
         let count = whole(most, tile.rows()).min(fit).min(u64::from(rest)) as u32;
         let (parts, part_depth) = self.parts(caps, tile, [count, k], most_parts);
         (count, Piece { first: 0, count, tile, parts, part_depth })
@@ -204,9 +216,28 @@ impl Gemm {
         let [m, n, _] = self.sides;
         let count = whole(most, STEP).min(fit).min(u64::from(rest)) as u32;
         let most_parts = u64::from(count / LEAST_PART).max(1);
-        let tile = Tile::choose(caps, self.form, [m, n], most_parts);
+        let tile = self.tile(caps, [m, n], most_parts);
         let (parts, part_depth) = self.parts(caps, tile, [m, count], most_parts);
         (count, Piece { first: 0, count, tile, parts, part_depth })
+    }
+
+    /// Matrices wherever the factors are given as they take them, whatever the rows: so a row has the same bits among any others.
+    fn tile(&self, caps: &Caps, cells: [u32; 2], parts: u64) -> Tile {
+        let halves = [self.a, self.b].iter().all(|factor| factor.dtype == DType::F16);
+        // Activations of A are taken in f32.
+        let matrices = caps.matrices.filter(|_| halves && self.is_in_fours() && self.activations[0] == Activation::Identity);
+        match matrices.map(Tile::of_matrices) {
+            Some(tile) if tile.bytes() <= caps.max_workgroup_bytes => tile,
+            _ => Tile::choose(caps, self.form, cells, parts),
+        }
+    }
+
+    /// Whether every line of every matrix can be read in fours. Without depth there is no four in the factors' windows.
+    fn is_in_fours(&self) -> bool {
+        let [m, n, k] = self.sides;
+        let [a_deep, b_deep] = self.form.deep();
+        let (a_width, b_width) = (if a_deep { k } else { m }, if b_deep { k } else { n });
+        k > 0 && self.a.is_in_fours(a_width) && self.b.is_in_fours(b_width) && self.c.is_in_fours(n)
     }
 
     /// Parts of a launch of so many rows and so much of k, and what of k each takes.
@@ -276,7 +307,28 @@ impl Gemm {
         // Without depth there is no four in the factors' windows.
         let in_fours = depth > 0 && a.is_in_fours(a_width) && b.is_in_fours(b_width) && c.is_in_fours(n);
         let halves = [a, b].map(|factor| factor.dtype == DType::F16);
+        let (shader, constants) = self.kernel(caps, tile, in_fours, halves);
+        let groups = fold(tile.count(rows, n) * u64::from(parts), caps.max_workgroups);
+        let work = u64::from(rows) * u64::from(n) * u64::from(depth);
+        recording.dispatch_with(shader, &constants, set, &params, groups, work);
+    }
+
+    /// The variant for a tile, and its constants; whether each factor is of halves.
+    fn kernel(&self, caps: &Caps, tile: Tile, in_fours: bool, halves: [bool; 2]) -> (&'static Shader, Vec<(&'static str, f64)>) {
+        let shader = |flags: &[&str]| caps.shader_with(Kernel::DenseGemm, flags);
+        if let Some(Matrices { side, subgroup }) = tile.matrices {
+            let flags: &[&str] = match (side, self.form) {
+                (16, Form::Nt) => &["coop", "nt"],
+                (16, Form::Nn) => &["coop", "nn"],
+                (16, Form::Tn) => &["coop", "tn"],
+                (_, Form::Nt) => &["coop", "side8", "nt"],
+                (_, Form::Nn) => &["coop", "side8", "nn"],
+                (_, Form::Tn) => &["coop", "side8", "tn"],
+            };
+            return (shader(flags), vec![("WORKGROUP", f64::from(8 * subgroup))]);
+        }
         let number = |is: bool| f64::from(u8::from(is));
+        let [a_deep, b_deep] = self.form.deep();
         let mut constants = vec![
             ("ROWS_EACH", f64::from(tile.rows_each)),
             ("COLUMNS_EACH", f64::from(tile.columns_each)),
@@ -284,18 +336,17 @@ impl Gemm {
             ("A_DEEP", number(a_deep)),
             ("B_DEEP", number(b_deep)),
         ];
-        let flags: &[&str] = match (in_fours, halves.contains(&true)) {
+        let is_half = halves.contains(&true);
+        if is_half {
+            constants.extend([("A_HALF", number(halves[0])), ("B_HALF", number(halves[1]))]);
+        }
+        let flags: &[&str] = match (in_fours, is_half) {
             (false, false) => &[],
             (true, false) => &["pack4"],
             (false, true) => &["f16"],
             (true, true) => &["pack4", "f16"],
         };
-        if halves.contains(&true) {
-            constants.extend([("A_HALF", number(halves[0])), ("B_HALF", number(halves[1]))]);
-        }
-        let groups = fold(tile.count(rows, n) * u64::from(parts), caps.max_workgroups);
-        let work = u64::from(rows) * u64::from(n) * u64::from(depth);
-        recording.dispatch_with(caps.shader_with(Kernel::DenseGemm, flags), &constants, set, &params, groups, work);
+        (shader(flags), constants)
     }
 
     fn record_sum(&self, recording: &mut Recording, caps: &Caps, piece: Piece, from: Binding, accumulates: bool) {

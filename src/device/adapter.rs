@@ -1,6 +1,6 @@
 //! Choosing an adapter, and reading its facts.
 
-use super::caps::{Caps, DeviceKind};
+use super::caps::{Caps, DeviceKind, Matrices};
 use super::context::ContextOptions;
 use crate::error::{Error, Result};
 
@@ -55,13 +55,22 @@ fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
     new
 }
 
+/// What kernels with cooperative matrices need.
+const MATRICES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
+
 /// Opens a device with everything the adapter has that this crate can use.
 pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    let mut useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+    if matrices(adapter).is_some() {
+        useful |= MATRICES;
+        experimental_features = experimental();
+    }
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("weft"),
         required_features: adapter.features() & useful,
         required_limits: adapter.limits(),
+        experimental_features,
         ..Default::default()
     };
     let (device, queue) = adapter
@@ -71,6 +80,34 @@ pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu:
     // Errors outside of any scope come from other users of the device; the default handler panics.
     device.on_uncaptured_error(std::sync::Arc::new(|error| log::error!("uncaptured GPU error: {error}")));
     Ok((device, queue))
+}
+
+/// Leave to use cooperative matrices.
+#[allow(unsafe_code, reason = "wgpu's way to say that an interface may still change")]
+fn experimental() -> wgpu::ExperimentalFeatures {
+    // SAFETY: asked for by those of this crate's kernels alone whose texts the build has validated, and that keep within their
+    // buffers and the workgroup; tests run them where a driver has such matrices.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
+/// The cooperative matrices that kernels can use: of f16 with sums in f32, square, on subgroups of one known size that eight make a
+/// workgroup of.
+fn matrices(adapter: &wgpu::Adapter) -> Option<Matrices> {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    if !adapter.features().contains(MATRICES | wgpu::Features::SUBGROUP) || info.subgroup_min_size != info.subgroup_max_size {
+        return None;
+    }
+    let subgroup = info.subgroup_max_size;
+    let known = adapter.cooperative_matrix_properties();
+    let has = |side: &u32| {
+        let fits =
+            |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [*side; 3] && (p.ab_type, p.cr_type) == (F16, F32);
+        // An invocation reads at most eight pieces of a tile.
+        subgroup >= side * side / 8 && known.iter().any(fits)
+    };
+    let side = [16, 8].into_iter().find(has)?;
+    (8 * subgroup <= limits.max_compute_invocations_per_workgroup).then_some(Matrices { side, subgroup })
 }
 
 /// The facts of an open device.
@@ -99,6 +136,7 @@ pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &Co
         },
         kind,
         subgroups: native.or(options.web_subgroups).filter(|sizes| options.variant != super::Variant::Plain && fit_kernels(sizes)),
+        matrices: matrices(adapter).filter(|_| options.variant != super::Variant::Plain && features.contains(MATRICES)),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_buffer_bytes: limits.max_buffer_size,
         max_binding_bytes: limits.max_storage_buffer_binding_size,

@@ -22,6 +22,15 @@ pub enum DeviceKind {
     Unknown,
 }
 
+/// Cooperative matrices, as `shaders/shared/gemm_matrices.wgsl` uses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// Their sides: 8 or 16.
+    pub side: u32,
+    /// Invocations of every subgroup.
+    pub subgroup: u32,
+}
+
 /// What this device is and can do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caps {
@@ -35,6 +44,8 @@ pub struct Caps {
     pub kind: DeviceKind,
     /// Smallest and largest subgroup size, where subgroup kernels may be used.
     pub subgroups: Option<[u32; 2]>,
+    /// Matrices of f16 that a subgroup multiplies with sums in f32 (tensor cores and the like), where kernels may use them.
+    pub matrices: Option<Matrices>,
     /// Whether GPU time can be measured.
     pub timestamps: bool,
     /// Largest buffer, bytes.
@@ -62,6 +73,7 @@ impl Caps {
             backend: "cpu",
             kind: DeviceKind::Cpu,
             subgroups: None,
+            matrices: None,
             timestamps: false,
             max_buffer_bytes: isize::MAX as u64,
             max_binding_bytes: isize::MAX as u64,
@@ -162,6 +174,10 @@ impl fmt::Display for Caps {
         match self.subgroups {
             Some([min, max]) => writeln!(f, "subgroups           {min}..{max}")?,
             None => writeln!(f, "subgroups           not used")?,
+        }
+        match self.matrices {
+            Some(Matrices { side, .. }) => writeln!(f, "matrices            {side} x {side}, f16 to f32")?,
+            None => writeln!(f, "matrices            not used")?,
         }
         writeln!(f, "timestamps          {}", self.timestamps)?;
         writeln!(f, "buffer              {} B", self.max_buffer_bytes)?;

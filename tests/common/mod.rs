@@ -31,7 +31,8 @@ pub fn contexts_with(change: impl Fn(ContextOptions) -> ContextOptions) -> Vec<(
             Ok(context) => {
                 let caps = context.caps();
                 let size = caps.subgroups.map_or(String::new(), |[min, max]| format!(" {min}..{max}"));
-                contexts.push((format!("{} {variant:?}{size}", caps.adapter), context));
+                let matrices = caps.matrices.map_or(String::new(), |matrices| format!(", matrices of {}", matrices.side));
+                contexts.push((format!("{} {variant:?}{size}{matrices}", caps.adapter), context));
             }
             Err(weft::Error::MissingFeature { .. }) => {}
             Err(error) => panic!("{error} (WEFT_TEST_NO_GPU=1 skips the GPU)"),
