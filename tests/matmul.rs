@@ -93,6 +93,7 @@ fn any_sides_in_any_form() {
     let sides = [
         [1, 1, 1],
         [1, 64, 32],
+        [2, 36, 260],
         [3, 17, 5],
         [4, 4, 4],
         [15, 65, 31],
@@ -185,7 +186,7 @@ fn a_row_is_the_same_whatever_the_others_are() {
     for (name, context) in contexts() {
         let many = || Case::random(Form::Nt, [150, 132, 1077], [false; 2]);
         let (all, values) = (many().run(&context), many().a.values);
-        for rows in [1, 20, 70] {
+        for rows in [1, 13, 20, 70] {
             let a = Factor { shape: [rows, 1077], values: values[..rows * 1077].to_vec(), half: false };
             let few = Case { sides: [rows, 132, 1077], a, ..many() };
             assert_eq!(bits(&all[..rows * 132]), bits(&few.run(&context)), "{name}: {rows} rows");

@@ -82,7 +82,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellLstmStep => cell::lstm_step(&mut call),
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
-        Kernel::DenseGemm => gemm::product(&mut call),
+        Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
         Kernel::LatticeArcsLatency => arcs::latency(&mut call),

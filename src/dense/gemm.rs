@@ -2,6 +2,7 @@
 
 use super::Activation;
 use super::matrix::Matrix;
+use super::tile::{Tile, best_parts};
 use crate::device::recording::{Binding, Recording, fold};
 use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel, Shader};
 use crate::device::{Caps, Matrices};
@@ -51,77 +52,10 @@ pub(crate) struct Gemm {
     pub activations: [Activation; 2],
 }
 
-/// Workgroups that a large GPU runs at a time: two for each of an H100's 132 cores.
-const WAVE: u64 = 264;
 /// Fewer of k than this are not worth a part of their own.
 const LEAST_PART: u32 = 128;
 /// Parts are of whole steps of the deepest tile.
 const STEP: u32 = 32;
-
-/// The tile of a workgroup: rows and columns of its 16 x 16 invocations, and what it holds of k.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tile {
-    rows_each: u32,
-    columns_each: u32,
-    depth: u32,
-    /// By matrices of the device: the tile of eight subgroups that sum 4 x 2 of them each.
-    matrices: Option<Matrices>,
-}
-
-impl Tile {
-    /// By the sides of C, where k is cut into so many parts at most: the largest of which there are enough.
-    fn choose(caps: &Caps, form: Form, [m, n]: [u32; 2], parts: u64) -> Self {
-        let large = Self { rows_each: 8, columns_each: 8, depth: 32, matrices: None };
-        if m > 64 && n > 64 && large.count(m, n) * parts >= WAVE / 2 {
-            // WebGPU grants half of what the deeper tile takes. On an H100 it gains 5 % in the form Nn, 1 % in Tn, and
-            // loses 12 % in Nt.
-            let deep = form != Form::Nt && caps.max_workgroup_bytes >= large.bytes();
-            return Self { depth: if deep { 32 } else { 16 }, ..large };
-        }
-        let medium = Self { rows_each: 4, columns_each: 4, ..large };
-        let small = Self { rows_each: 1, ..medium };
-        if m > 32 && medium.count(m, n) * parts >= WAVE / 4 { medium } else { small }
-    }
-
-    /// By matrices of these sides.
-    const fn of_matrices(matrices: Matrices) -> Self {
-        let side = matrices.side;
-        Self { rows_each: side / 2, columns_each: side / 2, depth: 4 * side, matrices: Some(matrices) }
-    }
-
-    const fn rows(self) -> u32 {
-        16 * self.rows_each
-    }
-
-    const fn columns(self) -> u32 {
-        16 * self.columns_each
-    }
-
-    /// Of workgroup memory.
-    const fn bytes(self) -> u32 {
-        match self.matrices {
-            // Of f16, with room behind each line, which is shortest where it runs along k; then sums in f32.
-            Some(Matrices { side, .. }) => 2 * (self.rows() + self.columns()) * (self.depth + 8) + 32 * side * side,
-            None => 4 * (self.rows() + self.columns()) * self.depth,
-        }
-    }
-
-    /// Tiles of C.
-    fn count(self, m: u32, n: u32) -> u64 {
-        u64::from(m.div_ceil(self.rows())) * u64::from(n.div_ceil(self.columns()))
-    }
-}
-
-/// How many parts k is best cut into, at most `most`: so many that the last wave of workgroups is nearly full, but each is
-/// written and read once more, which takes as long as some 64 of k do.
-fn best_parts(tiles: u64, depth: u32, most: u64) -> u64 {
-    let cost = |parts: u64| {
-        let waves = (tiles * parts).div_ceil(WAVE) as f64 / parts as f64;
-        let again = if parts > 1 { 64.0 * parts as f64 / f64::from(depth) } else { 0.0 };
-        waves * (1.0 + again)
-    };
-    (1..=most.min(64)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(1)
-}
 
 /// Lines of A, and in Tn of B, that one launch takes, and the parts that it cuts k into.
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +160,7 @@ impl Gemm {
         let halves = [self.a, self.b].iter().all(|factor| factor.dtype == DType::F16);
         // Activations of A are taken in f32.
         let matrices = caps.matrices.filter(|_| halves && self.is_in_fours() && self.activations[0] == Activation::Identity);
-        match matrices.map(Tile::of_matrices) {
+        match matrices.map(Tile::Matrices) {
             Some(tile) if tile.bytes() <= caps.max_workgroup_bytes => tile,
             _ => Tile::choose(caps, self.form, cells, parts),
         }
@@ -315,8 +249,7 @@ impl Gemm {
 
     /// The variant for a tile, and its constants; whether each factor is of halves.
     fn kernel(&self, caps: &Caps, tile: Tile, in_fours: bool, halves: [bool; 2]) -> (&'static Shader, Vec<(&'static str, f64)>) {
-        let shader = |flags: &[&str]| caps.shader_with(Kernel::DenseGemm, flags);
-        if let Some(Matrices { side, subgroup }) = tile.matrices {
+        if let Tile::Matrices(Matrices { side, subgroup }) = tile {
             let flags: &[&str] = match (side, self.form) {
                 (16, Form::Nt) => &["coop", "nt"],
                 (16, Form::Nn) => &["coop", "nn"],
@@ -325,28 +258,30 @@ impl Gemm {
                 (_, Form::Nn) => &["coop", "side8", "nn"],
                 (_, Form::Tn) => &["coop", "side8", "tn"],
             };
-            return (shader(flags), vec![("WORKGROUP", f64::from(8 * subgroup))]);
+            return (caps.shader_with(Kernel::DenseGemm, flags), vec![("WORKGROUP", f64::from(8 * subgroup))]);
         }
         let number = |is: bool| f64::from(u8::from(is));
         let [a_deep, b_deep] = self.form.deep();
-        let mut constants = vec![
-            ("ROWS_EACH", f64::from(tile.rows_each)),
-            ("COLUMNS_EACH", f64::from(tile.columns_each)),
-            ("DEPTH", f64::from(tile.depth)),
-            ("A_DEEP", number(a_deep)),
-            ("B_DEEP", number(b_deep)),
-        ];
+        let mut constants = vec![("A_DEEP", number(a_deep)), ("B_DEEP", number(b_deep))];
         let is_half = halves.contains(&true);
         if is_half {
             constants.extend([("A_HALF", number(halves[0])), ("B_HALF", number(halves[1]))]);
         }
+        let kernel = match tile {
+            Tile::Blocks { rows_each, columns_each, depth } => {
+                let sides = [("ROWS_EACH", rows_each), ("COLUMNS_EACH", columns_each), ("DEPTH", depth)];
+                constants.extend(sides.map(|(name, side)| (name, f64::from(side))));
+                Kernel::DenseGemm
+            }
+            Tile::Thin | Tile::Matrices(_) => Kernel::DenseGemmThin,
+        };
         let flags: &[&str] = match (in_fours, is_half) {
             (false, false) => &[],
             (true, false) => &["pack4"],
             (false, true) => &["f16"],
             (true, true) => &["pack4", "f16"],
         };
-        (shader(flags), constants)
+        (caps.shader_with(kernel, flags), constants)
     }
 
     fn record_sum(&self, recording: &mut Recording, caps: &Caps, piece: Piece, from: Binding, accumulates: bool) {

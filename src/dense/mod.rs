@@ -10,6 +10,7 @@ mod matmul;
 mod matrix;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 pub use activation::Activation;
 pub use column_sums::{column_sums, column_sums_reported};

@@ -187,10 +187,10 @@ fn large_tiles() {
     }
 }
 
-/// The params of the launches of a kernel, with their windows.
-fn launches<P: AnyBitPattern>(recording: &Recording, kernel: Kernel) -> Vec<(P, Vec<Binding>, u64)> {
+/// The params of the launches of some kernels, with their windows.
+fn launches<P: AnyBitPattern>(recording: &Recording, kernels: &[Kernel]) -> Vec<(P, Vec<Binding>, u64)> {
     let dispatches = recording.commands.iter().filter_map(|command| match command {
-        Command::Dispatch(dispatch) if dispatch.shader.kernel == kernel => Some(dispatch),
+        Command::Dispatch(dispatch) if kernels.contains(&dispatch.shader.kernel) => Some(dispatch),
         _ => None,
     });
     let launch = |dispatch: &crate::device::recording::Dispatch| {
@@ -234,7 +234,7 @@ fn much_work_is_cut_into_launches_that_cover_everything_once() {
                     assert!(bytes <= f64::from(caps.max_workgroup_bytes), "{key:?}");
                 }
                 let (mut done, mut previous) = (0, None);
-                for (params, windows, work) in launches::<DenseGemmParams>(&recording, Kernel::DenseGemm) {
+                for (params, windows, work) in launches::<DenseGemmParams>(&recording, &[Kernel::DenseGemm, Kernel::DenseGemmThin]) {
                     assert_eq!(params.columns, n);
                     assert!(
                         work <= caps.submit_work() || params.rows <= 128 || (form == Form::Tn && params.depth <= 32),
@@ -265,7 +265,7 @@ fn much_work_is_cut_into_launches_that_cover_everything_once() {
             let matrix = |buffer| Matrix { buffer, first: 3, stride: columns, dtype: DType::F32 };
             record_column_sums(&mut recording, caps, matrix(x), [rows, columns], matrix(out), false).unwrap();
             let mut done = 0;
-            for (params, windows, work) in launches::<DenseColumnSumsParams>(&recording, Kernel::DenseColumnSums) {
+            for (params, windows, work) in launches::<DenseColumnSumsParams>(&recording, &[Kernel::DenseColumnSums]) {
                 assert!(work <= caps.submit_work() && windows[0].bytes <= caps.max_binding_bytes);
                 assert!(params.rows == 0 || windows[0].offset / 4 + u64::from(params.x_first) == 3 + u64::from(done * columns));
                 assert!(params.part_rows * params.parts >= params.rows && params.part_rows * (params.parts - 1) < params.rows.max(1));
@@ -304,6 +304,8 @@ fn matrices_of_the_device_serve_halves_whatever_the_rows() {
             shader(&caps(small, 16_384), Form::Nn, [rows, 64, 40], halves, 4),
             ("dense_gemm_coop_side8_nn", vec![("WORKGROUP", 128.0)])
         );
+    }
+    for rows in [20, 64, 8_000] {
         // Too little workgroup memory; f32; lines that cannot be read in fours; a beginning that cannot.
         assert_eq!(shader(&caps(large, 32_768), Form::Nt, [rows, 64, 40], halves, 4).0, "dense_gemm_pack4_f16");
         assert_eq!(shader(&caps(large, 49_152), Form::Nt, [rows, 64, 40], [DType::F32; 2], 4).0, "dense_gemm_pack4");

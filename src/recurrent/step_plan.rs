@@ -280,7 +280,7 @@ mod tests {
             let mut frame = 0;
             let mut stretch = 0;
             for dispatch in dispatches(&recording) {
-                if dispatch.shader.kernel == Kernel::DenseGemm {
+                if matches!(dispatch.shader.kernel, Kernel::DenseGemm | Kernel::DenseGemmThin) {
                     stretch = frame;
                     continue;
                 }
