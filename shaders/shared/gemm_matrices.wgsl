@@ -17,8 +17,8 @@ alias Sum = coop_mat16x16<f32, C>;
 #endif
 const TILE = 8u * SIDE;
 const DEPTH = 4u * SIDE;
-// Invocations: of eight subgroups.
-override WORKGROUP: u32 = 16u * SIDE;
+// Eight subgroups of 32, or of 8.
+const WORKGROUP = SIDE * SIDE;
 
 @group(0) @binding(1)
 var<storage, read> a: array<vec4<f16>>;
@@ -42,59 +42,48 @@ const B_LINES = DEPTH;
 #endif
 const A_PITCH = A_WIDTH + 2u;
 const B_PITCH = B_WIDTH + 2u;
-const FOURS = TILE * DEPTH / 4u;
+// Lines that all invocations together read at a time.
+const A_STEP = WORKGROUP / A_WIDTH;
+const B_STEP = WORKGROUP / B_WIDTH;
 var<workgroup> wg_a: array<vec4<f16>, A_LINES * A_PITCH>;
 var<workgroup> wg_b: array<vec4<f16>, B_LINES * B_PITCH>;
 // A matrix of sums for each subgroup.
 var<workgroup> wg_sums: array<vec4f, 2u * SIDE * SIDE>;
 
-// The i-th four of the tile of A that an invocation reads; zeros outside of A.
-fn a_four(i: u32, local: u32, first_row: u32, k: u32, end: u32) -> vec4<f16> {
-    let number = i * WORKGROUP + local;
-    let line = number / A_WIDTH;
-    let place = number % A_WIDTH * 4u;
+// The i-th of eight fours that an invocation reads of the tile: `at` is its first, and `left` lines are there from that one's on.
+fn a_four(i: u32, at: u32, left: u32) -> vec4<f16> {
+    if (i * A_STEP < left) {
+        return a[at + i * (A_STEP * (params.a_stride / 4u))];
+    }
+    return vec4<f16>();
+}
+
+fn b_four(i: u32, at: u32, left: u32) -> vec4<f16> {
+    if (i * B_STEP < left) {
+        return b[at + i * (B_STEP * (params.b_stride / 4u))];
+    }
+    return vec4<f16>();
+}
+
+// What an invocation reads of a tile from k on: its first four, and how many lines are there, none where its place in a line is not.
+fn a_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
 #ifdef TN
-    let is_in = k + line < end && first_row + place < params.rows;
-    let at = params.a_first + (k + line) * params.a_stride + first_row + place;
+    let left = select(0u, end - min(k + line, end), place < params.rows);
+    return vec2u((params.a_first + (k + line) * params.a_stride + place) / 4u, left);
 #else
-    let is_in = first_row + line < params.rows && k + place < end;
-    let at = params.a_first + (first_row + line) * params.a_stride + k + place;
+    let left = select(0u, params.rows - min(line, params.rows), k + place < end);
+    return vec2u((params.a_first + line * params.a_stride + k + place) / 4u, left);
 #endif
-    if (number < FOURS && is_in) {
-        return a[at / 4u];
-    }
-    return vec4<f16>();
 }
 
-fn b_four(i: u32, local: u32, first_column: u32, k: u32, end: u32) -> vec4<f16> {
-    let number = i * WORKGROUP + local;
-    let line = number / B_WIDTH;
-    let place = number % B_WIDTH * 4u;
+fn b_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
 #ifdef NT
-    let is_in = first_column + line < params.columns && k + place < end;
-    let at = params.b_first + (first_column + line) * params.b_stride + k + place;
+    let left = select(0u, params.columns - min(line, params.columns), k + place < end);
+    return vec2u((params.b_first + line * params.b_stride + k + place) / 4u, left);
 #else
-    let is_in = k + line < end && first_column + place < params.columns;
-    let at = params.b_first + (k + line) * params.b_stride + first_column + place;
+    let left = select(0u, end - min(k + line, end), place < params.columns);
+    return vec2u((params.b_first + (k + line) * params.b_stride + place) / 4u, left);
 #endif
-    if (number < FOURS && is_in) {
-        return b[at / 4u];
-    }
-    return vec4<f16>();
-}
-
-fn keep_a(i: u32, local: u32, four: vec4<f16>) {
-    let number = i * WORKGROUP + local;
-    if (number < FOURS) {
-        wg_a[number / A_WIDTH * A_PITCH + number % A_WIDTH] = four;
-    }
-}
-
-fn keep_b(i: u32, local: u32, four: vec4<f16>) {
-    let number = i * WORKGROUP + local;
-    if (number < FOURS) {
-        wg_b[number / B_WIDTH * B_PITCH + number % B_WIDTH] = four;
-    }
 }
 
 // Writes the matrix of sums of this subgroup that begins in row m and column n.
@@ -127,6 +116,23 @@ fn main(
     let a_pitch = A_PITCH;
     let b_pitch = B_PITCH;
 
+    // Where an invocation's first four lies in the tiles, and in the matrices.
+    let a_kept = local / A_WIDTH * A_PITCH + local % A_WIDTH;
+    let b_kept = local / B_WIDTH * B_PITCH + local % B_WIDTH;
+#ifdef TN
+    let a_line = local / A_WIDTH;
+    let a_place = first_row + local % A_WIDTH * 4u;
+#else
+    let a_line = first_row + local / A_WIDTH;
+    let a_place = local % A_WIDTH * 4u;
+#endif
+#ifdef NT
+    let b_line = first_column + local / B_WIDTH;
+    let b_place = local % B_WIDTH * 4u;
+#else
+    let b_line = local / B_WIDTH;
+    let b_place = first_column + local % B_WIDTH * 4u;
+#endif
     var sum00 = Sum();
     var sum01 = Sum();
     var sum10 = Sum();
@@ -135,79 +141,174 @@ fn main(
     var sum21 = Sum();
     var sum30 = Sum();
     var sum31 = Sum();
-    var a0 = a_four(0u, local, first_row, begin, end);
-    var a1 = a_four(1u, local, first_row, begin, end);
-    var a2 = a_four(2u, local, first_row, begin, end);
-    var a3 = a_four(3u, local, first_row, begin, end);
-    var a4 = a_four(4u, local, first_row, begin, end);
-    var a5 = a_four(5u, local, first_row, begin, end);
-    var a6 = a_four(6u, local, first_row, begin, end);
-    var a7 = a_four(7u, local, first_row, begin, end);
-    var b0 = b_four(0u, local, first_column, begin, end);
-    var b1 = b_four(1u, local, first_column, begin, end);
-    var b2 = b_four(2u, local, first_column, begin, end);
-    var b3 = b_four(3u, local, first_column, begin, end);
-    var b4 = b_four(4u, local, first_column, begin, end);
-    var b5 = b_four(5u, local, first_column, begin, end);
-    var b6 = b_four(6u, local, first_column, begin, end);
-    var b7 = b_four(7u, local, first_column, begin, end);
+    let a_begin = a_span(a_line, a_place, begin, end);
+    var a0 = a_four(0u, a_begin.x, a_begin.y);
+    var a1 = a_four(1u, a_begin.x, a_begin.y);
+    var a2 = a_four(2u, a_begin.x, a_begin.y);
+    var a3 = a_four(3u, a_begin.x, a_begin.y);
+    var a4 = a_four(4u, a_begin.x, a_begin.y);
+    var a5 = a_four(5u, a_begin.x, a_begin.y);
+    var a6 = a_four(6u, a_begin.x, a_begin.y);
+    var a7 = a_four(7u, a_begin.x, a_begin.y);
+    let b_begin = b_span(b_line, b_place, begin, end);
+    var b0 = b_four(0u, b_begin.x, b_begin.y);
+    var b1 = b_four(1u, b_begin.x, b_begin.y);
+    var b2 = b_four(2u, b_begin.x, b_begin.y);
+    var b3 = b_four(3u, b_begin.x, b_begin.y);
+    var b4 = b_four(4u, b_begin.x, b_begin.y);
+    var b5 = b_four(5u, b_begin.x, b_begin.y);
+    var b6 = b_four(6u, b_begin.x, b_begin.y);
+    var b7 = b_four(7u, b_begin.x, b_begin.y);
     for (var k = begin; k < end; k += DEPTH) {
-        keep_a(0u, local, a0);
-        keep_a(1u, local, a1);
-        keep_a(2u, local, a2);
-        keep_a(3u, local, a3);
-        keep_a(4u, local, a4);
-        keep_a(5u, local, a5);
-        keep_a(6u, local, a6);
-        keep_a(7u, local, a7);
-        keep_b(0u, local, b0);
-        keep_b(1u, local, b1);
-        keep_b(2u, local, b2);
-        keep_b(3u, local, b3);
-        keep_b(4u, local, b4);
-        keep_b(5u, local, b5);
-        keep_b(6u, local, b6);
-        keep_b(7u, local, b7);
+        wg_a[a_kept + 0u * A_STEP * A_PITCH] = a0;
+        wg_a[a_kept + 1u * A_STEP * A_PITCH] = a1;
+        wg_a[a_kept + 2u * A_STEP * A_PITCH] = a2;
+        wg_a[a_kept + 3u * A_STEP * A_PITCH] = a3;
+        wg_a[a_kept + 4u * A_STEP * A_PITCH] = a4;
+        wg_a[a_kept + 5u * A_STEP * A_PITCH] = a5;
+        wg_a[a_kept + 6u * A_STEP * A_PITCH] = a6;
+        wg_a[a_kept + 7u * A_STEP * A_PITCH] = a7;
+        wg_b[b_kept + 0u * B_STEP * B_PITCH] = b0;
+        wg_b[b_kept + 1u * B_STEP * B_PITCH] = b1;
+        wg_b[b_kept + 2u * B_STEP * B_PITCH] = b2;
+        wg_b[b_kept + 3u * B_STEP * B_PITCH] = b3;
+        wg_b[b_kept + 4u * B_STEP * B_PITCH] = b4;
+        wg_b[b_kept + 5u * B_STEP * B_PITCH] = b5;
+        wg_b[b_kept + 6u * B_STEP * B_PITCH] = b6;
+        wg_b[b_kept + 7u * B_STEP * B_PITCH] = b7;
         workgroupBarrier();
         // They come while the tile is multiplied.
-        a0 = a_four(0u, local, first_row, k + DEPTH, end);
-        a1 = a_four(1u, local, first_row, k + DEPTH, end);
-        a2 = a_four(2u, local, first_row, k + DEPTH, end);
-        a3 = a_four(3u, local, first_row, k + DEPTH, end);
-        a4 = a_four(4u, local, first_row, k + DEPTH, end);
-        a5 = a_four(5u, local, first_row, k + DEPTH, end);
-        a6 = a_four(6u, local, first_row, k + DEPTH, end);
-        a7 = a_four(7u, local, first_row, k + DEPTH, end);
-        b0 = b_four(0u, local, first_column, k + DEPTH, end);
-        b1 = b_four(1u, local, first_column, k + DEPTH, end);
-        b2 = b_four(2u, local, first_column, k + DEPTH, end);
-        b3 = b_four(3u, local, first_column, k + DEPTH, end);
-        b4 = b_four(4u, local, first_column, k + DEPTH, end);
-        b5 = b_four(5u, local, first_column, k + DEPTH, end);
-        b6 = b_four(6u, local, first_column, k + DEPTH, end);
-        b7 = b_four(7u, local, first_column, k + DEPTH, end);
-        for (var depth = 0u; depth < DEPTH; depth += SIDE) {
+        let a_next = a_span(a_line, a_place, k + DEPTH, end);
+        a0 = a_four(0u, a_next.x, a_next.y);
+        a1 = a_four(1u, a_next.x, a_next.y);
+        a2 = a_four(2u, a_next.x, a_next.y);
+        a3 = a_four(3u, a_next.x, a_next.y);
+        a4 = a_four(4u, a_next.x, a_next.y);
+        a5 = a_four(5u, a_next.x, a_next.y);
+        a6 = a_four(6u, a_next.x, a_next.y);
+        a7 = a_four(7u, a_next.x, a_next.y);
+        let b_next = b_span(b_line, b_place, k + DEPTH, end);
+        b0 = b_four(0u, b_next.x, b_next.y);
+        b1 = b_four(1u, b_next.x, b_next.y);
+        b2 = b_four(2u, b_next.x, b_next.y);
+        b3 = b_four(3u, b_next.x, b_next.y);
+        b4 = b_four(4u, b_next.x, b_next.y);
+        b5 = b_four(5u, b_next.x, b_next.y);
+        b6 = b_four(6u, b_next.x, b_next.y);
+        b7 = b_four(7u, b_next.x, b_next.y);
 #ifdef TN
-            let a_at = depth * A_PITCH + row / 4u;
-            let left0 = coopLoad<Left>(&wg_a[a_at + 0u * SIDE / 4u], a_pitch);
-            let left1 = coopLoad<Left>(&wg_a[a_at + 1u * SIDE / 4u], a_pitch);
-            let left2 = coopLoad<Left>(&wg_a[a_at + 2u * SIDE / 4u], a_pitch);
-            let left3 = coopLoad<Left>(&wg_a[a_at + 3u * SIDE / 4u], a_pitch);
+        let a_at = row / 4u;
 #else
-            let a_at = row * A_PITCH + depth / 4u;
-            let left0 = coopLoadT<Left>(&wg_a[a_at + 0u * SIDE * A_PITCH], a_pitch);
-            let left1 = coopLoadT<Left>(&wg_a[a_at + 1u * SIDE * A_PITCH], a_pitch);
-            let left2 = coopLoadT<Left>(&wg_a[a_at + 2u * SIDE * A_PITCH], a_pitch);
-            let left3 = coopLoadT<Left>(&wg_a[a_at + 3u * SIDE * A_PITCH], a_pitch);
+        let a_at = row * A_PITCH;
 #endif
 #ifdef NT
-            let b_at = column * B_PITCH + depth / 4u;
-            let right0 = coopLoad<Right>(&wg_b[b_at + 0u * SIDE * B_PITCH], b_pitch);
-            let right1 = coopLoad<Right>(&wg_b[b_at + 1u * SIDE * B_PITCH], b_pitch);
+        let b_at = column * B_PITCH;
 #else
-            let b_at = depth * B_PITCH + column / 4u;
-            let right0 = coopLoadT<Right>(&wg_b[b_at + 0u * SIDE / 4u], b_pitch);
-            let right1 = coopLoadT<Right>(&wg_b[b_at + 1u * SIDE / 4u], b_pitch);
+        let b_at = column / 4u;
+#endif
+        // Written out: a driver that leaves this a loop is 6 % slower.
+        {
+#ifdef TN
+            let left0 = coopLoad<Left>(&wg_a[a_at + 0u * SIDE * A_PITCH + 0u * SIDE / 4u], a_pitch);
+            let left1 = coopLoad<Left>(&wg_a[a_at + 0u * SIDE * A_PITCH + 1u * SIDE / 4u], a_pitch);
+            let left2 = coopLoad<Left>(&wg_a[a_at + 0u * SIDE * A_PITCH + 2u * SIDE / 4u], a_pitch);
+            let left3 = coopLoad<Left>(&wg_a[a_at + 0u * SIDE * A_PITCH + 3u * SIDE / 4u], a_pitch);
+#else
+            let left0 = coopLoadT<Left>(&wg_a[a_at + 0u * SIDE / 4u + 0u * SIDE * A_PITCH], a_pitch);
+            let left1 = coopLoadT<Left>(&wg_a[a_at + 0u * SIDE / 4u + 1u * SIDE * A_PITCH], a_pitch);
+            let left2 = coopLoadT<Left>(&wg_a[a_at + 0u * SIDE / 4u + 2u * SIDE * A_PITCH], a_pitch);
+            let left3 = coopLoadT<Left>(&wg_a[a_at + 0u * SIDE / 4u + 3u * SIDE * A_PITCH], a_pitch);
+#endif
+#ifdef NT
+            let right0 = coopLoad<Right>(&wg_b[b_at + 0u * SIDE / 4u + 0u * SIDE * B_PITCH], b_pitch);
+            let right1 = coopLoad<Right>(&wg_b[b_at + 0u * SIDE / 4u + 1u * SIDE * B_PITCH], b_pitch);
+#else
+            let right0 = coopLoadT<Right>(&wg_b[b_at + 0u * SIDE * B_PITCH + 0u * SIDE / 4u], b_pitch);
+            let right1 = coopLoadT<Right>(&wg_b[b_at + 0u * SIDE * B_PITCH + 1u * SIDE / 4u], b_pitch);
+#endif
+            sum00 = coopMultiplyAdd(left0, right0, sum00);
+            sum01 = coopMultiplyAdd(left0, right1, sum01);
+            sum10 = coopMultiplyAdd(left1, right0, sum10);
+            sum11 = coopMultiplyAdd(left1, right1, sum11);
+            sum20 = coopMultiplyAdd(left2, right0, sum20);
+            sum21 = coopMultiplyAdd(left2, right1, sum21);
+            sum30 = coopMultiplyAdd(left3, right0, sum30);
+            sum31 = coopMultiplyAdd(left3, right1, sum31);
+        }
+        {
+#ifdef TN
+            let left0 = coopLoad<Left>(&wg_a[a_at + 1u * SIDE * A_PITCH + 0u * SIDE / 4u], a_pitch);
+            let left1 = coopLoad<Left>(&wg_a[a_at + 1u * SIDE * A_PITCH + 1u * SIDE / 4u], a_pitch);
+            let left2 = coopLoad<Left>(&wg_a[a_at + 1u * SIDE * A_PITCH + 2u * SIDE / 4u], a_pitch);
+            let left3 = coopLoad<Left>(&wg_a[a_at + 1u * SIDE * A_PITCH + 3u * SIDE / 4u], a_pitch);
+#else
+            let left0 = coopLoadT<Left>(&wg_a[a_at + 1u * SIDE / 4u + 0u * SIDE * A_PITCH], a_pitch);
+            let left1 = coopLoadT<Left>(&wg_a[a_at + 1u * SIDE / 4u + 1u * SIDE * A_PITCH], a_pitch);
+            let left2 = coopLoadT<Left>(&wg_a[a_at + 1u * SIDE / 4u + 2u * SIDE * A_PITCH], a_pitch);
+            let left3 = coopLoadT<Left>(&wg_a[a_at + 1u * SIDE / 4u + 3u * SIDE * A_PITCH], a_pitch);
+#endif
+#ifdef NT
+            let right0 = coopLoad<Right>(&wg_b[b_at + 1u * SIDE / 4u + 0u * SIDE * B_PITCH], b_pitch);
+            let right1 = coopLoad<Right>(&wg_b[b_at + 1u * SIDE / 4u + 1u * SIDE * B_PITCH], b_pitch);
+#else
+            let right0 = coopLoadT<Right>(&wg_b[b_at + 1u * SIDE * B_PITCH + 0u * SIDE / 4u], b_pitch);
+            let right1 = coopLoadT<Right>(&wg_b[b_at + 1u * SIDE * B_PITCH + 1u * SIDE / 4u], b_pitch);
+#endif
+            sum00 = coopMultiplyAdd(left0, right0, sum00);
+            sum01 = coopMultiplyAdd(left0, right1, sum01);
+            sum10 = coopMultiplyAdd(left1, right0, sum10);
+            sum11 = coopMultiplyAdd(left1, right1, sum11);
+            sum20 = coopMultiplyAdd(left2, right0, sum20);
+            sum21 = coopMultiplyAdd(left2, right1, sum21);
+            sum30 = coopMultiplyAdd(left3, right0, sum30);
+            sum31 = coopMultiplyAdd(left3, right1, sum31);
+        }
+        {
+#ifdef TN
+            let left0 = coopLoad<Left>(&wg_a[a_at + 2u * SIDE * A_PITCH + 0u * SIDE / 4u], a_pitch);
+            let left1 = coopLoad<Left>(&wg_a[a_at + 2u * SIDE * A_PITCH + 1u * SIDE / 4u], a_pitch);
+            let left2 = coopLoad<Left>(&wg_a[a_at + 2u * SIDE * A_PITCH + 2u * SIDE / 4u], a_pitch);
+            let left3 = coopLoad<Left>(&wg_a[a_at + 2u * SIDE * A_PITCH + 3u * SIDE / 4u], a_pitch);
+#else
+            let left0 = coopLoadT<Left>(&wg_a[a_at + 2u * SIDE / 4u + 0u * SIDE * A_PITCH], a_pitch);
+            let left1 = coopLoadT<Left>(&wg_a[a_at + 2u * SIDE / 4u + 1u * SIDE * A_PITCH], a_pitch);
+            let left2 = coopLoadT<Left>(&wg_a[a_at + 2u * SIDE / 4u + 2u * SIDE * A_PITCH], a_pitch);
+            let left3 = coopLoadT<Left>(&wg_a[a_at + 2u * SIDE / 4u + 3u * SIDE * A_PITCH], a_pitch);
+#endif
+#ifdef NT
+            let right0 = coopLoad<Right>(&wg_b[b_at + 2u * SIDE / 4u + 0u * SIDE * B_PITCH], b_pitch);
+            let right1 = coopLoad<Right>(&wg_b[b_at + 2u * SIDE / 4u + 1u * SIDE * B_PITCH], b_pitch);
+#else
+            let right0 = coopLoadT<Right>(&wg_b[b_at + 2u * SIDE * B_PITCH + 0u * SIDE / 4u], b_pitch);
+            let right1 = coopLoadT<Right>(&wg_b[b_at + 2u * SIDE * B_PITCH + 1u * SIDE / 4u], b_pitch);
+#endif
+            sum00 = coopMultiplyAdd(left0, right0, sum00);
+            sum01 = coopMultiplyAdd(left0, right1, sum01);
+            sum10 = coopMultiplyAdd(left1, right0, sum10);
+            sum11 = coopMultiplyAdd(left1, right1, sum11);
+            sum20 = coopMultiplyAdd(left2, right0, sum20);
+            sum21 = coopMultiplyAdd(left2, right1, sum21);
+            sum30 = coopMultiplyAdd(left3, right0, sum30);
+            sum31 = coopMultiplyAdd(left3, right1, sum31);
+        }
+        {
+#ifdef TN
+            let left0 = coopLoad<Left>(&wg_a[a_at + 3u * SIDE * A_PITCH + 0u * SIDE / 4u], a_pitch);
+            let left1 = coopLoad<Left>(&wg_a[a_at + 3u * SIDE * A_PITCH + 1u * SIDE / 4u], a_pitch);
+            let left2 = coopLoad<Left>(&wg_a[a_at + 3u * SIDE * A_PITCH + 2u * SIDE / 4u], a_pitch);
+            let left3 = coopLoad<Left>(&wg_a[a_at + 3u * SIDE * A_PITCH + 3u * SIDE / 4u], a_pitch);
+#else
+            let left0 = coopLoadT<Left>(&wg_a[a_at + 3u * SIDE / 4u + 0u * SIDE * A_PITCH], a_pitch);
+            let left1 = coopLoadT<Left>(&wg_a[a_at + 3u * SIDE / 4u + 1u * SIDE * A_PITCH], a_pitch);
+            let left2 = coopLoadT<Left>(&wg_a[a_at + 3u * SIDE / 4u + 2u * SIDE * A_PITCH], a_pitch);
+            let left3 = coopLoadT<Left>(&wg_a[a_at + 3u * SIDE / 4u + 3u * SIDE * A_PITCH], a_pitch);
+#endif
+#ifdef NT
+            let right0 = coopLoad<Right>(&wg_b[b_at + 3u * SIDE / 4u + 0u * SIDE * B_PITCH], b_pitch);
+            let right1 = coopLoad<Right>(&wg_b[b_at + 3u * SIDE / 4u + 1u * SIDE * B_PITCH], b_pitch);
+#else
+            let right0 = coopLoadT<Right>(&wg_b[b_at + 3u * SIDE * B_PITCH + 0u * SIDE / 4u], b_pitch);
+            let right1 = coopLoadT<Right>(&wg_b[b_at + 3u * SIDE * B_PITCH + 1u * SIDE / 4u], b_pitch);
 #endif
             sum00 = coopMultiplyAdd(left0, right0, sum00);
             sum01 = coopMultiplyAdd(left0, right1, sum01);

@@ -3,9 +3,9 @@
 use super::Activation;
 use super::matrix::Matrix;
 use super::tile::{Tile, best_parts};
+use crate::device::Caps;
 use crate::device::recording::{Binding, Recording, fold};
 use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel, Shader};
-use crate::device::{Caps, Matrices};
 use crate::error::Result;
 use crate::tensor::DType;
 
@@ -249,7 +249,7 @@ impl Gemm {
 
     /// The variant for a tile, and its constants; whether each factor is of halves.
     fn kernel(&self, caps: &Caps, tile: Tile, in_fours: bool, halves: [bool; 2]) -> (&'static Shader, Vec<(&'static str, f64)>) {
-        if let Tile::Matrices(Matrices { side, subgroup }) = tile {
+        if let Tile::Matrices(side) = tile {
             let flags: &[&str] = match (side, self.form) {
                 (16, Form::Nt) => &["coop", "nt"],
                 (16, Form::Nn) => &["coop", "nn"],
@@ -258,7 +258,7 @@ impl Gemm {
                 (_, Form::Nn) => &["coop", "side8", "nn"],
                 (_, Form::Tn) => &["coop", "side8", "tn"],
             };
-            return (caps.shader_with(Kernel::DenseGemm, flags), vec![("WORKGROUP", f64::from(8 * subgroup))]);
+            return (caps.shader_with(Kernel::DenseGemm, flags), Vec::new());
         }
         let number = |is: bool| f64::from(u8::from(is));
         let [a_deep, b_deep] = self.form.deep();

@@ -1,13 +1,13 @@
 //! Dense layers: what stands before and after the serial loops.
 
 mod activation;
-mod column_sums;
+pub(crate) mod column_sums;
 mod conv1d;
-mod gemm;
+pub(crate) mod gemm;
 mod layer;
 mod linear;
 mod matmul;
-mod matrix;
+pub(crate) mod matrix;
 #[cfg(test)]
 mod tests;
 mod tile;

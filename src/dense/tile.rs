@@ -1,7 +1,7 @@
 //! The tiles of C that the kernels of a product make, and which of them is best.
 
 use super::gemm::Form;
-use crate::device::{Caps, Matrices};
+use crate::device::Caps;
 
 /// Workgroups that a large GPU runs at a time: two for each of an H100's 132 cores.
 const WAVE: u64 = 264;
@@ -15,8 +15,8 @@ pub(super) enum Tile {
     Blocks { rows_each: u32, columns_each: u32, depth: u32 },
     /// `shaders/dense/gemm_thin.wgsl`: four rows; in the form Nt alone.
     Thin,
-    /// `shaders/shared/gemm_matrices.wgsl`: 2 x 4 subgroups that sum 4 x 2 matrices each.
-    Matrices(Matrices),
+    /// `shaders/shared/gemm_matrices.wgsl`: 2 x 4 subgroups that sum 4 x 2 matrices of these sides each.
+    Matrices(u32),
 }
 
 impl Tile {
@@ -41,7 +41,7 @@ impl Tile {
         match self {
             Self::Blocks { rows_each, .. } => 16 * rows_each,
             Self::Thin => 4,
-            Self::Matrices(Matrices { side, .. }) => 8 * side,
+            Self::Matrices(side) => 8 * side,
         }
     }
 
@@ -49,7 +49,7 @@ impl Tile {
         match self {
             Self::Blocks { columns_each, .. } => 16 * columns_each,
             Self::Thin => 32,
-            Self::Matrices(Matrices { side, .. }) => 8 * side,
+            Self::Matrices(side) => 8 * side,
         }
     }
 
@@ -59,7 +59,7 @@ impl Tile {
             Self::Blocks { depth, .. } => 4 * (self.rows() + self.columns()) * depth,
             Self::Thin => 128 * 16,
             // Of f16, with room behind each line, which is shortest where it runs along k; then sums in f32.
-            Self::Matrices(Matrices { side, .. }) => 2 * 16 * side * (4 * side + 8) + 32 * side * side,
+            Self::Matrices(side) => 2 * 16 * side * (4 * side + 8) + 32 * side * side,
         }
     }
 

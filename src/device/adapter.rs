@@ -1,6 +1,6 @@
 //! Choosing an adapter, and reading its facts.
 
-use super::caps::{Caps, DeviceKind, Matrices};
+use super::caps::{Caps, DeviceKind};
 use super::context::ContextOptions;
 use crate::error::{Error, Result};
 
@@ -90,24 +90,18 @@ fn experimental() -> wgpu::ExperimentalFeatures {
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
-/// The cooperative matrices that kernels can use: of f16 with sums in f32, square, on subgroups of one known size that eight make a
-/// workgroup of.
-fn matrices(adapter: &wgpu::Adapter) -> Option<Matrices> {
+/// Sides of the cooperative matrices that kernels can use: of f16 with sums in f32, square, and on subgroups of the size that the
+/// kernels are made for.
+fn matrices(adapter: &wgpu::Adapter) -> Option<u32> {
     use wgpu::CooperativeScalarType::{F16, F32};
-    let (info, limits) = (adapter.get_info(), adapter.limits());
-    if !adapter.features().contains(MATRICES | wgpu::Features::SUBGROUP) || info.subgroup_min_size != info.subgroup_max_size {
+    let info = adapter.get_info();
+    if !adapter.features().contains(MATRICES | wgpu::Features::SUBGROUP) {
         return None;
     }
-    let subgroup = info.subgroup_max_size;
     let known = adapter.cooperative_matrix_properties();
-    let has = |side: &u32| {
-        let fits =
-            |p: &wgpu::CooperativeMatrixProperties| [p.m_size, p.n_size, p.k_size] == [*side; 3] && (p.ab_type, p.cr_type) == (F16, F32);
-        // An invocation reads at most eight pieces of a tile.
-        subgroup >= side * side / 8 && known.iter().any(fits)
-    };
-    let side = [16, 8].into_iter().find(has)?;
-    (8 * subgroup <= limits.max_compute_invocations_per_workgroup).then_some(Matrices { side, subgroup })
+    let has = |side: u32| known.iter().any(|p| [p.m_size, p.n_size, p.k_size] == [side; 3] && (p.ab_type, p.cr_type) == (F16, F32));
+    let sizes = [info.subgroup_min_size, info.subgroup_max_size];
+    [(16, 32), (8, 8)].into_iter().find(|&(side, subgroup)| sizes == [subgroup; 2] && has(side)).map(|(side, _)| side)
 }
 
 /// The facts of an open device.

@@ -22,15 +22,6 @@ pub enum DeviceKind {
     Unknown,
 }
 
-/// Cooperative matrices, as `shaders/shared/gemm_matrices.wgsl` uses them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrices {
-    /// Their sides: 8 or 16.
-    pub side: u32,
-    /// Invocations of every subgroup.
-    pub subgroup: u32,
-}
-
 /// What this device is and can do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caps {
@@ -44,8 +35,9 @@ pub struct Caps {
     pub kind: DeviceKind,
     /// Smallest and largest subgroup size, where subgroup kernels may be used.
     pub subgroups: Option<[u32; 2]>,
-    /// Matrices of f16 that a subgroup multiplies with sums in f32 (tensor cores and the like), where kernels may use them.
-    pub matrices: Option<Matrices>,
+    /// Sides of the square matrices of f16 that a subgroup multiplies with sums in f32 (tensor cores and the like), where kernels
+    /// may use them: 16, and subgroups are of 32; or 8, and they are of 8.
+    pub matrices: Option<u32>,
     /// Whether GPU time can be measured.
     pub timestamps: bool,
     /// Largest buffer, bytes.
@@ -176,7 +168,7 @@ impl fmt::Display for Caps {
             None => writeln!(f, "subgroups           not used")?,
         }
         match self.matrices {
-            Some(Matrices { side, .. }) => writeln!(f, "matrices            {side} x {side}, f16 to f32")?,
+            Some(side) => writeln!(f, "matrices            {side} x {side}, f16 to f32")?,
             None => writeln!(f, "matrices            not used")?,
         }
         writeln!(f, "timestamps          {}", self.timestamps)?;

@@ -19,7 +19,7 @@ mod table;
 mod tests;
 mod timing;
 
-pub use caps::{Caps, DeviceKind, Matrices};
+pub use caps::{Caps, DeviceKind};
 pub(crate) use context::Storage;
 pub use context::{Context, ContextOptions, Variant};
 pub use engine::RunReport;

@@ -31,7 +31,7 @@ pub fn contexts_with(change: impl Fn(ContextOptions) -> ContextOptions) -> Vec<(
             Ok(context) => {
                 let caps = context.caps();
                 let size = caps.subgroups.map_or(String::new(), |[min, max]| format!(" {min}..{max}"));
-                let matrices = caps.matrices.map_or(String::new(), |matrices| format!(", matrices of {}", matrices.side));
+                let matrices = caps.matrices.map_or(String::new(), |side| format!(", matrices of {side}"));
                 contexts.push((format!("{} {variant:?}{size}{matrices}", caps.adapter), context));
             }
             Err(weft::Error::MissingFeature { .. }) => {}
