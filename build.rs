@@ -37,11 +37,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let is_wasm = env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
     // Browsers could not compile them.
     shaders.retain(|shader| !(is_wasm && shader.variant.is_native_only()));
-    let mut texts: Vec<String> = shaders.iter().map(|shader| minify::squeeze(&shader.composed.text)).collect();
+    let parts: Vec<[String; 3]> = shaders.iter().map(|shader| shader.composed.parts().map(|part| minify::squeeze(&part))).collect();
+    // Before and behind the slot.
+    let mut texts: Vec<String> = parts.iter().flat_map(|[before, _, behind]| [before.clone(), behind.clone()]).collect();
     if is_wasm {
-        texts = minify::minify(&texts);
-        for (shader, text) in shaders.iter().zip(&texts) {
-            reflect::same(&shader.variant, &shader.reflection, text)?;
+        let slots: Vec<&str> = parts.iter().map(|[_, slot, _]| slot.as_str()).collect();
+        texts = minify::minify(&texts, &slots);
+        for ((shader, [_, sample, _]), text) in shaders.iter().zip(&parts).zip(texts.chunks_exact(2)) {
+            reflect::same(&shader.variant, &shader.reflection, &format!("{}{sample}{}", text[0], text[1]))?;
         }
     }
     let out = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
@@ -102,15 +105,16 @@ fn table(shaders: &[Shader], all: &[String]) -> String {
     out += "        }\n    }\n}\n\n";
     let mut texts = Texts::default();
     let _ = writeln!(out, "/// Every variant of every kernel, by name.\npub static SHADERS: [Shader; {}] = [", shaders.len());
-    for (Shader { variant, reflection, .. }, text) in shaders.iter().zip(all) {
+    for (Shader { variant, composed, reflection }, text) in shaders.iter().zip(all.chunks_exact(2)) {
+        let [before, behind] = [texts.add(&text[0]), texts.add(&text[1])];
         let _ = writeln!(
             out,
-            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, pieces: &{:?} }},",
+            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, has_slot: {}, before: &{before:?}, behind: &{behind:?} }},",
             variant.name,
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
             variant.flags.iter().filter(|f| *f != "SUBGROUPS").map(|f| f.to_lowercase()).collect::<Vec<_>>(),
             reflection.writable,
-            texts.add(text),
+            composed.slot.is_some(),
             kernel = variant.kernel,
         );
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use criterion::{BenchmarkId, Criterion};
-use weft::recurrent::{CellWeights, Lstm};
+use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions};
 use weft::{Result, Tensor};
 
 fn lstm(criterion: &mut Criterion) -> Result<()> {
@@ -13,10 +13,10 @@ fn lstm(criterion: &mut Criterion) -> Result<()> {
         let values = |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|i| (i as f32 * 0.71).sin() * scale).collect() };
         let x = Tensor::from_slice(&gpu, &[t, n, h], &values(t * n * h, 1.0))?;
         let weights = values(4 * h * h, 1.0 / (h as f32).sqrt());
-        let layer = CellWeights { input_size: h, hidden_size: h, weight_ih: &weights, weight_hh: &weights, bias: None };
-        let lstm = Lstm::new(&gpu, &layer)?;
+        let layer = LayerWeights { input_size: h, hidden_size: h, weight_ih: &weights, weight_hh: &weights, bias: None, parameters: &[] };
+        let lstm = Layer::new(&gpu, &Cell::lstm(), &layer)?;
         let id = BenchmarkId::from_parameter(format!("T{t} N{n} H{h}"));
-        common::measure(&mut group, id, || Ok(lstm.forward_reported_blocking(&x, None, None)?.2))?;
+        common::measure(&mut group, id, || Ok(lstm.run_blocking(&x, &RunOptions::default())?.2))?;
     }
     group.finish();
     Ok(())

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Where a composed line came from.
@@ -36,9 +37,18 @@ pub struct Composed {
     pub text: String,
     /// `origins[i]` is where line `i` (0-based) of `text` came from.
     pub origins: Vec<Origin>,
+    /// The lines (0-based) of its slot, which hold a sample of what programs fill it with.
+    pub slot: Option<Range<usize>>,
 }
 
 impl Composed {
+    /// The text before its slot, what fills it, and the text behind; without a slot, all of it is before.
+    pub fn parts(&self) -> [String; 3] {
+        let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
+        let slot = self.slot.clone().unwrap_or(lines.len()..lines.len());
+        [&lines[..slot.start], &lines[slot.clone()], &lines[slot.end..]].map(|lines| lines.concat())
+    }
+
     /// Where a byte of the text came from.
     pub fn origin_of(&self, byte: usize) -> Origin {
         let byte = byte.min(self.text.len());
@@ -51,6 +61,7 @@ impl Composed {
 /// Composes `file` (relative to `root`) with the given flags set.
 ///
 /// Directives stand alone on a line: `#import NAME` (once a text, from `root/shared/NAME.wgsl`),
+/// `#slot NAME` (likewise, but this is a sample, whose place others take when a plan runs; once a text),
 /// `#ifdef FLAG`, `#ifndef FLAG`, `#else`, `#endif`.
 pub fn compose(root: &Path, file: &str, variant: &str, flags: &[String]) -> Result<Composed, Vec<Fault>> {
     let mut composer = Composer { root, variant, flags, out: Composed::default(), imported: BTreeSet::new(), faults: Vec::new() };
@@ -110,6 +121,15 @@ impl Composer<'_> {
                         self.include(&PathBuf::from(format!("shared/{name}.wgsl")), Some(origin));
                     }
                 }
+                ("#slot", Some(name)) if keep => {
+                    if self.out.slot.is_some() {
+                        self.fault(origin.clone(), "second #slot of one text");
+                    }
+                    let first = self.out.origins.len();
+                    self.include(&PathBuf::from(format!("shared/{name}.wgsl")), Some(origin));
+                    self.out.slot = Some(first..self.out.origins.len());
+                }
+                ("#slot", Some(_)) => {}
                 ("#ifdef" | "#ifndef", Some(flag)) => {
                     let set = self.flags.iter().any(|f| f == flag);
                     let holds = if directive == "#ifdef" { set } else { !set };
@@ -130,7 +150,7 @@ impl Composer<'_> {
                 }
                 _ => self.fault(
                     origin,
-                    format!("unknown directive `{trimmed}`: write #import NAME, #ifdef FLAG, #ifndef FLAG, #else or #endif"),
+                    format!("unknown directive `{trimmed}`: write #import NAME, #slot NAME, #ifdef FLAG, #ifndef FLAG, #else or #endif"),
                 ),
             }
         }

@@ -11,10 +11,12 @@ pub fn squeeze(text: &str) -> String {
         .fold(String::new(), |out, line| out + line + "\n")
 }
 
-/// Shortens the texts of all variants together, so that what they share stays the same.
-pub fn minify(texts: &[String]) -> Vec<String> {
+/// Shortens the texts of all variants together, so that what they share stays the same. What the texts of slots declare keeps its
+/// name.
+pub fn minify(texts: &[String], slots: &[&str]) -> Vec<String> {
     let texts: Vec<Vec<&str>> = texts.iter().map(|text| tokens(text)).collect();
-    let names = short_names(&texts);
+    let fixed = slots.iter().flat_map(|slot| declared(&tokens(slot))).collect();
+    let names = short_names(&texts, fixed);
     texts.iter().map(|text| joined(text, &names)).collect()
 }
 
@@ -59,9 +61,10 @@ fn is_name(text: &[&str], at: usize) -> bool {
 
 /// A short name for each that every text that has it declares too; those of the language, its builtins and the constants that plans
 /// set by name are not among them.
-fn short_names<'a>(texts: &[Vec<&'a str>]) -> BTreeMap<&'a str, String> {
+fn short_names<'a>(texts: &[Vec<&'a str>], fixed: BTreeSet<&'a str>) -> BTreeMap<&'a str, String> {
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut kept = BTreeSet::from(["main", "default"]);
+    let mut kept = fixed;
+    kept.extend(["main", "default"]);
     for text in texts {
         let declared = declared(text);
         for (at, &token) in text.iter().enumerate().filter(|&(at, _)| is_name(text, at)) {

@@ -77,7 +77,7 @@ pub fn reflect(variant: &Variant, composed: &Composed) -> Result<Reflection, Vec
 
 /// Whether another text of a variant does the same to the world outside: same bindings, params of the same types.
 pub fn same(variant: &Variant, reflection: &Reflection, text: &str) -> Result<(), String> {
-    let composed = Composed { text: text.to_owned(), origins: Vec::new() };
+    let composed = Composed { text: text.to_owned(), ..Composed::default() };
     let faults = |faults: Vec<Fault>| faults.iter().map(|fault| format!("{fault}\n")).collect::<String>() + text;
     let other = reflect(variant, &composed).map_err(faults)?;
     let facts = |of: &Reflection| {

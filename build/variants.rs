@@ -19,8 +19,8 @@ pub struct Variant {
 /// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
 /// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `unaligned`: of those, rows that begin in the middle of a
 /// word; `in_place`: output over input; `coop`: cooperative matrices, of 16 x 16 or with `side8` of 8 x 8; `nt`, `nn`, `tn`: how the
-/// factors of a product lie).
-const FLAGS: [&str; 11] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn"];
+/// factors of a product lie; `single`: one sequence).
+const FLAGS: [&str; 12] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "single"];
 
 impl Variant {
     /// Whether it exists for wgpu's own backends alone: cooperative matrices are an extension of naga's, which no browser has and

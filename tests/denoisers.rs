@@ -19,7 +19,7 @@ use std::f64::consts::TAU;
 use truth::Problem;
 use weft::dense::{Activation, Linear};
 use weft::recurrent::orders::{Gated, HostWeights, Order, import};
-use weft::recurrent::{Cell, CellWeights, GruCell, Layer, LstmCell};
+use weft::recurrent::{Cell, Layer, LayerWeights};
 use weft::{Context, Tensor, Weights};
 
 /// CC BY 4.0, by Microsoft.
@@ -245,8 +245,8 @@ impl Network {
                     let layer = Linear::new(context, [*outputs, *inputs], weight, Some(bias)).unwrap();
                     layer.with_activations(Activation::Identity, *activation).forward_blocking(&x).unwrap()
                 }
-                Part::Recurrent(weights) if self.gated == Gated::Lstm => layer::<LstmCell>(context, weights, &x, &mut states),
-                Part::Recurrent(weights) => layer::<GruCell>(context, weights, &x, &mut states),
+                Part::Recurrent(weights) if self.gated == Gated::Lstm => layer(context, &Cell::lstm(), weights, &x, &mut states),
+                Part::Recurrent(weights) => layer(context, &Cell::gru(), weights, &x, &mut states),
             };
         }
         Output { gains: x.to_vec_blocking().unwrap(), states }
@@ -254,15 +254,17 @@ impl Network {
 }
 
 /// One recurrent layer over x; its last states go to `states`.
-fn layer<C: Cell>(context: &Context, weights: &HostWeights, x: &Tensor, states: &mut Vec<Vec<f32>>) -> Tensor {
-    let layer = Layer::<C>::new(
+fn layer(context: &Context, cell: &Cell, weights: &HostWeights, x: &Tensor, states: &mut Vec<Vec<f32>>) -> Tensor {
+    let layer = Layer::new(
         context,
-        &CellWeights {
+        cell,
+        &LayerWeights {
             input_size: weights.input_size,
             hidden_size: weights.hidden_size,
             weight_ih: &weights.weight_ih,
             weight_hh: &weights.weight_hh,
             bias: weights.bias.as_ref().map(|[ih, hh]| (&ih[..], &hh[..])),
+            parameters: &[],
         },
     )
     .unwrap();

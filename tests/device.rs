@@ -10,7 +10,7 @@ mod common;
 use common::contexts;
 use weft::dense::{Conv1dOptions, Linear, conv1d_blocking};
 use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
-use weft::recurrent::{CellWeights, Lstm, LstmState};
+use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions, State};
 use weft::{Context, ContextOptions, DType, Error, RunReport, Tensor, Variant, f16, wgpu};
 
 #[test]
@@ -58,11 +58,12 @@ fn f16_tensors_come_back_as_the_f32_of_their_values() {
 fn calls_that_take_f32_only_refuse_f16() {
     for (name, gpu) in contexts() {
         let half = |shape: &[usize]| Tensor::zeros(&gpu, shape, DType::F16).unwrap();
-        let weights = CellWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None };
-        let lstm = Lstm::new(&gpu, &weights).unwrap();
+        let weights =
+            LayerWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None, parameters: &[] };
+        let lstm = Layer::new(&gpu, &Cell::lstm(), &weights).unwrap();
         let error = lstm.forward_blocking(&half(&[3, 1, 1]), None, None).unwrap_err();
         assert!(matches!(&error, Error::Value { argument: "x", value, .. } if value == "F16"), "{name}: {error}");
-        let error = LstmState::of(half(&[2, 1, 1])).unwrap_err();
+        let error = State::of(half(&[2, 1, 1])).unwrap_err();
         assert!(matches!(&error, Error::Value { argument: "state", value, .. } if value == "F16"), "{name}: {error}");
         let linear = Linear::new(&gpu, [2, 3], &[0.0; 6], None).unwrap();
         let error = linear.forward_blocking(&half(&[1, 3])).unwrap_err();
@@ -79,9 +80,9 @@ fn some_work(gpu: &Context) -> (Vec<f32>, RunReport) {
     let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(gpu).unwrap();
     let loss = loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &[1, 2, 3, 4, 0, 0], &[5, 4], &[3, 1])).unwrap();
     let (weight_ih, weight_hh) = (lcg.list(4 * 9 * 5, 0.3), lcg.list(4 * 9 * 9, 0.3));
-    let weights = CellWeights { input_size: 5, hidden_size: 9, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: None };
+    let weights = LayerWeights { input_size: 5, hidden_size: 9, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: None, parameters: &[] };
     let x = Tensor::from_slice(gpu, &[6, 3, 5], &lcg.list(90, 1.0)).unwrap();
-    let (y, _, report) = Lstm::new(gpu, &weights).unwrap().forward_reported_blocking(&x, None, None).unwrap();
+    let (y, _, report) = Layer::new(gpu, &Cell::lstm(), &weights).unwrap().run_blocking(&x, &RunOptions::default()).unwrap();
     let mut values = loss.costs;
     values.extend(loss.gradients[0].to_vec_blocking().unwrap());
     values.extend(y.to_vec_blocking().unwrap());
@@ -107,8 +108,8 @@ fn a_report_tells_what_was_compiled_and_that_it_stays_so() {
         assert_eq!((second.compiled, second.compile), (0, std::time::Duration::ZERO), "{name}");
         assert_eq!(first.dispatches, second.dispatches, "{name}");
         if gpu.device().is_some() {
-            // The product and the step.
-            assert_eq!(first.compiled, 2, "{name}");
+            // The product, the step, and the copy of states.
+            assert_eq!(first.compiled, 3, "{name}");
             assert!(!first.compile.is_zero(), "{name}");
         }
     }
@@ -179,8 +180,9 @@ fn calls_on_a_lost_device_say_so() {
         let logits = Tensor::zeros(&gpu, &[1, 2, 2, 3], DType::F32).unwrap();
         let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu).unwrap();
         let batch = LossBatch::new(Logits::padded(&logits), &[1], &[2], &[1]);
-        let weights = CellWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None };
-        let lstm = Lstm::new(&gpu, &weights).unwrap();
+        let weights =
+            LayerWeights { input_size: 1, hidden_size: 1, weight_ih: &[0.1; 4], weight_hh: &[0.1; 4], bias: None, parameters: &[] };
+        let lstm = Layer::new(&gpu, &Cell::lstm(), &weights).unwrap();
         let x = Tensor::zeros(&gpu, &[3, 1, 1], DType::F32).unwrap();
         // Once alive, so that the pipelines are there and the failure is not theirs.
         loss.run_blocking(&batch).unwrap();

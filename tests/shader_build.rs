@@ -181,10 +181,13 @@ fn minified_shaders_are_the_same_shaders() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let composed = |variant: &Variant| compose::compose(&root, &variant.file, &variant.name, &variant.flags).unwrap();
     let variants = variants::read(&root).unwrap();
-    let texts: Vec<String> = variants.iter().map(|variant| minify::squeeze(&composed(variant).text)).collect();
-    let small = minify::minify(&texts);
-    for (variant, text) in variants.iter().zip(&small) {
-        reflect::same(variant, &reflect::reflect(variant, &composed(variant)).unwrap(), text).unwrap();
+    let parts: Vec<[String; 3]> = variants.iter().map(|variant| composed(variant).parts().map(|part| minify::squeeze(&part))).collect();
+    let texts: Vec<String> = parts.iter().flat_map(|[before, _, behind]| [before.clone(), behind.clone()]).collect();
+    let slots: Vec<&str> = parts.iter().map(|[_, slot, _]| slot.as_str()).collect();
+    let small = minify::minify(&texts, &slots);
+    for ((variant, [_, sample, _]), text) in variants.iter().zip(&parts).zip(small.chunks_exact(2)) {
+        let text = format!("{}{sample}{}", text[0], text[1]);
+        reflect::same(variant, &reflect::reflect(variant, &composed(variant)).unwrap(), &text).unwrap();
     }
     let bytes = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
     assert!(bytes(&small) * 3 < bytes(&texts) * 2, "{} B of {} B", bytes(&small), bytes(&texts));
@@ -194,8 +197,27 @@ fn minified_shaders_are_the_same_shaders() {
 fn minified_text_means_the_same() {
     let text = "fn twice(x: f32, min: i32) -> f32 {\nlet position = - -min;\nvar<private> other = v.xy;\nreturn max(x , 1e-4) * f32(position) << 2u;\n}\n";
     let again = "fn position(@builtin(position) n: u32) {\nlet a = min(1u, 2u);\n}\n";
-    let [small, _] = &minify::minify(&[text.to_owned(), again.to_owned()])[..] else { panic!() };
+    let [small, _] = &minify::minify(&[text.to_owned(), again.to_owned()], &[])[..] else { panic!() };
     // `max` is the language's; `min` is too, in the other text, so it stays, as do what may be components.
     let expected = "fn d(x:f32,min:i32)->f32{\nlet c= - -min;\nvar<private>e=v.xy;\nreturn max(x,1e-4)*f32(c)<<2u;\n}\n";
     assert_eq!(small, expected);
+}
+
+#[test]
+fn a_slot_is_taken_out_whole() {
+    let folder = Folder::new(
+        "slot",
+        &[("kernel.wgsl", "fn before() {}\n#slot sample\nfn behind() {}\n"), ("shared/sample.wgsl", "fn sample() {}\nconst ONE = 1u;\n")],
+    );
+    let composed = compose::compose(&folder.0, "kernel", "kernel", &[]).unwrap_or_else(|faults| panic!("{}", faults[0]));
+    assert_eq!(composed.text, "fn before() {}\nfn sample() {}\nconst ONE = 1u;\nfn behind() {}\n");
+    assert_eq!(composed.parts(), ["fn before() {}\n", "fn sample() {}\nconst ONE = 1u;\n", "fn behind() {}\n"]);
+
+    let twice = Folder::new("slots", &[("kernel.wgsl", "#slot sample\n#slot sample\n"), ("shared/sample.wgsl", "const ONE = 1u;\n")]);
+    let faults = compose::compose(&twice.0, "kernel", "kernel", &[]).err().unwrap_or_default();
+    assert!(faults.iter().any(|fault| fault.message.contains("second #slot") && fault.origin.line == 2), "{faults:?}");
+
+    let none = Folder::new("no-slot", &[("kernel.wgsl", "fn all() {}\n")]);
+    let composed = compose::compose(&none.0, "kernel", "kernel", &[]).unwrap_or_else(|faults| panic!("{}", faults[0]));
+    assert_eq!(composed.parts(), ["fn all() {}\n", "", ""]);
 }

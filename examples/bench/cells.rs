@@ -1,67 +1,66 @@
-//! The recurrent cells: LSTM and GRU forward, input projection included.
+//! The recurrent cells, input projection included: forward, and forward with backward.
 
 use super::case::{Case, Labels, Ready};
-use weft::recurrent::{CellWeights, Gru, Lstm};
-use weft::{Context, Tensor};
+use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions, TrainOptions};
+use weft::{Context, RunReport, Tensor};
 
 /// H (= input size) and N; T = 500.
-const SIZES: &[[usize; 2]] = &[[128, 1], [256, 1], [256, 16], [640, 1], [640, 16], [1024, 16]];
+const SIZES: &[[usize; 2]] = &[[64, 1], [128, 1], [256, 1], [256, 16], [512, 16], [640, 1], [640, 16], [1024, 1], [1024, 16], [1024, 64]];
 const QUICK_SIZES: &[[usize; 2]] = &[[16, 1], [32, 2]];
-
-#[derive(Clone, Copy)]
-enum Cell {
-    Lstm,
-    Gru,
-}
 
 /// Every case of the table, in its order.
 pub fn cases(quick: bool) -> Vec<Case> {
     let t = if quick { 10 } else { 500 };
     let sizes = if quick { QUICK_SIZES } else { SIZES };
-    sizes.iter().flat_map(|&[h, n]| [Cell::Lstm, Cell::Gru].map(|cell| case(cell, t, h, n))).collect()
+    let cells = [("lstm", Cell::lstm as fn() -> Cell), ("gru", Cell::gru), ("li-gru", Cell::li_gru)];
+    let each =
+        |&[h, n]: &[usize; 2]| cells.into_iter().flat_map(move |(op, cell)| [false, true].map(|trains| case(op, cell, trains, [t, n, h])));
+    sizes.iter().flat_map(each).collect()
 }
 
-fn case(cell: Cell, t: usize, h: usize, n: usize) -> Case {
-    let labels = Labels {
-        op: match cell {
-            Cell::Lstm => "lstm",
-            Cell::Gru => "gru",
-        },
-        input: "x",
-        dtype: "f32",
-        layout: "padded",
-        lengths: "full",
-        data: "flat",
-        direction: "forward",
-    };
-    let prepare = Box::new(move |gpu: &Context| ready(gpu, cell, [t, n, h]));
+fn case(op: &'static str, cell: fn() -> Cell, trains: bool, [t, n, h]: [usize; 3]) -> Case {
+    let direction = if trains { "forward+backward" } else { "forward" };
+    let labels = Labels { op, input: "x", dtype: "f32", layout: "padded", lengths: "full", data: "flat", direction };
+    let prepare = Box::new(move |gpu: &Context| ready(gpu, &cell(), trains, [t, n, h]));
     Case { labels, shape: vec![("h", h), ("t", t), ("n", n)], prepare }
 }
 
-fn ready(gpu: &Context, cell: Cell, [t, n, h]: [usize; 3]) -> weft::Result<Ready> {
+fn ready(gpu: &Context, cell: &Cell, trains: bool, [t, n, h]: [usize; 3]) -> weft::Result<Ready> {
     let x = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 1, 1.0))?;
-    let gates = match cell {
-        Cell::Lstm => 4,
-        Cell::Gru => 3,
-    };
+    let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
     let scale = 1.0 / (h as f32).sqrt();
-    let square = |seed| noise(gates * h * h, seed, scale);
-    let (weight_ih, weight_hh, bias) = (square(2), square(3), noise(gates * h, 4, scale));
-    let weights = CellWeights { input_size: h, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: Some((&bias, &bias)) };
-    // x, the projection written and read, y, and every weight once.
-    let bytes = 4.0 * (t * n * (2 * h + 2 * gates * h) + 2 * gates * h * h) as f64;
-    let results = x.bytes();
-    let call: Box<dyn FnMut() -> weft::Result<weft::RunReport>> = match cell {
-        Cell::Lstm => {
-            let lstm = Lstm::new(gpu, &weights)?;
-            Box::new(move || Ok(lstm.forward_reported_blocking(&x, None, None)?.2))
-        }
-        Cell::Gru => {
-            let gru = Gru::new(gpu, &weights)?;
-            Box::new(move || Ok(gru.forward_reported_blocking(&x, None, None)?.2))
+    let (weight_ih, weight_hh) = (noise(gates * h * h, 2, scale), noise(rows * h * h, 3, scale));
+    let bias = noise(gates.max(rows) * h, 4, scale);
+    let bias = Some((&bias[..gates * h], &bias[..rows * h]));
+    let weights = LayerWeights { input_size: h, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &[] };
+    let layer = Layer::new(gpu, cell, &weights)?;
+    // x, the projection written and read, y, and every weight once; backward three times that.
+    let bytes = 4.0 * (t * n * (2 * h + 2 * gates * h) + (gates + rows) * h * h) as f64 * if trains { 4.0 } else { 1.0 };
+    let results = x.bytes() * if trains { 2 } else { 1 };
+    let call: Box<dyn FnMut() -> weft::Result<RunReport>> = match trains {
+        false => Box::new(move || Ok(layer.run_blocking(&x, &RunOptions::default())?.2)),
+        true => {
+            let dy = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 5, 1.0))?;
+            Box::new(move || {
+                let (_, _, tape) = layer.train_blocking(&x, &TrainOptions::default())?;
+                let gradients = layer.backward_blocking(&tape, &dy, None)?;
+                Ok(sum(tape.report(), &gradients.report))
+            })
         }
     };
     Ok(Ready { call, before: None, bytes, flops: None, cells: None, workspace: None, results })
+}
+
+/// What two calls took together.
+fn sum(a: &RunReport, b: &RunReport) -> RunReport {
+    RunReport {
+        gpu_time: a.gpu_time.zip(b.gpu_time).map(|(a, b)| a + b),
+        submits: a.submits + b.submits,
+        passes: a.passes + b.passes,
+        dispatches: a.dispatches + b.dispatches,
+        compile: a.compile + b.compile,
+        compiled: a.compiled + b.compiled,
+    }
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).

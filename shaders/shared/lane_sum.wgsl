@@ -1,5 +1,5 @@
 // Sums over the LANES invocations that share a hidden unit, for two sequences at a time.
-// The importing tier declares UNITS, LANES, BATCH, MAX_BATCH and the type Gates; a workgroup is
+// The importing tier declares UNITS, LANES, BATCH, MAX_BATCH and the type Rows; a workgroup is
 // UNITS x LANES invocations. All invocations call sum_lanes for each pair; after a barrier, any can read
 // the totals with lane_total.
 
@@ -8,10 +8,10 @@
 const MIN_SUBGROUP_SIZE = 4u;
 const MAX_SEGMENTS = LANES / MIN_SUBGROUP_SIZE;
 // [MAX_BATCH, UNITS, segments]: one sum for each subgroup, or part of one, that lies within a unit.
-var<workgroup> wg_segments: array<Gates, MAX_BATCH * UNITS * MAX_SEGMENTS>;
+var<workgroup> wg_segments: array<Rows, MAX_BATCH * UNITS * MAX_SEGMENTS>;
 
 // Sums of the sequences b and b + 1.
-fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32) {
+fn sum_lanes(b: u32, first: Rows, second: Rows, local: u32, subgroup_size: u32) {
     let width = min(subgroup_size, LANES);
     var sum0 = first;
     var sum1 = second;
@@ -28,7 +28,7 @@ fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32
     }
 }
 
-fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Gates {
+fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Rows {
     let first = (b * UNITS + unit) * MAX_SEGMENTS;
     var total = wg_segments[first];
     for (var i = 1u; i < LANES / min(subgroup_size, LANES); i++) {
@@ -41,19 +41,16 @@ fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Gates {
 
 const PARTS = 4u;
 const PART_LANES = LANES / PARTS;
-const PAIR = 2u;
-var<workgroup> wg_partial: array<Gates, PAIR * UNITS * LANES>;
+var<workgroup> wg_partial: array<Rows, UNITS * LANES>;
 // [MAX_BATCH, UNITS, PARTS]
-var<workgroup> wg_parts: array<Gates, MAX_BATCH * UNITS * PARTS>;
+var<workgroup> wg_parts: array<Rows, MAX_BATCH * UNITS * PARTS>;
 
-// Sums of the sequences b and b + 1.
-fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32) {
-    // The pair before this one may still be read.
+fn sum_sequence(b: u32, own: Rows, local: u32) {
+    // The sequence before this one may still be read.
     workgroupBarrier();
-    wg_partial[local] = first;
-    wg_partial[UNITS * LANES + local] = second;
+    wg_partial[local] = own;
     workgroupBarrier();
-    if (local < PAIR * UNITS * PARTS) {
+    if (local < UNITS * PARTS) {
         let start = local * PART_LANES;
         var sum = wg_partial[start];
         for (var i = 1u; i < PART_LANES; i++) {
@@ -63,7 +60,15 @@ fn sum_lanes(b: u32, first: Gates, second: Gates, local: u32, subgroup_size: u32
     }
 }
 
-fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Gates {
+// Sums of the sequences b and b + 1.
+fn sum_lanes(b: u32, first: Rows, second: Rows, local: u32, subgroup_size: u32) {
+    sum_sequence(b, first, local);
+    if (BATCH > 1u) {
+        sum_sequence(b + 1u, second, local);
+    }
+}
+
+fn lane_total(b: u32, unit: u32, subgroup_size: u32) -> Rows {
     let first = (b * UNITS + unit) * PARTS;
     var total = wg_parts[first];
     for (var i = 1u; i < PARTS; i++) {

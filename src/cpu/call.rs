@@ -1,12 +1,13 @@
 //! One launch, as a twin sees it.
 
-use crate::device::recording::{Dispatch, Recording};
+use crate::device::program::Program;
+use crate::device::recording::{Dispatch, PipelineKey, Recording};
 use bytemuck::AnyBitPattern;
 
 /// The params and buffers of one launch, numbered as in the shader.
 pub(crate) struct Call<'a> {
     dispatch: &'a Dispatch,
-    constants: &'a [(&'static str, u64)],
+    pipeline: Option<&'a PipelineKey>,
     params: &'a [u8],
     read: Vec<Option<&'a [u32]>>,
     write: Vec<Option<&'a mut [u32]>>,
@@ -34,8 +35,8 @@ impl<'a> Call<'a> {
             }
         }
         let params = &recording.uniforms[dispatch.params as usize..][..dispatch.shader.params_bytes as usize];
-        let constants = recording.pipelines.get(dispatch.pipeline).map_or(&[][..], |key| &key.constants);
-        Self { dispatch, constants, params, read, write }
+        let pipeline = recording.pipelines.get(dispatch.pipeline);
+        Self { dispatch, pipeline, params, read, write }
     }
 
     /// The uniform block.
@@ -45,7 +46,13 @@ impl<'a> Call<'a> {
 
     /// A pipeline constant that the plan set; 0 if it did not.
     pub(crate) fn constant(&self, name: &str) -> f64 {
-        self.constants.iter().find(|(known, _)| *known == name).map_or(0.0, |&(_, bits)| f64::from_bits(bits))
+        let constants = self.pipeline.map_or(&[][..], |key| &key.constants);
+        constants.iter().find(|(known, _)| *known == name).map_or(0.0, |&(_, bits)| f64::from_bits(bits))
+    }
+
+    /// What fills the kernel's slot.
+    pub(crate) fn program(&self) -> Option<&'a Program> {
+        self.pipeline.and_then(|key| key.program.as_deref())
     }
 
     /// Whether the variant of the kernel has a flag.

@@ -5,7 +5,7 @@
 mod arcs;
 mod audio;
 mod call;
-mod cell;
+mod cells;
 mod conv;
 mod ctc;
 mod dense;
@@ -17,6 +17,7 @@ mod parallel;
 mod scaled;
 mod scores;
 mod status;
+mod transpose;
 
 pub(crate) use call::Call;
 pub(crate) use parallel::map_all;
@@ -78,12 +79,17 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
     match dispatch.shader.kernel {
         Kernel::AudioFrame => audio::frame(&mut call),
         Kernel::AudioMagnitude => audio::magnitude(&mut call),
-        Kernel::CellGruStep => cell::gru_step(&mut call),
-        Kernel::CellLstmStep => cell::lstm_step(&mut call),
+        Kernel::CellCopyStates => cells::copy_states(&mut call),
+        Kernel::CellMerge => cells::merge(&mut call),
+        Kernel::CellSplit => cells::split(&mut call),
+        Kernel::CellStep => cells::step(&mut call),
+        Kernel::CellStepGradient => cells::step_gradient(&mut call),
+        Kernel::CellValidFrames => cells::valid_frames(&mut call),
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
+        Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
         Kernel::LatticeArcsLatency => arcs::latency(&mut call),
         Kernel::LatticeArcsRow => arcs::row(&mut call),

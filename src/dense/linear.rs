@@ -4,7 +4,7 @@ use super::Activation;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
 use crate::device::Caps;
-use crate::device::recording::{Binding, BufferId, Recording};
+use crate::device::recording::{Binding, Recording};
 use crate::error::Result;
 
 /// `y = act_out(act_in(x) · weightᵀ + bias)`.
@@ -19,12 +19,6 @@ fn product([x, weight, y]: [Binding; 3], bias: Option<Binding>, [rows, inputs, o
         accumulates: false,
         activations,
     }
-}
-
-/// Launches of a layer of these rows, inputs and outputs.
-pub(crate) fn linear_launches(caps: &Caps, shape: [u32; 3]) -> Result<u64> {
-    let any = Binding { buffer: BufferId(0), offset: 0, bytes: 0 };
-    product([any; 3], None, shape, [Activation::Identity; 2]).launches(caps)
 }
 
 /// Records `y = act_out(act_in(x) · weightᵀ + bias)`: x [rows, inputs], weight [outputs, inputs],

@@ -13,6 +13,7 @@ mod tests;
 mod tile;
 
 pub use activation::Activation;
+pub(crate) use column_sums::record_column_sums;
 pub use column_sums::{column_sums, column_sums_reported};
 #[cfg(not(target_family = "wasm"))]
 pub use column_sums::{column_sums_blocking, column_sums_reported_blocking};
@@ -21,8 +22,10 @@ pub(crate) use conv1d::Layer as ConvLayer;
 pub use conv1d::conv1d_blocking;
 pub use conv1d::{Conv1dOptions, conv1d};
 pub use gemm::Form;
+pub(crate) use gemm::Gemm;
 pub use layer::Linear;
-pub(crate) use linear::{linear_launches, record_linear};
+pub(crate) use linear::record_linear;
 pub use matmul::{matmul, matmul_into};
 #[cfg(not(target_family = "wasm"))]
 pub use matmul::{matmul_blocking, matmul_into_blocking};
+pub(crate) use matrix::Matrix;

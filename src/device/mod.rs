@@ -10,6 +10,7 @@ mod pipelines;
 #[cfg(not(target_family = "wasm"))]
 mod poller;
 mod pool;
+pub(crate) mod program;
 pub(crate) mod recording;
 mod schedule;
 mod scope;

@@ -1,7 +1,6 @@
 //! Kernels, compiled once a device.
 
 use super::recording::PipelineKey;
-use super::shader::Shader;
 use super::table::Table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,7 +37,7 @@ impl Pipelines {
     /// Compiles; to be called within error scopes.
     pub(super) fn compile(&self, device: &wgpu::Device, key: &PipelineKey) -> Arc<Pipeline> {
         let shader = key.shader;
-        let module = self.module(device, shader);
+        let module = self.module(device, key);
         let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -72,18 +71,21 @@ impl Pipelines {
     }
 
     #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
-    fn module(&self, device: &wgpu::Device, shader: &'static Shader) -> wgpu::ShaderModule {
+    fn module(&self, device: &wgpu::Device, PipelineKey { shader, program, .. }: &PipelineKey) -> wgpu::ShaderModule {
         // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
         let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", shader.wgsl()).into()),
+            source: wgpu::ShaderSource::Wgsl(
+                format!("{header}{}", shader.wgsl(program.as_ref().map_or("", |program| program.text()))).into(),
+            ),
         };
         if self.checks {
             return device.create_shader_module(descriptor);
         }
         // SAFETY: the text is one of this crate's own, which the build has validated, and no caller can
-        // change it. Its plans keep every index within the bound windows and every divisor above zero,
+        // change it but for the program in its slot: arithmetic on numbers, without memory or loops, printed from an
+        // expression graph. Its plans keep every index within the bound windows and every divisor above zero,
         // its loops are bounded by the params, and the tests run all kernels with the checks as well.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }

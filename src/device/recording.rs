@@ -3,9 +3,11 @@
 //! (`device::engine`) or on the CPU twins (`cpu::run`).
 
 use super::Caps;
+use super::program::Program;
 use super::shader::Shader;
 use bytemuck::NoUninit;
 use std::fmt;
+use std::sync::Arc;
 
 /// Every params block starts at a multiple of this: the largest uniform alignment that WebGPU allows
 /// a device to demand.
@@ -64,6 +66,8 @@ pub struct BindSet(pub(crate) usize);
 pub struct PipelineKey {
     /// The shader variant.
     pub shader: &'static Shader,
+    /// What fills its slot, if it has one.
+    pub program: Option<Arc<Program>>,
     /// Pipeline constants (`override`) that differ from their defaults: names, and the bits of their f64 values.
     pub constants: Vec<(&'static str, u64)>,
 }
@@ -139,7 +143,7 @@ impl Recording {
 
     /// Adds a launch. A grid with a zero is dropped: there is nothing to do.
     pub fn dispatch<P: NoUninit>(&mut self, shader: &'static Shader, set: BindSet, params: &P, workgroups: [u32; 3], work: u64) {
-        self.dispatch_with(shader, &[], set, params, workgroups, work);
+        self.launch(shader, None, &[], set, params, workgroups, work);
     }
 
     /// Adds a launch with pipeline constants, whose values the kernel is compiled for.
@@ -152,6 +156,34 @@ impl Recording {
         workgroups: [u32; 3],
         work: u64,
     ) {
+        self.launch(shader, None, constants, set, params, workgroups, work);
+    }
+
+    /// Adds a launch of a kernel whose slot is filled by a program.
+    pub fn dispatch_program<P: NoUninit>(
+        &mut self,
+        (shader, program): (&'static Shader, &Arc<Program>),
+        constants: &[(&'static str, f64)],
+        set: BindSet,
+        params: &P,
+        workgroups: [u32; 3],
+        work: u64,
+    ) {
+        self.launch(shader, Some(program), constants, set, params, workgroups, work);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what makes up a launch; its three callers say it in parts")]
+    fn launch<P: NoUninit>(
+        &mut self,
+        shader: &'static Shader,
+        program: Option<&Arc<Program>>,
+        constants: &[(&'static str, f64)],
+        set: BindSet,
+        params: &P,
+        workgroups: [u32; 3],
+        work: u64,
+    ) {
+        debug_assert_eq!(program.is_some(), shader.has_slot, "program of {}", shader.name);
         debug_assert_eq!(size_of::<P>() as u32, shader.params_bytes, "params of {} and of its twin differ", shader.name);
         debug_assert_eq!(self.sets[set.0].len(), shader.writable.len(), "bindings of {}", shader.name);
         if workgroups.contains(&0) {
@@ -160,16 +192,17 @@ impl Recording {
         let params_at = self.uniforms.len() as u32;
         self.uniforms.extend_from_slice(bytemuck::bytes_of(params));
         self.uniforms.resize(self.uniforms.len().next_multiple_of(UNIFORM_ALIGNMENT), 0);
-        let pipeline = self.pipeline(shader, constants);
+        let pipeline = self.pipeline(shader, program, constants);
         self.commands.push(Command::Dispatch(Dispatch { shader, pipeline, set, params: params_at, workgroups, work }));
     }
 
-    fn pipeline(&mut self, shader: &'static Shader, constants: &[(&'static str, f64)]) -> usize {
+    fn pipeline(&mut self, shader: &'static Shader, program: Option<&Arc<Program>>, constants: &[(&'static str, f64)]) -> usize {
         let bits = constants.iter().map(|&(name, value)| (name, value.to_bits()));
         // A plan has few, and the next launch is most often of the last one.
-        let known = self.pipelines.iter().rposition(|p| p.shader == shader && p.constants.iter().copied().eq(bits.clone()));
+        let is_same = |p: &PipelineKey| p.shader == shader && p.program.as_ref() == program && p.constants.iter().copied().eq(bits.clone());
+        let known = self.pipelines.iter().rposition(is_same);
         known.unwrap_or_else(|| {
-            self.pipelines.push(PipelineKey { shader, constants: bits.collect() });
+            self.pipelines.push(PipelineKey { shader, program: program.cloned(), constants: bits.collect() });
             self.pipelines.len() - 1
         })
     }

@@ -19,19 +19,23 @@ pub struct Shader {
     pub writable: &'static [bool],
     /// Bytes of the uniform `params`.
     pub params_bytes: u32,
-    /// Byte ranges of `TEXTS` that make up its text.
-    pieces: &'static [[usize; 2]],
+    /// Whether its text has a place for a [`Program`](super::program::Program), without which it is none.
+    pub has_slot: bool,
+    /// Byte ranges of `TEXTS` that make up its text: before the slot, and behind it.
+    before: &'static [[usize; 2]],
+    behind: &'static [[usize; 2]],
 }
 
 impl Shader {
-    /// The WGSL text, without `enable` lines.
-    pub fn wgsl(&self) -> String {
-        self.pieces.iter().filter_map(|&[begin, end]| TEXTS.get(begin..end)).collect()
+    /// The WGSL text, without `enable` lines; `slot` is the text of a program, for kernels that have a place for one.
+    pub fn wgsl(&self, slot: &str) -> String {
+        let text = |pieces: &'static [[usize; 2]]| pieces.iter().filter_map(|&[begin, end]| TEXTS.get(begin..end));
+        text(self.before).chain([slot]).chain(text(self.behind)).collect()
     }
 
     /// Bytes of the text.
     pub fn text_bytes(&self) -> usize {
-        self.pieces.iter().map(|[begin, end]| end - begin).sum()
+        self.before.iter().chain(self.behind).map(|[begin, end]| end - begin).sum()
     }
 }
 

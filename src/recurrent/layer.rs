@@ -1,32 +1,35 @@
-//! A layer: one cell kind with its weights, on a device.
+//! A layer: one cell with its weights, on a device.
 
-use super::cell::Cell;
-use super::state::State;
-use super::step_plan::{StepBuffers, StepProblem, check_weights, plan, record};
-use super::weights::{CellWeights, LoadedWeights};
+use super::options::{RunOptions, TrainOptions};
+use super::plan::{self, ForwardBuffers, Problem, Shape, Zoneout};
+use super::sequences::{Checked, Masks};
+use super::weights::{LayerWeights, LoadedWeights};
+use super::{Cell, Gradients, State, Tape};
+use crate::device::program::Program;
 use crate::device::recording::{BufferId, Recording};
 use crate::device::{Context, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 use std::fmt;
-use std::marker::PhantomData;
+use std::sync::Arc;
 
-/// One unidirectional recurrent layer. Clones share the weights.
+/// One recurrent layer of one direction. Clones share the weights.
 ///
 /// ```
 /// # fn main() -> weft::Result<()> {
-/// use weft::recurrent::{CellWeights, Lstm};
+/// use weft::recurrent::{Cell, Layer, LayerWeights};
 /// use weft::{Context, Tensor};
 ///
 /// let gpu = Context::cpu();
 /// let (input_size, hidden_size) = (3, 2);
-/// let lstm = Lstm::new(&gpu, &CellWeights {
+/// let lstm = Layer::new(&gpu, &Cell::lstm(), &LayerWeights {
 ///     input_size,
 ///     hidden_size,
 ///     weight_ih: &[0.1; 4 * 2 * 3],
 ///     weight_hh: &[0.2; 4 * 2 * 2],
 ///     bias: None,
+///     parameters: &[],
 /// })?;
 /// // Five frames of one sequence, then one more with the state carried on.
 /// let (y, state) = lstm.forward_blocking(&Tensor::from_slice(&gpu, &[5, 1, 3], &[0.5; 15])?, None, None)?;
@@ -36,53 +39,96 @@ use std::marker::PhantomData;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Layer<C> {
-    context: Context,
-    input_size: usize,
-    hidden_size: usize,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias: Option<[Tensor; 2]>,
-    cell: PhantomData<C>,
+pub struct Layer {
+    pub(super) context: Context,
+    pub(super) cell: Cell,
+    pub(super) shape: Shape,
+    pub(super) program: Arc<Program>,
+    pub(super) input_size: usize,
+    pub(super) hidden_size: usize,
+    pub(super) reversed: bool,
+    pub(super) zoneout: [f32; 2],
+    pub(super) weight_ih: Tensor,
+    pub(super) weight_hh: Tensor,
+    pub(super) bias_ih: Option<Tensor>,
+    /// [R + P, H]: bias_hh, then the parameters.
+    pub(super) units: Tensor,
 }
 
-impl<C: Cell> Layer<C> {
+impl Layer {
     /// Uploads the weights.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a slice does not have the size that `input_size` and `hidden_size` ask for,
-    /// [`Error::Value`] if one of those is 0, [`Error::LimitExceeded`] if the device cannot hold the
-    /// weights in one window of a buffer.
-    pub fn new(context: &Context, weights: &CellWeights<'_>) -> Result<Self> {
-        weights.check(C::KIND)?;
-        let &CellWeights { input_size, hidden_size, weight_ih, weight_hh, bias } = weights;
-        check_weights(context.caps(), C::KIND, input_size, hidden_size)?;
-        let rows = C::KIND.gates * hidden_size;
-        let bias = match bias {
-            Some((ih, hh)) => Some([Tensor::from_slice(context, &[rows], ih)?, Tensor::from_slice(context, &[rows], hh)?]),
+    /// [`Error::Shape`] if a slice does not have the size that the cell, `input_size` and `hidden_size` ask for,
+    /// [`Error::Value`] if one of those is 0, [`Error::LimitExceeded`] if the device cannot hold the weights in one window of
+    /// a buffer.
+    pub fn new(context: &Context, cell: &Cell, weights: &LayerWeights<'_>) -> Result<Self> {
+        weights.check(cell)?;
+        let &LayerWeights { input_size, hidden_size, weight_ih, weight_hh, bias, .. } = weights;
+        let (shape, program) = super::program::program(cell);
+        plan::check_weights(context.caps(), shape, input_size, hidden_size)?;
+        let rows = |count: u64| count as usize * hidden_size;
+        let bias_ih = match bias {
+            Some((bias_ih, _)) => Some(Tensor::from_slice(context, &[rows(shape.inputs)], bias_ih)?),
             None => None,
         };
+        let bias_hh = bias.map_or_else(|| vec![0.0; rows(shape.rows)], |(_, bias_hh)| bias_hh.to_vec());
+        let units: Vec<f32> =
+            bias_hh.into_iter().chain(weights.parameters.iter().flat_map(|&(_, values)| values.iter().copied())).collect();
+        let units_rows = (shape.rows + shape.parameters) as usize;
         Ok(Self {
             context: context.clone(),
+            cell: cell.clone(),
+            shape,
+            program,
             input_size,
             hidden_size,
-            weight_ih: Tensor::from_slice(context, &[rows, input_size], weight_ih)?,
-            weight_hh: Tensor::from_slice(context, &[rows, hidden_size], weight_hh)?,
-            bias,
-            cell: PhantomData,
+            reversed: false,
+            zoneout: [0.0; 2],
+            weight_ih: Tensor::from_slice(context, &[rows(shape.inputs), input_size], weight_ih)?,
+            weight_hh: Tensor::from_slice(context, &[rows(shape.rows), hidden_size], weight_hh)?,
+            bias_ih,
+            units: Tensor::from_slice(context, &[units_rows, hidden_size], &units)?,
         })
     }
 
-    /// Takes the weights from a file: `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither,
-    /// `PREFIX.bias_ih` and `PREFIX.bias_hh`; or all with PyTorch's suffix `_l0`. An empty prefix means
-    /// the bare names.
+    /// Takes the weights from a file: `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and
+    /// `PREFIX.bias_hh`; or all with PyTorch's suffix `_l0`. An empty prefix means the bare names. Parameters of the cell go by
+    /// their names ([`Cell::params`]).
     ///
     /// # Errors
-    /// [`Error::Weights`] if a tensor is missing or its shape is not that of such a layer; as
-    /// [`new`](Self::new).
-    pub fn load(context: &Context, weights: &Weights, prefix: &str) -> Result<Self> {
-        let loaded = LoadedWeights::read(weights, prefix, C::KIND)?;
-        Self::new(context, &loaded.borrow())
+    /// [`Error::Weights`] if a tensor is missing or its shape is not that of such a layer; as [`new`](Self::new).
+    pub fn load(context: &Context, cell: &Cell, weights: &Weights, prefix: &str) -> Result<Self> {
+        LoadedWeights::read(weights, prefix, cell)?.with(|weights| Self::new(context, cell, weights))
+    }
+
+    /// The same layer, from the last frame to the first: each sequence begins at its own last frame.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { reversed: !self.reversed, ..self }
+    }
+
+    /// The same layer with zoneout (Krueger et al. 2017): in training each number of h keeps its value of the frame before with
+    /// probability `h`, those of all other states with probability `others`; without training they become the mean of that.
+    ///
+    /// # Errors
+    /// [`Error::Value`] unless both are at least 0 and less than 1.
+    pub fn with_zoneout(self, h: f32, others: f32) -> Result<Self> {
+        for (argument, odds) in [("zoneout of h", h), ("zoneout of other states", others)] {
+            if !(0.0..1.0).contains(&odds) {
+                return Err(Error::Value {
+                    argument,
+                    value: crate::error::number(odds),
+                    help: "give a probability: at least 0, less than 1",
+                });
+            }
+        }
+        Ok(Self { zoneout: [h, others], ..self })
+    }
+
+    /// The cell.
+    pub fn cell(&self) -> &Cell {
+        &self.cell
     }
 
     /// I.
@@ -100,163 +146,235 @@ impl<C: Cell> Layer<C> {
         &self.context
     }
 
-    /// Runs the layer over x [T, N, I], and gives y [T, N, H] (h of every frame) and the state after the
-    /// last frame. T may be 1: frames one at a time give the same as all at once. Both results stay on
-    /// the device.
+    /// What training changes, in the order of [`Gradients`]: weight_ih [X H, I], weight_hh [R H, H], bias_ih [X H] if there is one,
+    /// and the units [R + P, H]: bias_hh, then the parameters of the cell.
+    pub fn trainable(&self) -> Vec<(&'static str, &Tensor)> {
+        let mut all = vec![("weight_ih", &self.weight_ih), ("weight_hh", &self.weight_hh), ("units", &self.units)];
+        all.extend(self.bias_ih.as_ref().map(|bias| ("bias_ih", bias)));
+        all
+    }
+
+    /// Runs the layer over x [T, N, I], and gives y [T, N, H] (h of every frame) and the state after the last frame. T may be 1:
+    /// frames one at a time give the same as all at once. Both results stay on the device.
     ///
-    /// Sequence n ends after `lengths[n]` frames (0 is allowed; `None`: all have T). From there on its y
-    /// is 0 and its state stays as it is; what x holds there is never used, be it NaN.
+    /// Sequence n ends after `lengths[n]` frames (0 is allowed; `None`: all have T). From there on its y is 0 and its state stays
+    /// as it is; what x holds there is never used, be it NaN.
     ///
-    /// The first state is `state`, or zero. Costs T + 1 dispatches in one pass, and
-    /// 4 G N H bytes of workspace a frame, at most about 256 MiB: longer input is cut.
+    /// The first state is `state`, or zero. Costs T + 3 dispatches in one pass, and 4 X N H bytes of workspace a frame, at most
+    /// about 256 MiB: longer input is cut.
     ///
     /// # Errors
-    /// [`Error::Shape`] if x, `lengths` or `state` do not fit the layer or each other,
-    /// [`Error::Length`] if a length is beyond T, [`Error::OtherContext`],
-    /// [`Error::LimitExceeded`] if one frame of all sequences exceeds what a kernel can see at once,
+    /// [`Error::Shape`] if x, `lengths` or `state` do not fit the layer or each other, [`Error::Length`] if a length is beyond T,
+    /// [`Error::OtherContext`], [`Error::LimitExceeded`] if one frame of all sequences exceeds what a kernel can see at once,
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
-    pub async fn forward(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State<C>>) -> Result<(Tensor, State<C>)> {
-        let (y, state, _) = self.forward_reported(x, lengths, state).await?;
+    pub async fn forward(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State>) -> Result<(Tensor, State)> {
+        let (y, state, _) = self.run(x, &RunOptions { lengths, state, ..RunOptions::default() }).await?;
         Ok((y, state))
     }
 
-    /// [`forward`](Self::forward), with what the run did and took.
+    /// [`forward`](Self::forward) with all options, and what the run did and took.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
-    pub async fn forward_reported(
-        &self,
-        x: &Tensor,
-        lengths: Option<&[usize]>,
-        state: Option<&State<C>>,
-    ) -> Result<(Tensor, State<C>, RunReport)> {
-        let [frames, batch] = self.check_input(x)?;
-        let lengths = lengths.map(|lengths| check_lengths(lengths, frames, batch)).transpose()?.flatten();
-        if let Some(state) = state {
-            self.check_state(state, batch)?;
-        }
-        let y = Tensor::empty(&self.context, &[frames, batch, self.hidden_size], DType::F32)?;
-        if frames == 0 || batch == 0 {
-            let unchanged = state.cloned().map_or_else(|| State::zeros(&self.context, batch, self.hidden_size), Ok)?;
-            return Ok((y, unchanged, RunReport::default()));
-        }
-        let new_state = Tensor::empty(&self.context, &[C::KIND.states, batch, self.hidden_size], DType::F32)?;
-        let lengths = lengths.map(|lengths| Tensor::from_u32(&self.context, &[batch], &lengths)).transpose()?;
+    /// As [`forward`](Self::forward); [`Error::Value`] if a reset is beyond the frames or sequences.
+    pub async fn run(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<(Tensor, State, RunReport)> {
+        let checked = self.check(x, options)?;
+        let zoneout = self.zoneout_with(0, true);
+        let (y, state, _, report) = self.record_and_run(x, options.state, &checked, &Masks::None, zoneout, false).await?;
+        Ok((y, state, report))
+    }
 
-        let recording = plan(self.context.caps(), C::KIND, &self.problem(frames, batch, lengths.is_some(), state.is_some()))?;
-        let mut bound = vec![x, &self.weight_ih, &self.weight_hh];
-        bound.extend(self.bias.iter().flatten());
-        bound.extend(&lengths);
-        bound.extend(state.map(State::tensor));
-        bound.extend([&new_state, &y]);
-        let report = self.context.run(&recording, &bound).await?;
-        Ok((y, State::of(new_state)?, report))
+    /// As [`run`](Self::run), in training: zoneout and the masks of the cell are drawn from the seed, and what
+    /// [`backward`](Self::backward) needs is kept: x, and the states of every frame, 4 S N H bytes each.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`Error::Value`] unless the dropout is at least 0 and less than 1; [`Error::LimitExceeded`] if the
+    /// states exceed what a kernel can see at once.
+    pub async fn train(&self, x: &Tensor, options: &TrainOptions<'_>) -> Result<(Tensor, State, Tape)> {
+        let checked = self.check(x, &options.run)?;
+        let masks = Masks::drawn(self.shape.masks as usize * checked.batch * self.hidden_size, options)?;
+        let zoneout = self.zoneout_with(options.seed, false);
+        let (y, state, kept, report) = self.record_and_run(x, options.run.state, &checked, &masks, zoneout, true).await?;
+        let (states, sequences) = kept;
+        Ok((y, state, Tape { x: x.clone(), states, sequences, checked, zoneout, report }))
+    }
+
+    /// Gradients of whatever `dy` [T, N, H] is the gradient of, through a call of [`train`](Self::train). `d_state`: gradients of
+    /// the state that it gave, if anything depends on it (truncated back-propagation leaves it out).
+    ///
+    /// The gates are computed again, so the tape holds no more than the states. What dy holds past the end of a sequence is never
+    /// used. Costs T + 1 dispatches and, for all frames together, six products of the size of the forward call's.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if dy or `d_state` do not fit the tape; as [`train`](Self::train).
+    pub async fn backward(&self, tape: &Tape, dy: &Tensor, d_state: Option<&State>) -> Result<Gradients> {
+        tape.backward(self, dy, d_state, true).await
+    }
+
+    /// [`backward`](Self::backward) without the gradient of x, which the first layer does not need.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward).
+    pub async fn backward_weights(&self, tape: &Tape, dy: &Tensor, d_state: Option<&State>) -> Result<Gradients> {
+        tape.backward(self, dy, d_state, false).await
     }
 
     /// [`forward`](Self::forward), on the calling thread.
     #[cfg(not(target_family = "wasm"))]
-    pub fn forward_blocking(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State<C>>) -> Result<(Tensor, State<C>)> {
+    pub fn forward_blocking(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State>) -> Result<(Tensor, State)> {
         pollster::block_on(self.forward(x, lengths, state))
     }
 
-    /// [`forward_reported`](Self::forward_reported), on the calling thread.
+    /// [`run`](Self::run), on the calling thread.
     #[cfg(not(target_family = "wasm"))]
-    pub fn forward_reported_blocking(
-        &self,
-        x: &Tensor,
-        lengths: Option<&[usize]>,
-        state: Option<&State<C>>,
-    ) -> Result<(Tensor, State<C>, RunReport)> {
-        pollster::block_on(self.forward_reported(x, lengths, state))
+    pub fn run_blocking(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<(Tensor, State, RunReport)> {
+        pollster::block_on(self.run(x, options))
     }
 
-    /// What [`forward`](Self::forward) would do for `batch` sequences of `frames` frames with a carried
-    /// state, to be printed: buffers, launches, workspace. Touches no device.
+    /// [`train`](Self::train), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn train_blocking(&self, x: &Tensor, options: &TrainOptions<'_>) -> Result<(Tensor, State, Tape)> {
+        pollster::block_on(self.train(x, options))
+    }
+
+    /// [`backward`](Self::backward), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn backward_blocking(&self, tape: &Tape, dy: &Tensor, d_state: Option<&State>) -> Result<Gradients> {
+        pollster::block_on(self.backward(tape, dy, d_state))
+    }
+
+    /// [`backward_weights`](Self::backward_weights), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn backward_weights_blocking(&self, tape: &Tape, dy: &Tensor, d_state: Option<&State>) -> Result<Gradients> {
+        pollster::block_on(self.backward_weights(tape, dy, d_state))
+    }
+
+    /// What [`forward`](Self::forward) would do for `batch` sequences of `frames` frames with a carried state, to be printed:
+    /// buffers, launches, workspace. Touches no device.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], as [`forward`](Self::forward).
-    pub fn plan(&self, frames: usize, batch: usize) -> Result<impl fmt::Display + use<C>> {
-        plan(self.context.caps(), C::KIND, &self.problem(frames, batch, false, true))
+    pub fn plan(&self, frames: usize, batch: usize) -> Result<impl fmt::Display + use<>> {
+        plan::forward(self.context.caps(), &self.problem([frames, batch], true), false)
     }
 
-    /// Adds the layer, with a carried state and sequences of full length, to a larger plan. `buffers` are
-    /// x [T, N, I], the state [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and
-    /// N are at least 1. The weights are declared here and appended to `bound`.
+    /// Adds the layer, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
+    /// [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and N are at least 1. The weights are declared
+    /// here and appended to `bound`.
     pub(crate) fn record<'a>(
         &'a self,
         recording: &mut Recording,
         bound: &mut Vec<&'a Tensor>,
-        [frames, batch]: [usize; 2],
+        sides: [usize; 2],
         [x, state, new_state, y]: [BufferId; 4],
     ) -> Result<()> {
         let mut declare = |label, tensor| declare(recording, bound, label, tensor);
-        let buffers = StepBuffers {
+        let buffers = ForwardBuffers {
             x,
             weight_ih: declare("weight_ih", &self.weight_ih),
+            bias_ih: self.bias_ih.as_ref().map(|bias| declare("bias_ih", bias)),
             weight_hh: declare("weight_hh", &self.weight_hh),
-            bias: self.bias.as_ref().map(|[ih, hh]| [declare("bias_ih", ih), declare("bias_hh", hh)]),
-            lengths: None,
+            units: declare("units", &self.units),
+            sequences: None,
             state: Some(state),
             new_state,
             y,
+            states: None,
         };
-        record(recording, self.context.caps(), C::KIND, &self.problem(frames, batch, false, true), &buffers)
+        plan::record_forward(recording, self.context.caps(), &self.problem(sides, true), &buffers)
     }
 
-    fn problem(&self, frames: usize, batch: usize, lengths: bool, state: bool) -> StepProblem {
-        StepProblem {
+    /// Of sequences of full length.
+    pub(super) fn problem(&self, [frames, batch]: [usize; 2], state: bool) -> Problem {
+        Problem {
+            shape: self.shape,
+            program: self.program.clone(),
             frames: frames as u64,
             batch: batch as u64,
-            inputs: self.input_size as u64,
+            input_size: self.input_size as u64,
             hidden: self.hidden_size as u64,
-            bias: self.bias.is_some(),
-            lengths,
+            reversed: self.reversed,
+            bias: self.bias_ih.is_some(),
+            lengths: false,
+            resets: false,
             state,
+            zoneout: self.zoneout_with(0, true),
         }
     }
 
-    /// T and N of x.
-    fn check_input(&self, x: &Tensor) -> Result<[usize; 2]> {
+    fn zoneout_with(&self, seed: u32, means: bool) -> Zoneout {
+        let [first, others] = self.zoneout.map(|odds| (f64::from(odds) * 4_294_967_296.0) as u32);
+        Zoneout { first, others, seed, means }
+    }
+
+    fn check(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<Checked> {
         x.expect_f32("x")?;
-        match *x.shape() {
-            [frames, batch, inputs] if inputs == self.input_size => Ok([frames, batch]),
+        let [frames, batch] = match *x.shape() {
+            [frames, batch, inputs] if inputs == self.input_size => [frames, batch],
             ref other => {
-                Err(Error::Shape { argument: "x", expected: format!("[T, N, {}], time first", self.input_size), got: format!("{other:?}") })
+                let expected = format!("[T, N, {}], time first", self.input_size);
+                return Err(Error::Shape { argument: "x", expected, got: format!("{other:?}") });
             }
+        };
+        if let Some(state) = options.state {
+            self.check_state("state", state, batch)?;
         }
+        Checked::of(frames, batch, options)
     }
 
-    fn check_state(&self, state: &State<C>, batch: usize) -> Result<()> {
-        let expected = [C::KIND.states, batch, self.hidden_size];
+    pub(super) fn check_state(&self, argument: &'static str, state: &State, batch: usize) -> Result<()> {
+        let expected = [self.shape.states as usize, batch, self.hidden_size];
         if state.tensor().shape() != expected {
-            return Err(Error::Shape {
-                argument: "state",
-                expected: format!("{expected:?} for {batch} sequences"),
-                got: format!("{:?}", state.tensor().shape()),
-            });
+            let expected = format!("{expected:?} for {batch} sequences of this {}", self.cell.name());
+            return Err(Error::Shape { argument, expected, got: format!("{:?}", state.tensor().shape()) });
         }
         Ok(())
     }
+
+    /// y, the new state, what is kept (states, words of the sequences), and the report.
+    async fn record_and_run(
+        &self,
+        x: &Tensor,
+        state: Option<&State>,
+        checked: &Checked,
+        masks: &Masks,
+        zoneout: Zoneout,
+        keeps: bool,
+    ) -> Result<(Tensor, State, (Option<Tensor>, Option<Tensor>), RunReport)> {
+        let &Checked { frames, batch, .. } = checked;
+        let (states, hidden) = (self.shape.states as usize, self.hidden_size);
+        let y = Tensor::empty(&self.context, &[frames, batch, hidden], DType::F32)?;
+        if frames == 0 || batch == 0 {
+            let unchanged = state.cloned().map_or_else(|| State::zeros(&self.context, &self.cell, batch, hidden), Ok)?;
+            return Ok((y, unchanged, (None, None), RunReport::default()));
+        }
+        let problem = checked.apply(Problem { zoneout, ..self.problem([frames, batch], state.is_some()) });
+        let new_state = Tensor::empty(&self.context, &[states, batch, hidden], DType::F32)?;
+        let kept = match keeps {
+            true => Some(Tensor::empty(&self.context, &[states, frames + 1, batch, hidden], DType::F32)?),
+            false => None,
+        };
+        let sequences = match problem.has_sequences() {
+            true => {
+                let words = checked.words(&problem, masks);
+                Some(Tensor::from_u32(&self.context, &[words.len()], &words)?)
+            }
+            false => None,
+        };
+        let recording = plan::forward(self.context.caps(), &problem, keeps)?;
+        let mut bound = vec![x, &self.weight_ih];
+        bound.extend(&self.bias_ih);
+        bound.extend([&self.weight_hh, &self.units]);
+        bound.extend(&sequences);
+        bound.extend(state.map(State::tensor));
+        bound.extend([&new_state, &y]);
+        bound.extend(&kept);
+        let report = self.context.run(&recording, &bound).await?;
+        Ok((y, State::of(new_state)?, (kept, sequences), report))
+    }
 }
 
-/// The lengths as the kernels take them; `None` if every sequence has all frames.
-fn check_lengths(lengths: &[usize], frames: usize, batch: usize) -> Result<Option<Vec<u32>>> {
-    if lengths.len() != batch {
-        return Err(Error::Shape {
-            argument: "lengths",
-            expected: format!("{batch}, one for each sequence of x"),
-            got: lengths.len().to_string(),
-        });
-    }
-    if let Some((utterance, &length)) = lengths.iter().enumerate().find(|&(_, &length)| length > frames) {
-        return Err(Error::Length { argument: "lengths", utterance, length, max: frames });
-    }
-    let ragged = lengths.iter().any(|&length| length < frames);
-    Ok(ragged.then(|| lengths.iter().map(|&length| u32::try_from(length).unwrap_or(u32::MAX)).collect()))
-}
-
-impl<C: Cell> fmt::Debug for Layer<C> {
+impl fmt::Debug for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} -> {} on {}", C::KIND.name, self.input_size, self.hidden_size, self.context.caps().adapter)
+        write!(f, "{} {} -> {} on {}", self.cell.name(), self.input_size, self.hidden_size, self.context.caps().adapter)
     }
 }

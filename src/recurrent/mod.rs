@@ -1,23 +1,24 @@
 //! Recurrent layers: cells, and the plans that run them over time.
 //!
-//! A [`Layer`] is one cell kind with its weights: [`Lstm`], [`Gru`]. Conventions are PyTorch's: gate
-//! order, two biases, x [T, N, I] and y [T, N, H] with T frames, N sequences, I inputs and H hidden
-//! units. [`Layer::forward`] projects the input of all frames by one product, then runs one fused
-//! kernel a frame (`shaders/shared/stepped_tier.wgsl`), everything in one recording.
+//! A [`Cell`] is data: the update of one hidden unit. A [`Layer`] is a cell with its weights. Conventions are PyTorch's: gate
+//! order, two biases, x [T, N, I] and y [T, N, H] with T frames, N sequences, I inputs and H hidden units. [`Layer::forward`]
+//! projects the input of all frames by one product, then runs one fused kernel a frame (`shaders/cell/step.wgsl`), everything
+//! in one recording.
 
-mod cell;
 pub mod cells;
-mod gru;
 mod layer;
-mod lstm;
+mod options;
 pub mod orders;
+mod plan;
+mod program;
+mod sequences;
 mod state;
-mod step_plan;
+mod tape;
 mod weights;
 
-pub use cell::Cell;
-pub use gru::{Gru, GruCell, GruState};
+pub use cells::Cell;
 pub use layer::Layer;
-pub use lstm::{Lstm, LstmCell, LstmState};
+pub use options::{RunOptions, TrainOptions};
 pub use state::State;
-pub use weights::CellWeights;
+pub use tape::{Gradients, Tape};
+pub use weights::LayerWeights;

@@ -1,49 +1,39 @@
 //! What a layer carries from one call to the next.
 
-use super::cell::Cell;
+use super::Cell;
 use crate::device::Context;
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor};
 use std::fmt;
-use std::marker::PhantomData;
 
-/// The state of N sequences after their last frame, on the GPU: one tensor [S, N, H], where S is 2 for
-/// an LSTM (h, c) and 1 for a GRU (h). Give it to the next [`forward`](super::Layer::forward).
+/// The states of N sequences after their last frame, on the device: one tensor [S, N, H], h first (S is 2 for an LSTM: h and c;
+/// 1 for a GRU). Give it to the next call.
 ///
-/// A call never changes the state that it was given, so an old one can be returned to (beams,
-/// retries). Clones share memory.
+/// A call never changes the state that it was given, so an old one can be returned to (beams, retries). Clones share memory.
 #[derive(Clone)]
-pub struct State<C> {
+pub struct State {
     tensor: Tensor,
-    cell: PhantomData<C>,
 }
 
-impl<C: Cell> State<C> {
+impl State {
     /// The state before the first frame: zeros, for `batch` sequences of `hidden_size` units.
     ///
     /// # Errors
     /// As [`Tensor::zeros`].
-    pub fn zeros(context: &Context, batch: usize, hidden_size: usize) -> Result<Self> {
-        Self::of(Tensor::zeros(context, &[C::KIND.states, batch, hidden_size], DType::F32)?)
+    pub fn zeros(context: &Context, cell: &Cell, batch: usize, hidden_size: usize) -> Result<Self> {
+        Ok(Self { tensor: Tensor::zeros(context, &[cell.states().len(), batch, hidden_size], DType::F32)? })
     }
 
     /// Takes an f32 tensor [S, N, H] for a state.
     ///
     /// # Errors
-    /// [`Error::Shape`] if it has other sides, [`Error::Value`] if it does not hold f32.
+    /// [`Error::Shape`] if it has other than three sides, [`Error::Value`] if it does not hold f32.
     pub fn of(tensor: Tensor) -> Result<Self> {
-        match tensor.shape() {
-            &[states, _, _] if states == C::KIND.states => {}
-            other => {
-                return Err(Error::Shape {
-                    argument: "state",
-                    expected: format!("[{}, N, H] for a {}", C::KIND.states, C::KIND.name),
-                    got: format!("{other:?}"),
-                });
-            }
+        if tensor.shape().len() != 3 {
+            return Err(Error::Shape { argument: "state", expected: "[S, N, H]".to_owned(), got: format!("{:?}", tensor.shape()) });
         }
         tensor.expect_f32("state")?;
-        Ok(Self { tensor, cell: PhantomData })
+        Ok(Self { tensor })
     }
 
     /// The tensor [S, N, H].
@@ -51,14 +41,9 @@ impl<C: Cell> State<C> {
         &self.tensor
     }
 
-    /// N.
+    /// Number of sequences.
     pub fn batch(&self) -> usize {
-        self.tensor.shape()[1]
-    }
-
-    /// H.
-    pub fn hidden_size(&self) -> usize {
-        self.tensor.shape()[2]
+        self.tensor.shape().get(1).copied().unwrap_or_default()
     }
 
     /// Reads h back: [N, H], row-major.
@@ -66,7 +51,20 @@ impl<C: Cell> State<C> {
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
     pub async fn h(&self) -> Result<Vec<f32>> {
-        self.vector(0).await
+        self.read(0).await
+    }
+
+    /// Reads one of the states back, in the order of [`Cell::states`]: [N, H], row-major.
+    ///
+    /// # Errors
+    /// As [`h`](Self::h); [`Error::Value`] if the cell has no such state.
+    pub async fn read(&self, number: usize) -> Result<Vec<f32>> {
+        let [states, batch, hidden] = *self.tensor.shape() else { return Ok(Vec::new()) };
+        if number >= states {
+            return Err(Error::Value { argument: "number", value: number.to_string(), help: "a cell has fewer states: see Cell::states" });
+        }
+        let plane = batch * hidden;
+        Ok(self.tensor.to_vec().await?[number * plane..][..plane].to_vec())
     }
 
     /// [`h`](Self::h), on the calling thread.
@@ -75,17 +73,15 @@ impl<C: Cell> State<C> {
         pollster::block_on(self.h())
     }
 
-    /// The `index`-th of the S parts.
-    pub(super) async fn vector(&self, index: usize) -> Result<Vec<f32>> {
-        let plane = self.batch() * self.hidden_size();
-        let mut all = self.tensor.to_vec().await?;
-        all.truncate((index + 1) * plane);
-        Ok(all.split_off(index * plane))
+    /// [`read`](Self::read), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn read_blocking(&self, number: usize) -> Result<Vec<f32>> {
+        pollster::block_on(self.read(number))
     }
 }
 
-impl<C: Cell> fmt::Debug for State<C> {
+impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} state of {} sequences, {} units", C::KIND.name, self.batch(), self.hidden_size())
+        write!(f, "state {:?}", self.tensor.shape())
     }
 }

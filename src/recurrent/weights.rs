@@ -1,71 +1,79 @@
 //! Weights of a layer on their way in: from slices, or from a file.
 
-use super::cell::CellKind;
+use super::Cell;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
-/// Weights of one layer, row-major, as PyTorch has them; G is 4 for an LSTM (rows i, f, g, o), 3 for a
-/// GRU (rows r, z, n).
+/// Weights of one layer, row-major, as PyTorch has them. X are the gates of the cell's input projection, R the rows of its
+/// recurrent product: 4 and 4 for an LSTM (i, f, g, o), 3 and 3 for a GRU (r, z, n). `weft::recurrent::orders` brings those of
+/// other libraries into this order.
 #[derive(Clone, Copy, Debug)]
-pub struct CellWeights<'a> {
+pub struct LayerWeights<'a> {
     /// I, at least 1.
     pub input_size: usize,
     /// H, at least 1.
     pub hidden_size: usize,
-    /// [G H, I]
+    /// [X H, I]
     pub weight_ih: &'a [f32],
-    /// [G H, H]
+    /// [R H, H]
     pub weight_hh: &'a [f32],
-    /// bias_ih and bias_hh, each [G H], or none.
+    /// bias_ih [X H] and bias_hh [R H], or none.
     pub bias: Option<(&'a [f32], &'a [f32])>,
+    /// [H] each: the cell's parameters, by name and in their order ([`Cell::params`]).
+    pub parameters: &'a [(&'a str, &'a [f32])],
 }
 
-impl CellWeights<'_> {
+impl LayerWeights<'_> {
     /// Compares every slice with the sizes.
-    pub(super) fn check(&self, kind: CellKind) -> Result<()> {
+    pub(super) fn check(&self, cell: &Cell) -> Result<()> {
         let (inputs, hidden) = (self.input_size, self.hidden_size);
         for (argument, size) in [("input_size", inputs), ("hidden_size", hidden)] {
             if size == 0 {
                 return Err(Error::Value { argument, value: "0".to_owned(), help: "a layer needs at least 1" });
             }
         }
-        let rows = kind.gates.saturating_mul(hidden);
-        let check = |argument, slice: &[f32], columns: Option<usize>| {
+        let check = |argument, slice: &[f32], vectors: usize, columns: Option<usize>| {
+            let rows = vectors.saturating_mul(hidden);
             if slice.len() == rows.saturating_mul(columns.unwrap_or(1)) {
                 return Ok(());
             }
-            let gates = kind.gates;
             let shape = columns.map_or(format!("[{rows}]"), |columns| format!("[{rows}, {columns}]"));
-            let expected = format!("{shape} ({} gates of hidden_size {hidden}, input_size {inputs}: {})", gates, kind.name);
+            let expected = format!("{shape} ({vectors} times hidden_size {hidden}, input_size {inputs}: {})", cell.name());
             Err(Error::Shape { argument, expected, got: format!("{} elements", slice.len()) })
         };
-        check("weight_ih", self.weight_ih, Some(inputs))?;
-        check("weight_hh", self.weight_hh, Some(hidden))?;
+        let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
+        check("weight_ih", self.weight_ih, gates, Some(inputs))?;
+        check("weight_hh", self.weight_hh, rows, Some(hidden))?;
         if let Some((bias_ih, bias_hh)) = self.bias {
-            check("bias_ih", bias_ih, None)?;
-            check("bias_hh", bias_hh, None)?;
+            check("bias_ih", bias_ih, gates, None)?;
+            check("bias_hh", bias_hh, rows, None)?;
         }
-        Ok(())
+        let given = || self.parameters.iter().map(|&(name, _)| name);
+        if !given().eq(cell.params().iter().map(|name| &**name)) {
+            let expected = format!("{:?}, in that order ({})", cell.params(), cell.name());
+            return Err(Error::Shape { argument: "parameters", expected, got: format!("{:?}", given().collect::<Vec<_>>()) });
+        }
+        self.parameters.iter().try_for_each(|(_, values)| check("parameters", values, 1, None))
     }
 }
 
-/// [`CellWeights`] that own their memory.
+/// [`LayerWeights`] that own their memory.
 pub(super) struct LoadedWeights {
     input_size: usize,
     hidden_size: usize,
     weight_ih: Vec<f32>,
     weight_hh: Vec<f32>,
     bias: Option<(Vec<f32>, Vec<f32>)>,
+    parameters: Vec<(String, Vec<f32>)>,
 }
 
 impl LoadedWeights {
-    /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and
-    /// `PREFIX.bias_hh`; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are
-    /// those of the file.
-    pub(super) fn read(weights: &Weights, prefix: &str, kind: CellKind) -> Result<Self> {
+    /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and `PREFIX.bias_hh`, and the
+    /// cell's parameters; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are those of the file.
+    pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell) -> Result<Self> {
         let plain = |part: &str| if prefix.is_empty() { part.to_owned() } else { format!("{prefix}.{part}") };
-        let suffix =
-            if weights.shape(&plain("weight_hh")).is_none() && weights.shape(&plain("weight_hh_l0")).is_some() { "_l0" } else { "" };
+        let has = |part: &str| weights.shape(&plain(part)).is_some();
+        let suffix = if !has("weight_ih") && has("weight_ih_l0") { "_l0" } else { "" };
         let name = |part: &str| plain(part) + suffix;
         let matrix = |part: &str| -> Result<([usize; 2], Vec<f32>)> {
             let name = name(part);
@@ -75,35 +83,49 @@ impl LoadedWeights {
                 other => Err(weights.fault(&name, format!("has shape {:?}, expected two sides", other.unwrap_or_default()))),
             }
         };
-        let ([rows, hidden_size], weight_hh) = matrix("weight_hh")?;
-        if hidden_size == 0 || rows != kind.gates.saturating_mul(hidden_size) {
-            let problem =
-                format!("has shape [{rows}, {hidden_size}], expected [{} H, H] for a {} of H units, H at least 1", kind.gates, kind.name);
-            return Err(weights.fault(&name("weight_hh"), problem));
-        }
-        let ([ih_rows, input_size], weight_ih) = matrix("weight_ih")?;
-        if input_size == 0 || ih_rows != rows {
-            let problem = format!(
-                "has shape [{ih_rows}, {input_size}], expected [{rows}, I] beside {} of [{rows}, {hidden_size}], I at least 1",
-                name("weight_hh")
-            );
+        let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
+        // The sides of the first matrix are those of the layer.
+        let (hidden_size, weight_hh) = match rows {
+            0 => (None, Vec::new()),
+            _ => {
+                let ([have, hidden], weight_hh) = matrix("weight_hh")?;
+                if hidden == 0 || have != rows.saturating_mul(hidden) {
+                    let problem =
+                        format!("has shape [{have}, {hidden}], expected [{rows} H, H] for a {} of H units, H at least 1", cell.name());
+                    return Err(weights.fault(&name("weight_hh"), problem));
+                }
+                (Some(hidden), weight_hh)
+            }
+        };
+        let ([have, input_size], weight_ih) = matrix("weight_ih")?;
+        let hidden_size = hidden_size.unwrap_or(have / gates.max(1));
+        if input_size == 0 || hidden_size == 0 || have != gates * hidden_size {
+            let problem = format!("has shape [{have}, {input_size}], expected [{gates} H, I] for a {} of {hidden_size} units", cell.name());
             return Err(weights.fault(&name("weight_ih"), problem));
         }
         let [bias_ih, bias_hh] = [name("bias_ih"), name("bias_hh")];
         let bias = match (weights.shape(&bias_ih), weights.shape(&bias_hh)) {
             (None, None) => None,
-            _ => Some((weights.get_shaped(&bias_ih, &[rows])?, weights.get_shaped(&bias_hh, &[rows])?)),
+            _ => {
+                let bias_hh = if rows == 0 { Vec::new() } else { weights.get_shaped(&bias_hh, &[rows * hidden_size])? };
+                Some((weights.get_shaped(&bias_ih, &[gates * hidden_size])?, bias_hh))
+            }
         };
-        Ok(Self { input_size, hidden_size, weight_ih, weight_hh, bias })
+        let parameter = |part: &String| Ok((part.clone(), weights.get_shaped(&name(part), &[hidden_size])?));
+        let parameters = cell.params().iter().map(parameter).collect::<Result<_>>()?;
+        Ok(Self { input_size, hidden_size, weight_ih, weight_hh, bias, parameters })
     }
 
-    pub(super) fn borrow(&self) -> CellWeights<'_> {
-        CellWeights {
+    /// Lends them.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&LayerWeights<'_>) -> T) -> T {
+        let parameters: Vec<(&str, &[f32])> = self.parameters.iter().map(|(name, values)| (&**name, &**values)).collect();
+        f(&LayerWeights {
             input_size: self.input_size,
             hidden_size: self.hidden_size,
             weight_ih: &self.weight_ih,
             weight_hh: &self.weight_hh,
             bias: self.bias.as_ref().map(|(ih, hh)| (&**ih, &**hh)),
-        }
+            parameters: &parameters,
+        })
     }
 }

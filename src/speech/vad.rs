@@ -6,7 +6,7 @@ use crate::dense::{Activation, record_linear};
 use crate::device::Context;
 use crate::device::recording::Recording;
 use crate::error::{Error, Result, number};
-use crate::recurrent::{CellWeights, Lstm, LstmState};
+use crate::recurrent::{Cell, Layer, LayerWeights, State};
 use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 use std::fmt;
@@ -40,7 +40,7 @@ struct Network {
     stft: Tensor,
     /// Weight and bias of each convolution.
     encoder: Vec<[Tensor; 2]>,
-    lstm: Lstm,
+    lstm: Layer,
     output: [Tensor; 2],
 }
 
@@ -87,14 +87,16 @@ impl Vad {
             encoder.push([upload(&name("weight"), &shape)?, upload(&name("bias"), &shape[..1])?]);
         }
         let units = UNITS as usize;
-        let lstm = Lstm::new(
+        let lstm = Layer::new(
             context,
-            &CellWeights {
+            &Cell::lstm(),
+            &LayerWeights {
                 input_size: units,
                 hidden_size: units,
                 weight_ih: &read("lstm.weight_ih", &[4 * units, units])?,
                 weight_hh: &read("lstm.weight_hh", &[4 * units, units])?,
                 bias: Some((&read("lstm.bias_ih", &[4 * units])?, &read("lstm.bias_hh", &[4 * units])?)),
+                parameters: &[],
             },
         )?;
         let output = [upload("output.weight", &[1, units, 1])?, upload("output.bias", &[1])?];
@@ -130,15 +132,15 @@ impl Vad {
         pollster::block_on(self.probabilities(samples, options))
     }
 
-    fn silence(&self) -> Result<LstmState> {
-        LstmState::zeros(&self.0.context, 1, UNITS as usize)
+    fn silence(&self) -> Result<State> {
+        State::zeros(&self.0.context, self.0.lstm.cell(), 1, UNITS as usize)
     }
 }
 
 impl Network {
     /// One recording: `audio` holds the context of the first frame, then the frames. Gives their
     /// probabilities and the state after them.
-    async fn run(&self, audio: &[f32], frames: usize, state: &LstmState) -> Result<(Vec<f32>, LstmState)> {
+    async fn run(&self, audio: &[f32], frames: usize, state: &State) -> Result<(Vec<f32>, State)> {
         let audio = Tensor::from_slice(&self.context, &[audio.len()], audio)?;
         let probabilities = Tensor::empty(&self.context, &[frames], DType::F32)?;
         let after = Tensor::empty(&self.context, state.tensor().shape(), DType::F32)?;
@@ -169,7 +171,7 @@ impl Network {
         record_linear(&mut recording, caps, [hidden, weight, y], Some(bias), [frames as u32, UNITS, 1], activations)?;
 
         self.context.run(&recording, &bound).await?;
-        Ok((probabilities.to_vec().await?, LstmState::of(after)?))
+        Ok((probabilities.to_vec().await?, State::of(after)?))
     }
 }
 
@@ -185,7 +187,7 @@ pub struct VadStream {
     vad: Vad,
     /// The last samples of what was answered for, then what fills no frame yet.
     tail: Vec<f32>,
-    state: LstmState,
+    state: State,
 }
 
 impl VadStream {

@@ -8,31 +8,32 @@ use js_sys::{Array, Float32Array, Promise, Uint32Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use weft::Tensor;
-use weft::recurrent::{Cell, CellWeights, Gru, GruState, Layer, Lstm, LstmState, State};
+use weft::recurrent::{Cell, Layer, LayerWeights, State};
 
-fn create<C: Cell>(
+fn create(
     context: &WasmContext,
+    cell: &Cell,
     sizes: [usize; 2],
     parts: [&Float32Array; 2],
     biases: [Option<Float32Array>; 2],
-) -> Result<Layer<C>> {
+) -> Result<Layer> {
     let [input_size, hidden_size] = sizes;
     let (weight_ih, weight_hh) = (floats(parts[0])?, floats(parts[1])?);
     let [bias_ih, bias_hh] = biases.map(|bias| bias.map(|values| floats(&values)).transpose());
     let (bias_ih, bias_hh) = (bias_ih?, bias_hh?);
     let bias = bias_ih.as_deref().zip(bias_hh.as_deref());
-    let weights = CellWeights { input_size, hidden_size, weight_ih: &weight_ih, weight_hh: &weight_hh, bias };
-    Layer::new(&context.0, &weights).map_err(to_js)
+    let weights = LayerWeights { input_size, hidden_size, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &[] };
+    Layer::new(&context.0, cell, &weights).map_err(to_js)
 }
 
 /// `[y, state]`, the state as the handle that `wrap` makes.
-fn forward<C: Cell + 'static>(
-    layer: &Layer<C>,
+fn forward(
+    layer: &Layer,
     x: &Float32Array,
     shape: &Uint32Array,
     lengths: Option<Uint32Array>,
-    state: Option<State<C>>,
-    wrap: fn(State<C>) -> JsValue,
+    state: Option<State>,
+    wrap: fn(State) -> JsValue,
 ) -> Result<Promise> {
     let x = Tensor::from_slice(layer.context(), &sides(shape)?, &floats(x)?).map_err(to_js)?;
     let lengths = lengths.map(|lengths| sides(&lengths)).transpose()?;
@@ -52,14 +53,14 @@ fn read(tensor: Tensor) -> Promise {
 }
 
 macro_rules! layer {
-    ($layer:ident, $inner:ty, $state:ident, $inner_state:ty) => {
+    ($layer:ident, $cell:expr, $state:ident) => {
         /// A layer with its weights on one context.
         #[wasm_bindgen]
-        pub struct $layer($inner);
+        pub struct $layer(Layer);
 
         /// What the layer carries from call to call; it stays on the device.
         #[wasm_bindgen]
-        pub struct $state($inner_state);
+        pub struct $state(State);
 
         #[wasm_bindgen]
         impl $layer {
@@ -73,12 +74,12 @@ macro_rules! layer {
                 bias_ih: Option<Float32Array>,
                 bias_hh: Option<Float32Array>,
             ) -> Result<Self> {
-                create(context, [input_size, hidden_size], [weight_ih, weight_hh], [bias_ih, bias_hh]).map(Self)
+                create(context, &$cell, [input_size, hidden_size], [weight_ih, weight_hh], [bias_ih, bias_hh]).map(Self)
             }
 
             /// From a file's tensors of that prefix.
             pub fn load(context: &WasmContext, weights: &WasmWeights, prefix: &str) -> Result<Self> {
-                <$inner>::load(&context.0, &weights.0, prefix).map(Self).map_err(to_js)
+                Layer::load(&context.0, &$cell, &weights.0, prefix).map(Self).map_err(to_js)
             }
 
             /// I.
@@ -123,5 +124,5 @@ macro_rules! layer {
     };
 }
 
-layer!(WasmLstm, Lstm, WasmLstmState, LstmState);
-layer!(WasmGru, Gru, WasmGruState, GruState);
+layer!(WasmLstm, Cell::lstm(), WasmLstmState);
+layer!(WasmGru, Cell::gru(), WasmGruState);

@@ -297,6 +297,8 @@ impl Cell {
                 let begun: Vec<f64> = tape.value(n).iter().map(|&n| if n > 0.0 { 1.0 } else { 0.0 }).collect();
                 let log_f = if self.exponential_forget { f } else { tape.map(f, |x| (log_sigmoid(x), sigmoid(-x))) };
                 let faded = tape.add(log_f, m);
+                // As the authors' code has it: a unit that has seen nothing has no scale.
+                let faded = tape.zip(n, faded, |n, x| if n > 0.0 { (x, 0.0, 1.0) } else { (-1e30, 0.0, 0.0) });
                 let m = tape.max(faded, i);
                 let m = tape.blend(&begun, m, i);
                 let (i, f) = (tape.sub(i, m), tape.sub(faded, m));

@@ -1,3 +1,0 @@
-// One step of an LSTM for a whole batch. Twin: src/cpu/cell.rs::lstm_step.
-#import lstm_cell
-#import stepped_tier

@@ -1,0 +1,107 @@
+// The stepped tier, forward: one dispatch is one step of every sequence. A workgroup owns UNITS hidden units
+// with all their rows, and BATCH sequences: each weight is read once for all of them, along k, so neighbouring
+// invocations read neighbouring words.
+// Twin: src/cpu/cells/step.rs.
+#import cell_call
+
+#ifdef SINGLE
+// The weights are all there is to read: as many lanes as leave each a few of them.
+const UNITS = 4u;
+const LANES = 64u;
+const MAX_BATCH = 1u;
+const BATCH = 1u;
+#else
+const UNITS = 8u;
+const LANES = 32u;
+const MAX_BATCH = 8u;
+// Sequences a workgroup: 4 or MAX_BATCH.
+override BATCH: u32 = 4u;
+#endif
+alias Rows = CellRows;
+#import lane_sum
+
+fn weights_at(at: u32) -> Rows {
+    let pitch = params.hidden * params.hidden;
+    var w = vec4f(weight_hh[at], 0.0, 0.0, 0.0);
+    if (CELL_ROWS > 1u) {
+        w.y = weight_hh[at + pitch];
+    }
+    if (CELL_ROWS > 2u) {
+        w.z = weight_hh[at + 2u * pitch];
+    }
+    if (CELL_ROWS > 3u) {
+        w.w = weight_hh[at + 3u * pitch];
+    }
+    return cell_narrow(w);
+}
+
+// h before the step.
+fn carried(at: u32) -> f32 {
+    return states[slot_at(params.steps) + at];
+}
+#import lane_product
+#ifndef SINGLE
+#import lane_pieces
+#endif
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+#ifdef SUBGROUPS
+    @builtin(subgroup_size) subgroup_size: u32,
+#endif
+) {
+#ifndef SUBGROUPS
+    let subgroup_size = 1u;
+#endif
+    let hidden = params.hidden;
+    let first = (group.y + group.z * groups.y) * BATCH;
+    let frame = params.first;
+    var any = false;
+    for (var b = 0u; b < BATCH; b++) {
+        if (first + b < params.batch) {
+            any = any || runs(first + b, frame);
+        }
+    }
+
+    // One invocation a unit and sequence finishes the step. It asks for what that takes beforehand, so
+    // that it has come when the sums are ready.
+    let own_unit = group.x * UNITS + local % UNITS;
+    let own = local / UNITS;
+    let n = first + own;
+    let finishes = own < BATCH && own_unit < hidden && n < params.batch;
+    let at = n * hidden + own_unit;
+    var running = false;
+    var x = vec4f();
+    var s = vec4f();
+    if (finishes) {
+        running = runs(n, frame);
+        s = states_at(params.steps, at);
+        x = inputs_at(frame, n, own_unit);
+    }
+
+    // Units and sequences past the edge compute what a neighbour computes, and drop it.
+    let unit = min(group.x * UNITS + local / LANES, hidden - 1u);
+    let end = select(0u, hidden, any && CELL_ROWS > 0u);
+#ifdef SINGLE
+    multiply(unit * hidden, first, hidden, end, local, subgroup_size);
+#else
+    if (BATCH > 4u) {
+        multiply_pieces(unit * hidden, first, hidden, end, local, subgroup_size);
+    } else {
+        multiply(unit * hidden, first, hidden, end, local, subgroup_size);
+    }
+#endif
+
+    if (finishes) {
+        var out = 0.0;
+        if (running) {
+            s = unit_step(frame, at, own_unit, x, cell_wide(lane_total(own, local % UNITS, subgroup_size)), s);
+            out = s.x;
+        }
+        set_states(params.steps + 1u, frame_of(1u), n, at, s);
+        y[params.y_first + at] = out;
+    }
+}

@@ -1,0 +1,83 @@
+//! Twin of `shaders/cell/step.wgsl` with `shaders/shared/cell_call.wgsl`.
+
+use super::sequences::{Sequences, Zoneout};
+use super::unit::{Shape, arguments, masks, vectors};
+use crate::cpu::Call;
+use crate::cpu::dense::dot;
+use crate::cpu::parallel::map_all;
+use crate::device::shader::CellStepParams;
+
+/// Units that are updated together.
+pub(super) const UNITS: usize = 64;
+
+pub(in crate::cpu) fn step(call: &mut Call<'_>) {
+    let p: CellStepParams = call.params();
+    let Some(program) = call.program() else { return };
+    let Some(update) = program.twin("cell_update") else { return };
+    let shape = Shape::of(program);
+    let (batch, hidden) = (p.batch as usize, p.hidden as usize);
+    let gx: &[f32] = call.read(1);
+    let weight: &[f32] = call.read(2);
+    let units: &[f32] = call.read(3);
+    let words: &[u32] = call.read(4);
+    let states: &mut [f32] = call.write(5);
+    let y: &mut [f32] = call.write(6);
+    let sequences =
+        Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
+    let zoneout = Zoneout { first: p.zone_first, others: p.zone_others, seed: p.seed, means: p.zone_means != 0 };
+
+    let plane = batch * hidden;
+    let slots = p.slots as usize;
+    let slot = |step: u32| (if p.reversed != 0 { p.all_steps - step } else { step } as usize % slots) * plane;
+    let (before, after) = (slot(p.steps), slot(p.steps + 1));
+    let tiles = hidden.div_ceil(UNITS);
+    let old: &[f32] = states;
+    // Of each tile of units of each sequence: its new states.
+    let new = map_all(batch * tiles, |number| {
+        let (n, first) = (number / tiles, number % tiles * UNITS);
+        let range = first..(first + UNITS).min(hidden);
+        let count = range.len();
+        let s = vectors(old, shape.states, before + n * hidden, slots * plane, range.clone());
+        let mut out = vec![0.0f32; shape.states * count];
+        if !sequences.runs(n, p.first) {
+            out.chunks_exact_mut(count).zip(s).for_each(|(out, s)| out.copy_from_slice(s));
+            return out;
+        }
+        let h = &old[before + n * hidden..][..hidden];
+        let mut r = vec![0.0f32; shape.rows * count];
+        for (row, r) in r.chunks_exact_mut(count).enumerate() {
+            for (unit, r) in range.clone().zip(r) {
+                let at = row * hidden + unit;
+                *r = dot(&weight[at * hidden..][..hidden], h) + units[at];
+            }
+        }
+        let inputs = p.gx_first as usize + n * shape.inputs * hidden;
+        let arguments = arguments([
+            vectors(gx, shape.inputs, inputs, hidden, range.clone()),
+            vectors(&r, shape.rows, 0, count, 0..count),
+            s,
+            vectors(units, shape.parameters, shape.rows * hidden, hidden, range.clone()),
+            masks(words, shape.masks, batch + n * hidden, plane, range.clone()),
+        ]);
+        update(&arguments, &mut out.chunks_exact_mut(count).collect::<Vec<_>>());
+        for (k, (out, s)) in out.chunks_exact_mut(count).zip(s).enumerate() {
+            for (place, (out, s)) in out.iter_mut().zip(s).enumerate() {
+                *out = zoneout.of(p.first, n * hidden + first + place, k, *s, *out);
+            }
+        }
+        out
+    });
+    let next = if p.reversed != 0 { p.first.wrapping_sub(1) } else { p.first.wrapping_add(1) };
+    for (number, new) in new.iter().enumerate() {
+        let (n, first) = (number / tiles, number % tiles * UNITS);
+        let count = new.len() / shape.states;
+        let at = n * hidden + first;
+        let is_new = p.steps + 1 < p.all_steps && sequences.begins_anew(n, next);
+        for (k, new) in new.chunks_exact(count).enumerate() {
+            let to = &mut states[k * slots * plane + after + at..][..count];
+            if is_new { to.fill(0.0) } else { to.copy_from_slice(new) }
+        }
+        let y = &mut y[p.y_first as usize + at..][..count];
+        if sequences.runs(n, p.first) { y.copy_from_slice(&new[..count]) } else { y.fill(0.0) }
+    }
+}

@@ -1,0 +1,119 @@
+//! Forward: the input projection of many frames by one product, then the steps.
+
+use super::stepped::{self, Spread};
+use super::{Problem, Slot, copy_states, stretch_frames, window};
+use crate::dense::{Activation, Form, Gemm, Matrix};
+use crate::device::Caps;
+use crate::device::recording::{BufferId, Recording};
+use crate::error::{Result, within};
+
+/// Buffers of one call.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::recurrent) struct ForwardBuffers {
+    /// [T, N, I]
+    pub x: BufferId,
+    /// [X H, I]
+    pub weight_ih: BufferId,
+    /// [X H]
+    pub bias_ih: Option<BufferId>,
+    /// [R H, H]
+    pub weight_hh: BufferId,
+    /// [R + P, H]: bias_hh, then the parameters.
+    pub units: BufferId,
+    /// Words of the sequences.
+    pub sequences: Option<BufferId>,
+    /// [S, N, H]
+    pub state: Option<BufferId>,
+    /// [S, N, H]
+    pub new_state: BufferId,
+    /// [T, N, H]
+    pub y: BufferId,
+    /// [S, T + 1, N, H]: the states before every frame, in their order, if they are kept; those after the last step come last, or
+    /// first where the direction is reverse.
+    pub states: Option<BufferId>,
+}
+
+/// Makes the plan. The caller provides the buffers in the order of their declaration in [`ForwardBuffers`], those that the problem
+/// has, and the states if they are kept. T and N are at least 1.
+pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool) -> Result<Recording> {
+    let [x_bytes, gates, rows, y_bytes] = problem.frame_bytes();
+    let hidden = problem.hidden;
+    let state_bytes = problem.plane_bytes().saturating_mul(problem.shape.states);
+    let kept_bytes = state_bytes.saturating_mul(problem.frames.saturating_add(1));
+    let [x_bytes, y_bytes] = [x_bytes, y_bytes].map(|bytes| bytes.saturating_mul(problem.frames));
+    let help = "carry the state over several calls, or use smaller batches";
+    for (what, need) in [("x, bytes", x_bytes), ("y, bytes", y_bytes), ("state, bytes", state_bytes)] {
+        within(what, need, caps.max_buffer_bytes, help)?;
+    }
+    if keeps {
+        within("the states of all frames, bytes", kept_bytes, caps.max_window_bytes(), help)?;
+    }
+    let mut recording = Recording::new();
+    let of_batch = |bytes: u64| bytes / problem.batch;
+    let words: u64 = problem.sequence_words().iter().sum();
+    let buffers = ForwardBuffers {
+        x: recording.bound("x", x_bytes),
+        weight_ih: recording.bound("weight_ih", of_batch(gates) * problem.input_size),
+        bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
+        weight_hh: recording.bound("weight_hh", (of_batch(rows) * hidden).max(4)),
+        units: recording.bound("units", ((problem.shape.rows + problem.shape.parameters) * hidden * 4).max(4)),
+        sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
+        state: problem.state.then(|| recording.bound("state", state_bytes)),
+        new_state: recording.bound("new_state", state_bytes),
+        y: recording.bound("y", y_bytes),
+        states: keeps.then(|| recording.bound("states", kept_bytes)),
+    };
+    record_forward(&mut recording, caps, problem, &buffers)?;
+    Ok(recording)
+}
+
+/// Adds the layer to a plan. T and N are at least 1; what is optional is there as `problem` says.
+pub(in crate::recurrent) fn record_forward(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    buffers: &ForwardBuffers,
+) -> Result<()> {
+    let &Problem { frames, batch, input_size, hidden, .. } = problem;
+    let [x_bytes, gates_bytes, _, y_bytes] = problem.frame_bytes();
+    let most = stretch_frames(caps, problem, gates_bytes)?;
+    let columns = problem.shape.inputs * hidden;
+    let projection = recording.workspace("projection", most * gates_bytes);
+    let project = |recording: &Recording, begin: u64, count: u64| Gemm {
+        form: Form::Nt,
+        sides: [(count * batch) as u32, columns as u32, input_size as u32],
+        a: Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
+        b: Matrix::new(recording.whole(buffers.weight_ih), input_size as u32),
+        c: Matrix::new(window(projection, 0, count, gates_bytes), columns as u32),
+        bias: buffers.bias_ih.map(|bias| recording.whole(bias)),
+        accumulates: false,
+        activations: [Activation::Identity; 2],
+    };
+    let products = project(recording, 0, most).launches(caps)?;
+    let launches = frames.saturating_add(frames.div_ceil(most).saturating_mul(products)).saturating_add(2);
+    within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
+
+    let slots = if buffers.states.is_some() { frames + 1 } else { 2 };
+    let state_bytes = problem.plane_bytes() * problem.shape.states;
+    let states = buffers.states.unwrap_or_else(|| recording.workspace("states", 2 * state_bytes));
+    let slot = |step: u64| Slot { buffer: states, slots, slot: problem.slot_of(step, slots) };
+    let given = buffers.state.map(Slot::only);
+    let first_frame = buffers.sequences.map(|sequences| (problem.frame_of(0), sequences));
+    copy_states(recording, caps, problem, (problem.shape.states, given, slot(0)), first_frame, buffers.units);
+
+    let spread = Spread::forward(caps, problem);
+    for stretch @ (_, count) in problem.stretches(most) {
+        let begin = problem.first_frame(stretch);
+        let gx = window(projection, 0, count, gates_bytes);
+        project(recording, begin, count).record(recording, caps)?;
+
+        let (y, y_first) = window(buffers.y, begin, count, y_bytes).aligned(caps);
+        // A binding cannot be left out: the units stand in for sequences that nothing is known of.
+        let whole = [buffers.weight_hh, buffers.units, buffers.sequences.unwrap_or(buffers.units), states];
+        let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
+        let bindings = [gx, weight_hh, units, sequences, all_states, y];
+        stepped::forward(recording, problem, &spread, &bindings, stretch, y_first, slots);
+    }
+    copy_states(recording, caps, problem, (problem.shape.states, Some(slot(frames)), Slot::only(buffers.new_state)), None, buffers.units);
+    Ok(())
+}

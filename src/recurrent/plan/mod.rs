@@ -1,0 +1,201 @@
+//! Plans of a layer: what runs, in what order, on which part of which buffer. Long input is cut into stretches of time, so
+//! that no window of a buffer exceeds the device's limit and the workspace stays small; states go on from stretch to stretch.
+
+mod backward;
+mod forward;
+mod stepped;
+
+pub(super) use backward::backward;
+pub(super) use forward::{ForwardBuffers, forward, record_forward};
+
+use crate::device::Caps;
+use crate::device::program::Program;
+use crate::device::recording::{Binding, BufferId, Recording, fold};
+use crate::device::shader::{CellCopyStatesParams, Kernel};
+use crate::error::{Result, within};
+use std::sync::Arc;
+
+/// Workspace for what one stretch of time takes, unless a single frame needs more.
+const STRETCH_BYTES: u64 = 256 << 20;
+
+/// Vectors of each kind that a unit of a cell has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Gates of the input projection.
+    pub inputs: u64,
+    /// Rows of the recurrent product.
+    pub rows: u64,
+    pub states: u64,
+    pub parameters: u64,
+    pub masks: u64,
+    /// Whether the cell knows projection and product only as their sum.
+    pub summed: bool,
+}
+
+/// How states are kept at random.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Zoneout {
+    /// Of 2^32: how often h keeps its value, and how often the others do.
+    pub first: u32,
+    pub others: u32,
+    pub seed: u32,
+    /// Whether states become the mean of both, as after training.
+    pub means: bool,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    pub shape: Shape,
+    pub program: Arc<Program>,
+    pub frames: u64,
+    pub batch: u64,
+    pub input_size: u64,
+    pub hidden: u64,
+    pub reversed: bool,
+    pub bias: bool,
+    pub lengths: bool,
+    pub resets: bool,
+    /// Whether first states are given, or gradients of the last ones; otherwise they are zero.
+    pub state: bool,
+    pub zoneout: Zoneout,
+}
+
+impl Problem {
+    /// Bytes of `columns` numbers of each sequence.
+    fn row_bytes(&self, columns: u64) -> u64 {
+        self.batch.saturating_mul(columns).saturating_mul(4)
+    }
+
+    /// Of one frame: x, the gates of the input projection, the rows of the product, and y.
+    fn frame_bytes(&self) -> [u64; 4] {
+        let hidden = self.hidden;
+        [self.input_size, self.shape.inputs.saturating_mul(hidden), self.shape.rows.saturating_mul(hidden), hidden]
+            .map(|columns| self.row_bytes(columns))
+    }
+
+    /// Bytes of one state of all sequences.
+    fn plane_bytes(&self) -> u64 {
+        self.row_bytes(self.hidden)
+    }
+
+    /// The frame of a step.
+    fn frame_of(&self, step: u64) -> u64 {
+        if self.reversed { self.frames - 1 - step } else { step }
+    }
+
+    /// The slot of the states before a step, of so many: in the order of the frames.
+    fn slot_of(&self, step: u64, slots: u64) -> u64 {
+        (if self.reversed { self.frames - step } else { step }) % slots
+    }
+
+    /// The words of the buffer of sequences: lengths and masks, and the bits of resets.
+    pub(super) fn sequence_words(&self) -> [u64; 2] {
+        let masks = self.shape.masks * self.batch * self.hidden;
+        let first = if self.lengths || masks > 0 || self.resets { self.batch + masks } else { 0 };
+        [first, if self.resets { self.frames * self.reset_words() } else { 0 }]
+    }
+
+    /// Words of the resets of one frame.
+    pub(super) fn reset_words(&self) -> u64 {
+        self.batch.div_ceil(32)
+    }
+
+    /// Where the resets begin; 0 if there are none.
+    fn resets_first(&self) -> u64 {
+        if self.resets { self.sequence_words()[0] } else { 0 }
+    }
+
+    /// Whether there is anything to know of the sequences.
+    pub(super) fn has_sequences(&self) -> bool {
+        self.sequence_words().iter().any(|&words| words > 0)
+    }
+
+    /// Stretches of steps in their order, each the first step and how many.
+    fn stretches(&self, most: u64) -> impl DoubleEndedIterator<Item = (u64, u64)> + use<> {
+        let (frames, most) = (self.frames, most.max(1));
+        (0..frames.div_ceil(most)).map(move |number| (number * most, most.min(frames - number * most)))
+    }
+
+    /// The frames of a stretch of steps: the first in memory.
+    fn first_frame(&self, (first, count): (u64, u64)) -> u64 {
+        if self.reversed { self.frames - first - count } else { first }
+    }
+}
+
+/// Fails where the weights exceed what a kernel can see at once.
+pub(super) fn check_weights(caps: &Caps, shape: Shape, input_size: usize, hidden: usize) -> Result<()> {
+    let bytes = |rows: u64, columns: usize| 4 * rows.saturating_mul(hidden as u64).saturating_mul(columns as u64);
+    let help = "use a smaller hidden_size or input_size";
+    within("weight_ih, bytes", bytes(shape.inputs, input_size), caps.max_window_bytes(), help)?;
+    within("weight_hh, bytes", bytes(shape.rows, hidden), caps.max_window_bytes(), help)
+}
+
+/// Frames of one stretch: at least one, or an error. `gates` are the bytes of all that is computed of one frame.
+fn stretch_frames(caps: &Caps, problem: &Problem, gates: u64) -> Result<u64> {
+    let shifted = caps.max_shifted_window_bytes();
+    let [x, .., y] = problem.frame_bytes();
+    let mut frames = problem.frames.min((STRETCH_BYTES / gates.max(1)).max(1));
+    for (what, need, have) in [
+        ("one frame of x, bytes", x, shifted),
+        ("the gates of one frame, bytes", gates, caps.max_window_bytes()),
+        ("one frame of y, bytes", y, shifted),
+    ] {
+        within(what, need, have, "use smaller batches")?;
+        frames = frames.min(have / need.max(1));
+    }
+    Ok(frames)
+}
+
+/// Part of a buffer of frames.
+fn window(buffer: BufferId, first: u64, count: u64, frame_bytes: u64) -> Binding {
+    Binding { buffer, offset: first * frame_bytes, bytes: count * frame_bytes }
+}
+
+/// A slot of a buffer of states.
+#[derive(Clone, Copy)]
+struct Slot {
+    buffer: BufferId,
+    slots: u64,
+    slot: u64,
+}
+
+impl Slot {
+    /// Of a buffer with one slot.
+    fn only(buffer: BufferId) -> Self {
+        Self { buffer, slots: 1, slot: 0 }
+    }
+}
+
+/// Copies `states` states of all sequences from a slot to another, or makes them zero. At the frame that follows, those of sequences
+/// that begin anew become zero. `stand_in` is any buffer that is read.
+fn copy_states(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    (states, source, destination): (u64, Option<Slot>, Slot),
+    next: Option<(u64, BufferId)>,
+    stand_in: BufferId,
+) {
+    let from = source.unwrap_or(Slot::only(stand_in));
+    let next = next.filter(|_| problem.resets);
+    let set = [from.buffer, next.map_or(stand_in, |(_, sequences)| sequences), destination.buffer].map(|buffer| recording.whole(buffer));
+    let set = recording.bind(&set);
+    let params = CellCopyStatesParams {
+        batch: problem.batch as u32,
+        hidden: problem.hidden as u32,
+        states: states as u32,
+        from_slots: from.slots as u32,
+        from_slot: from.slot as u32,
+        to_slots: destination.slots as u32,
+        to_slot: destination.slot as u32,
+        has_source: u32::from(source.is_some()),
+        frame: next.map_or(0, |(frame, _)| frame as u32),
+        has_lengths: u32::from(next.is_some() && problem.lengths),
+        resets_first: next.map_or(0, |_| problem.resets_first() as u32),
+        reset_words: problem.reset_words() as u32,
+    };
+    let values = states * problem.batch * problem.hidden;
+    let grid = fold(values.div_ceil(256), caps.max_workgroups);
+    recording.dispatch(caps.shader(Kernel::CellCopyStates), set, &params, grid, values);
+}

@@ -1,0 +1,107 @@
+//! What training keeps of a call, and the gradients that follow from it.
+
+use super::plan::{self, Problem, Zoneout};
+use super::sequences::Checked;
+use super::{Layer, State};
+use crate::device::RunReport;
+use crate::error::{Error, Result};
+use crate::tensor::{DType, Tensor};
+use std::fmt;
+
+/// What [`Layer::train`] keeps: x, and the states before every frame. It lives on the device.
+#[derive(Clone)]
+pub struct Tape {
+    pub(super) x: Tensor,
+    pub(super) states: Option<Tensor>,
+    pub(super) sequences: Option<Tensor>,
+    pub(super) checked: Checked,
+    pub(super) zoneout: Zoneout,
+    pub(super) report: RunReport,
+}
+
+/// Gradients of a layer; they stay on the device.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// Of x [T, N, I], zero past the ends; if it was asked for.
+    pub x: Option<Tensor>,
+    /// [X H, I]
+    pub weight_ih: Tensor,
+    /// [X H]
+    pub bias_ih: Tensor,
+    /// [R H, H]
+    pub weight_hh: Tensor,
+    /// [R + P, H]: of bias_hh, then of the cell's parameters.
+    pub units: Tensor,
+    /// Of the state before the first frame.
+    pub state: State,
+    /// What the run did and took.
+    pub report: RunReport,
+}
+
+impl Tape {
+    /// Bytes of the states that it keeps; x comes on top, which is shared with the caller.
+    pub fn bytes(&self) -> u64 {
+        self.states.as_ref().map_or(0, Tensor::bytes)
+    }
+
+    /// What the forward call did and took.
+    pub fn report(&self) -> &RunReport {
+        &self.report
+    }
+
+    pub(super) async fn backward(&self, layer: &Layer, dy: &Tensor, d_state: Option<&State>, wants_dx: bool) -> Result<Gradients> {
+        let &Checked { frames, batch, .. } = &self.checked;
+        let context = &layer.context;
+        let hidden = layer.hidden_size;
+        dy.expect_f32("dy")?;
+        if dy.shape() != [frames, batch, hidden] {
+            let expected = format!("[{frames}, {batch}, {hidden}], as y");
+            return Err(Error::Shape { argument: "dy", expected, got: format!("{:?}", dy.shape()) });
+        }
+        if let Some(state) = d_state {
+            layer.check_state("d_state", state, batch)?;
+        }
+        let expected = [layer.shape.states as usize, frames + 1, batch, hidden];
+        if let Some(other) = self.states.as_ref().filter(|states| states.shape() != expected) {
+            let expected = format!("{expected:?}: the tape of a call of this layer");
+            return Err(Error::Shape { argument: "tape", expected, got: format!("{:?}", other.shape()) });
+        }
+        let like = |tensor: &Tensor| Tensor::empty(context, tensor.shape(), DType::F32);
+        let Some(states) = &self.states else {
+            // No frames, or no sequences.
+            let zeros = |shape: &[usize]| Tensor::zeros(context, shape, DType::F32);
+            return Ok(Gradients {
+                x: wants_dx.then(|| zeros(self.x.shape())).transpose()?,
+                weight_ih: zeros(layer.weight_ih.shape())?,
+                bias_ih: zeros(&[layer.shape.inputs as usize * hidden])?,
+                weight_hh: zeros(layer.weight_hh.shape())?,
+                units: zeros(layer.units.shape())?,
+                state: d_state.cloned().map_or_else(|| State::zeros(context, &layer.cell, batch, hidden), Ok)?,
+                report: RunReport::default(),
+            });
+        };
+        let problem = Problem { zoneout: self.zoneout, ..layer.problem([frames, batch], d_state.is_some()) };
+        let problem = self.checked.apply(problem);
+        let recording = plan::backward(context.caps(), &problem, wants_dx)?;
+        let dx = wants_dx.then(|| like(&self.x)).transpose()?;
+        let [weight_ih, weight_hh, units] = [like(&layer.weight_ih)?, like(&layer.weight_hh)?, like(&layer.units)?];
+        let bias_ih = Tensor::empty(context, &[layer.shape.inputs as usize * hidden], DType::F32)?;
+        let state = Tensor::empty(context, &[layer.shape.states as usize, batch, hidden], DType::F32)?;
+        let mut bound = vec![&self.x, &layer.weight_ih];
+        bound.extend(&layer.bias_ih);
+        bound.extend([&layer.weight_hh, &layer.units]);
+        bound.extend(&self.sequences);
+        bound.extend([states, dy]);
+        bound.extend(d_state.map(State::tensor));
+        bound.extend(&dx);
+        bound.extend([&weight_ih, &bias_ih, &weight_hh, &units, &state]);
+        let report = context.run(&recording, &bound).await?;
+        Ok(Gradients { x: dx, weight_ih, bias_ih, weight_hh, units, state: State::of(state)?, report })
+    }
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tape of {} frames of {} sequences, {} B", self.checked.frames, self.checked.batch, self.bytes())
+    }
+}
