@@ -10,8 +10,10 @@ use std::ops::Range;
 /// Rows and columns of the cells that are summed at a time: as many vectors as a processor has registers for.
 const ROWS: usize = 4;
 const COLUMNS: usize = 8;
-/// Rows that a thread takes at a time.
+/// Rows that a thread takes at a time; columns, where there are few rows.
 const CHUNK: usize = 8 * ROWS;
+/// Below so many rows it takes longer to lay B out anew than to read it as it lies.
+const FEW_ROWS: usize = 4;
 
 /// A or B, in lines of `stride`.
 #[derive(Clone, Copy)]
@@ -24,6 +26,26 @@ struct Factor<'a> {
 }
 
 impl Factor<'_> {
+    /// A row times the first lines of a side, as many as there are columns; all are walked together, in the order of k.
+    fn row_times(self, row: &[f32], side: Range<usize>) -> [f32; COLUMNS] {
+        match self.elements {
+            Elements::F32(x) => self.row_times_all(row, side, |at| x[at]),
+            Elements::F16(x) => self.row_times_all(row, side, |at| x[at].to_f32()),
+        }
+    }
+
+    fn row_times_all(self, row: &[f32], side: Range<usize>, value: impl Fn(usize) -> f32) -> [f32; COLUMNS] {
+        let mut sums = [0.0; COLUMNS];
+        // Lines beyond the side are the last one once more.
+        let firsts: [usize; COLUMNS] = std::array::from_fn(|line| self.first + (side.start + line).min(side.end - 1) * self.stride);
+        for (k, a) in row.iter().enumerate() {
+            for (sum, first) in sums.iter_mut().zip(firsts) {
+                *sum += a * value(first + k);
+            }
+        }
+        sums
+    }
+
     /// Fills `out` with `side` lines of k: [depth, width], those beyond the side left as they are.
     fn pack(self, out: &mut [f32], side: Range<usize>, depth: Range<usize>, width: usize) {
         match self.elements {
@@ -62,6 +84,25 @@ pub(super) fn product(call: &mut Call<'_>) {
         let value = if p.has_bias != 0 { sum + bias[p.bias_first as usize + n] } else { sum };
         activate(p.activation_out, value)
     };
+    if rows < FEW_ROWS && b.deep && p.parts == 1 {
+        let mut strip = vec![0.0; depth];
+        for row in 0..rows {
+            a.pack(&mut strip, row..row + 1, 0..depth, 1);
+            if p.activation_in != 0 {
+                strip.iter_mut().for_each(|x| *x = activate(p.activation_in, *x));
+            }
+            for_each_chunk(&mut c[p.c_first as usize + row * stride..][..columns], CHUNK, |chunk, cells| {
+                for (panel, cells) in cells.chunks_mut(COLUMNS).enumerate() {
+                    let n = chunk * CHUNK + panel * COLUMNS;
+                    for (place, (cell, sum)) in cells.iter_mut().zip(b.row_times(&strip, n..columns)).enumerate() {
+                        let value = finish(n + place, sum);
+                        *cell = if p.accumulates != 0 { *cell + value } else { value };
+                    }
+                }
+            });
+        }
+        return;
+    }
     for part in 0..p.parts as usize {
         let begin = (part * p.part_depth as usize).min(depth);
         let depth = begin..(begin + p.part_depth as usize).min(depth);
