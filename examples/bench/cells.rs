@@ -43,24 +43,13 @@ fn ready(gpu: &Context, cell: &Cell, trains: bool, [t, n, h]: [usize; 3]) -> wef
             let dy = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 5, 1.0))?;
             Box::new(move || {
                 let (_, _, tape) = layer.train_blocking(&x, &TrainOptions::default())?;
-                let gradients = layer.backward_blocking(&tape, &dy, None)?;
-                Ok(sum(tape.report(), &gradients.report))
+                let mut report = tape.report().clone();
+                report.add(&layer.backward_blocking(&tape, &dy, None)?.report);
+                Ok(report)
             })
         }
     };
     Ok(Ready { call, before: None, bytes, flops: None, cells: None, workspace: None, results })
-}
-
-/// What two calls took together.
-fn sum(a: &RunReport, b: &RunReport) -> RunReport {
-    RunReport {
-        gpu_time: a.gpu_time.zip(b.gpu_time).map(|(a, b)| a + b),
-        submits: a.submits + b.submits,
-        passes: a.passes + b.passes,
-        dispatches: a.dispatches + b.dispatches,
-        compile: a.compile + b.compile,
-        compiled: a.compiled + b.compiled,
-    }
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).

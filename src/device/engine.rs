@@ -38,6 +38,21 @@ pub struct RunReport {
     pub compiled: u32,
 }
 
+impl RunReport {
+    /// Adds what another run did and took.
+    pub fn add(&mut self, other: &Self) {
+        self.gpu_time = match (self.gpu_time, other.gpu_time) {
+            (Some(own), Some(more)) => Some(own + more),
+            (own, more) => own.or(more),
+        };
+        self.submits += other.submits;
+        self.passes += other.passes;
+        self.dispatches += other.dispatches;
+        self.compile += other.compile;
+        self.compiled += other.compiled;
+    }
+}
+
 /// A device with everything that makes calls on it cheap.
 pub(super) struct Engine {
     device: wgpu::Device,

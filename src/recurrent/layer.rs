@@ -99,7 +99,12 @@ impl Layer {
     /// # Errors
     /// [`Error::Weights`] if a tensor is missing or its shape is not that of such a layer; as [`new`](Self::new).
     pub fn load(context: &Context, cell: &Cell, weights: &Weights, prefix: &str) -> Result<Self> {
-        LoadedWeights::read(weights, prefix, cell)?.with(|weights| Self::new(context, cell, weights))
+        LoadedWeights::read(weights, prefix, cell, None)?.with(|weights| Self::new(context, cell, weights))
+    }
+
+    /// [`load`](Self::load), of the names with this suffix.
+    pub(super) fn load_suffixed(context: &Context, cell: &Cell, weights: &Weights, prefix: &str, suffix: &str) -> Result<Self> {
+        LoadedWeights::read(weights, prefix, cell, Some(suffix))?.with(|weights| Self::new(context, cell, weights))
     }
 
     /// The same layer, from the last frame to the first: each sequence begins at its own last frame.

@@ -5,6 +5,7 @@
 //! projects the input of all frames by one product, then runs one fused kernel a frame (`shaders/cell/step.wgsl`), everything
 //! in one recording.
 
+mod between;
 pub mod cells;
 mod layer;
 mod options;
@@ -12,6 +13,7 @@ pub mod orders;
 mod plan;
 mod program;
 mod sequences;
+mod stack;
 mod state;
 mod tape;
 mod weights;
@@ -19,6 +21,7 @@ mod weights;
 pub use cells::Cell;
 pub use layer::Layer;
 pub use options::{RunOptions, TrainOptions};
+pub use stack::{Level, Merge, Stack, StackTape};
 pub use state::State;
 pub use tape::{Gradients, Tape};
 pub use weights::LayerWeights;

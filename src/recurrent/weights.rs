@@ -70,10 +70,10 @@ pub(super) struct LoadedWeights {
 impl LoadedWeights {
     /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and `PREFIX.bias_hh`, and the
     /// cell's parameters; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are those of the file.
-    pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell) -> Result<Self> {
+    pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell, suffix: Option<&str>) -> Result<Self> {
         let plain = |part: &str| if prefix.is_empty() { part.to_owned() } else { format!("{prefix}.{part}") };
         let has = |part: &str| weights.shape(&plain(part)).is_some();
-        let suffix = if !has("weight_ih") && has("weight_ih_l0") { "_l0" } else { "" };
+        let suffix = suffix.unwrap_or(if !has("weight_ih") && has("weight_ih_l0") { "_l0" } else { "" });
         let name = |part: &str| plain(part) + suffix;
         let matrix = |part: &str| -> Result<([usize; 2], Vec<f32>)> {
             let name = name(part);

@@ -10,3 +10,4 @@ mod truth;
 mod case;
 mod forward;
 mod gradients;
+mod stacks;
