@@ -9,24 +9,24 @@
 #import picked
 #import lateness
 
-// Most readers of a row: the arcs that leave its cell, and those that read it from one position before.
-override READERS: u32 = 4u;
-
-// Symbols that arcs name, the next label, and durations.
+// Channels: symbols that arcs name, the next label, and durations. Of these, durations.
 override CHANNELS: u32 = 2u;
-override READER_PLACES: u32 = TILE_ROWS * READERS;
+override DURATIONS: u32 = 0u;
 override CHANNEL_PLACES: u32 = TILE_ROWS * CHANNELS;
+// Whether an arc reads all other symbols as one sum; rows of which one does: all, or 1.
+override READS_OTHERS: bool = false;
+override OTHERS_ROWS: u32 = 1u;
+// Whether a row is read before the row before it is worked on. For rows of one piece only.
+override AHEAD: bool = false;
 
-// Where a row is in its lattice.
+// Where a cell is in its lattice.
 struct Cell {
     t: u32,
     u: u32,
-    // Whether it has a gradient.
-    is_live: u32,
     // Its label, where there is one.
     label: u32,
     // Whether it comes after a wildcard.
-    is_wild: u32,
+    is_wild: bool,
     place: u32,
     // Its forward variable relative to the total: 2^(e + x).
     e: i32,
@@ -35,39 +35,49 @@ struct Cell {
 
 // An arc that reads a row.
 struct Reader {
-    // Its channel among the symbols (16 bits), and among the durations (15 bits); all bits: none. The top bit:
-    // whether it emits a label.
-    channels: u32,
+    // Its channel among the symbols, and among the durations.
+    symbol: u32,
+    duration: u32,
     // Minus the derivative of the cost by its log weight: the probability that a path takes it, without a latency.
     pull: f32,
+    // Of FastEmit, at symbols.
+    scale: f32,
 }
 
 // What is pulled at a channel, and at the others that are normalised with it.
 struct Channel {
-    // Its element of the row.
-    symbol: u32,
     own: f32,
     others: f32,
 }
 
-// What the readers of a row pull together, as magnitudes; and those that read all others as one sum.
-struct Sums {
-    pulled: f32,
-    others: f32,
+// What the elements of a row share.
+struct Shared {
+    // Its first element; NO_ROW if there is none.
+    start: u32,
+    // The next label's symbol; NO_SYMBOL if there is none; NO_PATH if nothing pulls at the row.
+    symbol: u32,
+    // log2 of the sums of its symbols, and of its durations.
+    normaliser: f32,
+    duration_normaliser: f32,
 }
 
-const NONE_16 = 0xffffu;
-// Stands for all symbols but the blank and the next label.
-const OTHERS_16 = 0xfffeu;
-const NONE_15 = 0x7fffu;
-const EMITS = 0x80000000u;
-const NO_CHANNELS = 0x7fffffffu;
+// What those symbols pull together that are read as one sum, and log2 of that.
+struct Others {
+    pull: f32,
+    sum: f32,
+}
 
-// Of the rows of the workgroup; then reader after reader, and channel after channel, of all of them.
-var<workgroup> wg_cells: array<Cell, TILE_ROWS>;
-var<workgroup> wg_sums: array<Sums, TILE_ROWS>;
-var<workgroup> wg_readers: array<Reader, READER_PLACES>;
+const NO_SYMBOL = 0xffffffffu;
+const NO_PATH = 0xfffffffeu;
+// No channel.
+const NO_CHANNEL = 0xffffu;
+// Stands for all symbols but the blank and the next label.
+const OTHERS_CHANNEL = 0xfffeu;
+
+// Of all rows, channel after channel: named symbols, the next label, durations.
 var<workgroup> wg_channels: array<Channel, CHANNEL_PLACES>;
+var<workgroup> wg_rows: array<Shared, TILE_ROWS>;
+var<workgroup> wg_others: array<Others, OTHERS_ROWS>;
 
 @group(0) @binding(1)
 var<storage, read> batch: array<u32>;
@@ -152,12 +162,12 @@ fn pull(utterance: Utterance, kind: Kind, from_cell: Cell, arc: Arc, a: u32) -> 
 fn cell_of(utterance: Utterance, total: Total, t: u32, u: u32) -> Cell {
     let place = place_at(utterance, t, u);
     let e = anchors[anchor_at(utterance, t, u)] - total.e;
-    return Cell(t, u, 1u, label_at(utterance, u), u32(after_wildcard(utterance, u)), place, e, lattice[place] - total.x);
+    return Cell(t, u, label_at(utterance, u), after_wildcard(utterance, u), place, e, lattice[place] - total.x);
 }
 
 // The channel of a symbol: that of its name, for a label may be one that follows others, or the label's.
 fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
-    var found = select(NONE_16, kind.named, is_label);
+    var found = select(NO_CHANNEL, kind.named, is_label);
     for (var c = 0u; c < kind.named; c++) {
         found = select(found, c, name_of(kind, c) == symbol);
     }
@@ -165,71 +175,210 @@ fn channel_of(kind: Kind, symbol: u32, is_label: bool) -> u32 {
 }
 
 fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32) -> Reader {
-    let wild = row.is_wild != 0u;
     if (number >= kind.arcs) {
         // Emits the label before this position.
         if (row.u == 0u) {
-            return Reader(NO_CHANNELS, 0.0);
+            return Reader(NO_CHANNEL, NONE, 0.0, 1.0);
         }
         let a = arc_of_then(kind, number - kind.arcs);
         let arc = arc_of(kind, a);
-        let channel = select(arc.names >> 16u, NONE_16, wild);
-        return Reader(EMITS | channel | (NONE_15 << 16u), pull(utterance, kind, cell_of(utterance, total, row.t, row.u - 1u), arc, a));
+        let channel = select(arc.names >> 16u, NO_CHANNEL, row.is_wild);
+        return Reader(channel, NONE, pull(utterance, kind, cell_of(utterance, total, row.t, row.u - 1u), arc, a), params.label_scale);
     }
     let arc = arc_of(kind, number);
     if (arc.labels == 1u && row.u >= utterance.labels) {
-        return Reader(NO_CHANNELS, 0.0);
+        return Reader(NO_CHANNEL, NONE, 0.0, 1.0);
     }
     // Symbols of constant weight have no gradient.
-    let is_constant = select(wild, row.label == WILDCARD, arc.token == NEXT_LABEL);
-    var channel = select(arc.names & NONE_16, NONE_16, is_constant || arc.token == NONE);
+    let is_constant = select(row.is_wild, row.label == WILDCARD, arc.token == NEXT_LABEL);
+    var channel = select(arc.names & 0xffffu, NO_CHANNEL, is_constant || arc.token == NONE);
     if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
         channel = channel_of(kind, row.label, true);
     }
     if (arc.token == OTHERS) {
-        channel = OTHERS_16;
+        channel = OTHERS_CHANNEL;
     }
-    let channels = channel | ((arc.duration & NONE_15) << 16u) | select(0u, EMITS, arc.labels == 1u);
-    return Reader(channels, pull(utterance, kind, row, arc, number));
+    return Reader(channel, arc.duration, pull(utterance, kind, row, arc, number), select(1.0, params.label_scale, arc.labels == 1u));
 }
 
-// Channel c of a row; `apart`: the channel of a symbol that is normalised alone.
-fn channel(kind: Kind, slot: u32, readers: u32, c: u32, symbol: u32, apart: u32) -> Channel {
-    var found = Channel(symbol, 0.0, 0.0);
+// What a row shares, and what its arcs pull at its channels.
+fn shared_of(utterance: Utterance, kind: Kind, total: Total, row: Cell, slot: u32, start: u32) -> Shared {
     let symbols = kind.named + 1u;
-    var sums = Sums(0.0, 0.0);
+    let channels = symbols + kind.durations;
+    for (var c = 0u; c < channels; c++) {
+        wg_channels[c * TILE_ROWS + slot] = Channel(0.0, 0.0);
+    }
+    var all = Shared(start, NO_SYMBOL, 0.0, 0.0);
+    var is_visited = false;
+    var together = 0.0;
+    let readers = kind.arcs + kind.thens;
     for (var i = 0u; i < readers; i++) {
-        let reader = wg_readers[i * TILE_ROWS + slot];
-        let pull = reader.pull * select(1.0, params.label_scale, reader.channels >= EMITS);
-        let read = reader.channels & NONE_16;
-        sums.pulled += abs(reader.pull);
-        sums.others += select(0.0, pull, read == OTHERS_16);
-        if (c < symbols) {
-            found.own += select(0.0, pull, read == c);
-            found.others += select(0.0, pull, read != c && read != NONE_16 && read != apart);
-        } else {
-            let duration = (reader.channels >> 16u) & NONE_15;
-            found.own += select(0.0, reader.pull, duration == c - symbols);
-            found.others += select(0.0, reader.pull, duration != c - symbols && duration != NONE_15);
+        let reader = reader(utterance, kind, total, row, i);
+        is_visited = is_visited || abs(reader.pull) > 0.0;
+        if (reader.symbol < symbols) {
+            wg_channels[reader.symbol * TILE_ROWS + slot].own += reader.pull * reader.scale;
+        }
+        together += select(0.0, reader.pull * reader.scale, reader.symbol == OTHERS_CHANNEL);
+        if (reader.duration != NONE) {
+            wg_channels[(symbols + reader.duration) * TILE_ROWS + slot].own += reader.pull;
         }
     }
-    if (c == kind.named) {
-        wg_sums[slot] = sums;
+    // The channel of a symbol that is normalised alone.
+    var apart = NO_CHANNEL;
+    if (SCORES == HAT) {
+        apart = channel_of(kind, params.blank, false);
+    }
+    // The sum of all without one would cancel where that is most of it.
+    for (var c = 0u; c < channels; c++) {
+        let is_symbol = c < symbols;
+        var others = select(0.0, together, is_symbol);
+        for (var i = select(symbols, 0u, is_symbol); i < select(channels, symbols, is_symbol); i++) {
+            others += select(wg_channels[i * TILE_ROWS + slot].own, 0.0, i == c || i == apart);
+        }
+        wg_channels[c * TILE_ROWS + slot].others = others;
+    }
+    if (row.u < utterance.labels && row.label != WILDCARD) {
+        all.symbol = symbol_of(row.label);
+    }
+    all.symbol = select(NO_PATH, all.symbol, is_visited);
+    var normalisers = 0u;
+    if (!is_picked()) {
+        all.normaliser = bitcast<f32>(arcs[word_at(params.places, row.place, readers)]);
+        normalisers = 1u;
+        if (kind.durations > 0u) {
+            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, row.place, readers + 1u)]);
+            normalisers = 2u;
+        }
+    }
+    if (kind.others) {
+        wg_others[slot] = Others(together, bitcast<f32>(arcs[word_at(params.places, row.place, readers + normalisers)]));
+    }
+    return all;
+}
+
+// A row that LANES invocations work on.
+struct RowValues {
+    slot: u32,
+    span: Span,
+    all: Shared,
+    next: Channel,
+    // What all symbols pull that are normalised together.
+    pull: f32,
+}
+
+fn row_of(kind: Kind, i: u32, lanes: u32) -> RowValues {
+    let slot = shared_row(i, lanes);
+    let all = wg_rows[slot];
+    var next = Channel(0.0, 0.0);
+    if (all.symbol != NO_PATH) {
+        // The label's channel is there always.
+        next = wg_channels[kind.named * TILE_ROWS + slot];
+    }
+    return RowValues(slot, span_of(all.start, select(params.vocab, 0u, all.start == NO_ROW)), all, next, next.own + next.others);
+}
+
+// Packs that an invocation works on at once, so that their loads overlap: 1, 2 or 4, what a row has for it.
+override DEPTH: u32 = 4u;
+// Those of the LANES invocations of a row together.
+override PIECE: u32 = DEPTH * LANES;
+
+struct Packs {
+    a: Packed,
+    b: Packed,
+    c: Packed,
+    d: Packed,
+}
+
+// The channels of their elements; NO_CHANNEL for those that no arc names.
+struct Names {
+    a: Bits,
+    b: Bits,
+    c: Bits,
+    d: Bits,
+}
+
+// Of pack `at` of a row.
+fn channels_of(kind: Kind, span: Span, at: u32) -> Bits {
+    // Before symbol 0 it wraps, the last one does not.
+    let first = PACK * at + span.shift;
+    let last = first + PACK - 1u;
+    let v = symbols_in(span, at);
+    var found = Bits(NO_CHANNEL);
+    if (params.blank - first < PACK || (kind.lowest <= last && kind.highest >= min(first, last))) {
+        for (var c = 0u; c < kind.named; c++) {
+            found = select(found, Bits(c), v == Bits(name_of(kind, c)));
+        }
+    }
+    if (DURATIONS > 0u) {
+        found = select(found, v - Bits(kind.vocab) + Bits(kind.named + 1u), (v >= Bits(kind.vocab)) & (v < Bits(params.vocab)));
     }
     return found;
 }
 
-// What the elements of a row share.
-struct Shared {
-    // Its row of the workgroup.
-    slot: u32,
-    normaliser: f32,
-    duration_normaliser: f32,
-    // What all symbols pull that are normalised together.
-    pull: f32,
-    // What those pull that are read as one sum, and log2 of that.
-    others: f32,
-    others_sum: f32,
+fn names_at(kind: Kind, span: Span, at: u32) -> Names {
+    var names = Names(channels_of(kind, span, at), Bits(NO_CHANNEL), Bits(NO_CHANNEL), Bits(NO_CHANNEL));
+    if (DEPTH > 1u) {
+        names.b = channels_of(kind, span, at + LANES);
+    }
+    if (DEPTH > 2u) {
+        names.c = channels_of(kind, span, at + 2u * LANES);
+        names.d = channels_of(kind, span, at + 3u * LANES);
+    }
+    return names;
+}
+
+fn load(at: u32) -> Packed {
+    if (is_picked() && !READS_OTHERS) {
+        return Packed(0u);
+    }
+    return scores[at];
+}
+
+fn read_packs(row: RowValues, at: u32) -> Packs {
+    var packs = Packs(Packed(0u), Packed(0u), Packed(0u), Packed(0u));
+    // A cell that no path visits need not be read.
+    if (row.span.count > 0u && row.all.symbol != NO_PATH) {
+        let last = row.span.count - 1u;
+        packs.a = load(row.span.first + min(at, last));
+        if (DEPTH > 1u) {
+            packs.b = load(row.span.first + min(at + LANES, last));
+        }
+        if (DEPTH > 2u) {
+            packs.c = load(row.span.first + min(at + 2u * LANES, last));
+            packs.d = load(row.span.first + min(at + 3u * LANES, last));
+        }
+    }
+    return packs;
+}
+
+fn write_packs(kind: Kind, row: RowValues, at: u32, packs: Packs, names: Names, scale: f32) {
+    var a = Scores(0.0);
+    var b = Scores(0.0);
+    var c = Scores(0.0);
+    var d = Scores(0.0);
+    if (row.all.symbol != NO_PATH) {
+        a = scale * gradient_of(kind, row, symbols_in(row.span, at), packs.a, names.a);
+        if (DEPTH > 1u) {
+            b = scale * gradient_of(kind, row, symbols_in(row.span, at + LANES), packs.b, names.b);
+        }
+        if (DEPTH > 2u) {
+            c = scale * gradient_of(kind, row, symbols_in(row.span, at + 2u * LANES), packs.c, names.c);
+            d = scale * gradient_of(kind, row, symbols_in(row.span, at + 3u * LANES), packs.d, names.d);
+        }
+    }
+    let end = row.span.count;
+    if (at < end) {
+        store(row.span, at, a);
+    }
+    if (DEPTH > 1u && at + LANES < end) {
+        store(row.span, at + LANES, b);
+    }
+    if (DEPTH > 2u && at + 2u * LANES < end) {
+        store(row.span, at + 2u * LANES, c);
+    }
+    if (DEPTH > 2u && at + 3u * LANES < end) {
+        store(row.span, at + 3u * LANES, d);
+    }
 }
 
 // What is pulled at the elements of a pack, and at the others that are normalised with them.
@@ -238,41 +387,70 @@ struct Pulls {
     others: Scores,
 }
 
-// Of a pack that arcs name symbols of, or durations, in channels from `channels` - 1 down: a label that arcs name is
-// found by its name.
-fn named_pulls(all: Shared, v: Bits, channels: u32, none: Pulls) -> Pulls {
-    var pulls = none;
-    for (var c = channels; c > 0u; c--) {
-        let channel = wg_channels[(c - 1u) * TILE_ROWS + all.slot];
-        let is_it = v == Bits(channel.symbol);
-        pulls.own = select(pulls.own, Scores(channel.own), is_it);
-        pulls.others = select(pulls.others, Scores(channel.others), is_it);
+fn channel_at(slot: u32, name: u32, none: Channel) -> Channel {
+    if (name == NO_CHANNEL) {
+        return none;
     }
-    return pulls;
+    return wg_channels[name * TILE_ROWS + slot];
 }
 
-// The gradients of a pack; x in base 2.
-fn gradients_of(all: Shared, v: Bits, pulls: Pulls, x: Scores, normaliser: Scores) -> Scores {
-    if (is_picked()) {
-        return -pulls.own;
+// With those of elements that arcs name: a label that they name too is found by its name.
+fn named_pulls(slot: u32, names: Bits, none: Pulls) -> Pulls {
+#ifdef PACK4
+    if (min(min(names.x, names.y), min(names.z, names.w)) == NO_CHANNEL) {
+        return none;
     }
-    // p * all - own would cancel where p is near 1.
-    let p = exp2(min(x - normaliser, Scores(0.0)));
-    var g = pulls.others * p - pulls.own * (1.0 - p);
+    let a = channel_at(slot, names.x, Channel(none.own.x, none.others.x));
+    let b = channel_at(slot, names.y, Channel(none.own.y, none.others.y));
+    let c = channel_at(slot, names.z, Channel(none.own.z, none.others.z));
+    let d = channel_at(slot, names.w, Channel(none.own.w, none.others.w));
+    return Pulls(Scores(a.own, b.own, c.own, d.own), Scores(a.others, b.others, c.others, d.others));
+#else
+#ifdef PACK2
+    if (min(names.x, names.y) == NO_CHANNEL) {
+        return none;
+    }
+    let a = channel_at(slot, names.x, Channel(none.own.x, none.others.x));
+    let b = channel_at(slot, names.y, Channel(none.own.y, none.others.y));
+    return Pulls(Scores(a.own, b.own), Scores(a.others, b.others));
+#else
+    let a = channel_at(slot, names, Channel(none.own, none.others));
+    return Pulls(a.own, a.others);
+#endif
+#endif
+}
+
+// The gradients of a pack, before their scale.
+fn gradient_of(kind: Kind, row: RowValues, v: Bits, packed: Packed, names: Bits) -> Scores {
+    let is_next = v == Bits(row.all.symbol);
+    let unnamed = Pulls(select(Scores(0.0), Scores(row.next.own), is_next), select(Scores(row.pull), Scores(row.next.others), is_next));
+    let pulls = named_pulls(row.slot, names, unnamed);
+    let x = max(unpack_scores(packed) * LOG2_E, Scores(LOG_ZERO));
+    var g = -pulls.own;
+    if (!is_picked()) {
+        var normaliser = Scores(row.all.normaliser);
+        if (DURATIONS > 0u) {
+            normaliser = select(normaliser, Scores(row.all.duration_normaliser), v >= Bits(kind.vocab));
+        }
+        // p * all - own would cancel where p is near 1.
+        let p = exp2(min(x - normaliser, Scores(0.0)));
+        g = pulls.others * p - pulls.own * (1.0 - p);
+    }
     if (SCORES == HAT) {
         let stay = 1.0 / (1.0 + exp2(-max(x, Scores(-126.0))));
         let leave = 1.0 / (1.0 + exp2(clamp(x, Scores(-126.0), Scores(126.0))));
         g = select(g, pulls.others * stay - pulls.own * leave, v == Bits(params.blank));
     }
-    return g;
+    if (kind.others) {
+        // Symbols that an arc reads as one sum lose each its part of it.
+        let others = wg_others[row.slot];
+        let is_read = (v != Bits(params.blank)) & !is_next & (v < Bits(kind.vocab));
+        g -= select(Scores(0.0), others.pull * exp2(min(x - others.sum, Scores(0.0))), is_read);
+    }
+    return clamp(g, Scores(-params.clamp), Scores(params.clamp));
 }
 
-// What symbols lose that an arc reads as one sum: each its part.
-fn part_of_others(all: Shared, kind: Kind, v: Bits, label: u32, x: Scores) -> Scores {
-    let read = (v != Bits(params.blank)) & (v != Bits(label)) & (v < Bits(kind.vocab));
-    return select(Scores(0.0), all.others * exp2(min(x - all.others_sum, Scores(0.0))), read);
-}
-
+// One invocation a row, for what is done once a row; then LANES.
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -281,111 +459,48 @@ fn main(
 ) {
     // The scores that the row pass read last may still be in a cache.
     let n = params.first_utterance + groups.z - 1u - group.z;
+    let tile = groups.x * groups.y - 1u - (group.x + group.y * groups.x);
     let utterance = utterance(n);
     let kind = kind_of(n);
-    let slot = local / LANES;
-    let row = locate(utterance, tile_row(utterance, group.x + group.y * groups.x, slot));
+    if (local < TILE_ROWS) {
+        let row = locate(utterance, tile_row(utterance, tile, local));
+        let total = total_of(n);
+        let start = select(NO_ROW, row.start, row.exists);
+        var all = Shared(start, NO_PATH, 0.0, 0.0);
+        if (row.is_cell && total.is_ok) {
+            all = shared_of(utterance, kind, total, cell_of(utterance, total, row.t, row.u), local, start);
+        }
+        wg_rows[local] = all;
+    }
+    workgroupBarrier();
     let lane = local % LANES;
-    let total = total_of(n);
-    let is_live = row.is_cell && total.is_ok;
-    if (lane == 0u) {
-        var cell = Cell(row.t, row.u, 0u, 0u, 0u, 0u, 0, 0.0);
-        if (is_live) {
-            cell = cell_of(utterance, total, row.t, row.u);
-        }
-        wg_cells[slot] = cell;
-    }
-    workgroupBarrier();
-    // One reader or channel of all rows, then the next.
-    let readers = kind.arcs + kind.thens;
-    for (var i = local; i < readers * TILE_ROWS; i += WORKGROUP) {
-        let cell = wg_cells[i % TILE_ROWS];
-        var found = Reader(NO_CHANNELS, 0.0);
-        if (cell.is_live != 0u) {
-            found = reader(utterance, kind, total, cell, i / TILE_ROWS);
-        }
-        wg_readers[i] = found;
-    }
-    workgroupBarrier();
-    var apart = NONE_16;
-    if (SCORES == HAT) {
-        apart = channel_of(kind, params.blank, false);
-    }
-    let symbols = kind.named + 1u;
-    for (var i = local; i < (symbols + kind.durations) * TILE_ROWS; i += WORKGROUP) {
-        let c = i / TILE_ROWS;
-        var symbol = kind.vocab + c - symbols;
-        if (c < kind.named) {
-            symbol = name_of(kind, c);
-        } else if (c == kind.named) {
-            let cell = wg_cells[i % TILE_ROWS];
-            // Without one a wildcard, which no symbol is.
-            symbol = select(WILDCARD, symbol_of(cell.label), cell.u < utterance.labels && cell.label != WILDCARD);
-        }
-        wg_channels[i] = channel(kind, i % TILE_ROWS, readers, c, symbol, apart);
-    }
-    var all = Shared(slot, 0.0, 0.0, 0.0, 0.0, 0.0);
-    workgroupBarrier();
-    // Of any symbol that is normalised with others; the label's channel is there always.
-    let next = wg_channels[kind.named * TILE_ROWS + slot];
-    all.pull = next.own + next.others;
-    let sums = wg_sums[slot];
-    all.others = sums.others;
-    if (is_live && !is_picked()) {
-        let cell = wg_cells[slot].place;
-        all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers)]);
-        if (kind.durations > 0u) {
-            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, cell, readers + 1u)]);
-        }
-    }
-    if (is_live && kind.others) {
-        let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
-        all.others_sum = bitcast<f32>(arcs[word_at(params.places, wg_cells[slot].place, readers + normalisers)]);
-    }
-    // Packs with symbols that arcs name, or with durations.
-    let span = span_of(row.start, select(0u, params.vocab, row.exists));
-    let first_named = pack_of(span, kind.lowest);
-    let last_named = pack_of(span, kind.highest);
-    let blank_pack = pack_of(span, params.blank);
-    let first_duration = pack_of(span, kind.vocab);
-    let packs = span.count;
-    // A cell that no path visits need not be read.
-    let is_visited = sums.pulled > 0.0;
-    let reads = is_visited && (!is_picked() || kind.others);
-    // Four at a time: all are on their way before the first is wanted.
-    for (var i = lane; i < packs; i += 4u * LANES) {
-        var a: Packed;
-        var b: Packed;
-        var c: Packed;
-        var d: Packed;
-        if (reads) {
-            a = scores[span.first + i];
-            b = scores[span.first + min(i + LANES, packs - 1u)];
-            c = scores[span.first + min(i + 2u * LANES, packs - 1u)];
-            d = scores[span.first + min(i + 3u * LANES, packs - 1u)];
-        }
-        for (var at = i; at < min(i + 4u * LANES, packs); at += LANES) {
-            var g = Scores(0.0);
-            if (is_visited) {
-                let x = max(unpack_scores(a) * LOG2_E, Scores(LOG_ZERO));
-                let v = symbols_in(span, at);
-                let is_next = v == Bits(next.symbol);
-                var pulls = Pulls(select(Scores(0.0), Scores(next.own), is_next), select(Scores(all.pull), Scores(next.others), is_next));
-                var normaliser = Scores(all.normaliser);
-                if (at == blank_pack || (at >= first_named && at <= last_named) || at >= first_duration) {
-                    pulls = named_pulls(all, v, select(symbols, symbols + kind.durations, at >= first_duration), pulls);
-                    normaliser = select(normaliser, Scores(all.duration_normaliser), v >= Bits(kind.vocab));
+    let lanes = local / LANES;
+    let pieces = (most_packs(params.vocab) + PIECE - 1u) / PIECE;
+    var row = row_of(kind, 0u, lanes);
+    var names = names_at(kind, row.span, lane);
+    if (!AHEAD) {
+        for (var i = 0u; i < ROWS; i++) {
+            row = row_of(kind, i, lanes);
+            for (var piece = 0u; piece < pieces; piece++) {
+                let at = piece * PIECE + lane;
+                let packs = read_packs(row, at);
+                if (pieces > 1u || is_shifted()) {
+                    names = names_at(kind, row.span, at);
                 }
-                g = gradients_of(all, v, pulls, x, normaliser);
-                if (kind.others) {
-                    g -= part_of_others(all, kind, v, next.symbol, x);
-                }
-                g = utterance.scale * clamp(g, Scores(-params.clamp), Scores(params.clamp));
+                write_packs(kind, row, at, packs, names, utterance.scale);
             }
-            store(span, at, g);
-            a = b;
-            b = c;
-            c = d;
         }
+        return;
+    }
+    var packs = read_packs(row, lane);
+    for (var i = 0u; i < ROWS; i++) {
+        let next = row_of(kind, min(i + 1u, ROWS - 1u), lanes);
+        let next_packs = read_packs(next, lane);
+        if (is_shifted()) {
+            names = names_at(kind, row.span, lane);
+        }
+        write_packs(kind, row, lane, packs, names, utterance.scale);
+        row = next;
+        packs = next_packs;
     }
 }

@@ -389,8 +389,9 @@ fn column_top(c: Column) -> i32 {
 // Sets the exponent of a column; `own` is the largest that it has, `top` that it has or can be given.
 fn align(walk: Walk, before: Column, own: i32, top: i32) -> Column {
     var c = before;
-    // What one factor can do.
-    c.exponent = max(top - TOP, select(EXPONENT_ZERO, before.exponent - 126, own > EXPONENT_ZERO));
+    // Within what one factor can do. If more comes than this leaves room for, that shows as infinite.
+    let wanted = max(top - TOP, EXPONENT_ZERO);
+    c.exponent = select(wanted, clamp(wanted, before.exponent - 126, before.exponent + 126), own > EXPONENT_ZERO);
     let d = before.exponent - c.exponent;
     let s = power(d);
     if (d < 0) {

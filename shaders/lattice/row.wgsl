@@ -5,6 +5,9 @@
 #import row_pass
 #import quad_rows
 
+@group(0) @binding(3)
+var<storage, read_write> arcs: array<u32>;
+
 // Where the rows of the workgroup begin, in packs: row i of every slot, row i + 1 of every slot, …
 var<workgroup> wg_rows: array<u32, WORKGROUP>;
 

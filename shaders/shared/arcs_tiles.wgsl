@@ -7,8 +7,10 @@
 
 // Frames of a tile.
 override FRAMES: u32 = 1u;
-// Rows of a workgroup.
-override TILE_ROWS: u32 = WORKGROUP / LANES;
+// Rows that LANES invocations work on, one after the other; and those of a workgroup, at once and in all.
+override ROWS: u32 = 1u;
+override SLOTS: u32 = WORKGROUP / LANES;
+override TILE_ROWS: u32 = SLOTS * ROWS;
 
 // Diagonals of a tile; tiles beside each other.
 fn tile_diagonals() -> u32 {
@@ -32,4 +34,11 @@ fn tile_row(utterance: Utterance, tile: u32, slot: u32) -> u32 {
     let row = frame * utterance.positions + position;
     let is_there = position < utterance.positions && row >= params.first_row;
     return select(NO_ROW, row, is_there) - params.first_row;
+}
+
+// Row i of LANES invocations, `lanes` of their kind before them: neighbours have rows that lie side by side in memory.
+fn shared_row(i: u32, lanes: u32) -> u32 {
+    let number = i * SLOTS + lanes;
+    let down = number / tile_diagonals();
+    return (number - down * tile_diagonals()) * FRAMES + down;
 }

@@ -27,6 +27,11 @@ struct Span {
 // with FIRSTS, writes those.
 override FIRSTS: bool = false;
 
+// Whether the symbols of pack i are not those of other rows.
+fn is_shifted() -> bool {
+    return true;
+}
+
 // Packs of a row of `count` elements at most.
 fn most_packs(count: u32) -> u32 {
     return select((count + 1u) / 2u, 1u, FIRSTS);
@@ -66,6 +71,10 @@ fn store(span: Span, i: u32, gradient: Scores) {
 #endif
 }
 #else
+fn is_shifted() -> bool {
+    return false;
+}
+
 fn most_packs(count: u32) -> u32 {
     return count / PACK;
 }

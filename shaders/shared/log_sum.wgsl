@@ -43,10 +43,14 @@ var<workgroup> wg_log_sum: array<LogSum, LOG_SUM_PLACES>;
 
 // The sum over the LANES invocations of a row, in each of them. To be called by the whole workgroup.
 fn log_sum_reduce(own: LogSum, local: u32, subgroup_lane: u32, subgroup_size: u32) -> LogSum {
-    var s = own;
     let inside = min(LANES, subgroup_size);
+    var s = own;
     for (var mask = 1u; mask < inside; mask *= 2u) {
-        s = log_sum_merge(s, LogSum(subgroupShuffleXor(s.peak, mask), subgroupShuffleXor(s.sum, mask)));
+        s.peak = max(s.peak, subgroupShuffleXor(s.peak, mask));
+    }
+    s.sum *= exp2(own.peak - s.peak);
+    for (var mask = 1u; mask < inside; mask *= 2u) {
+        s.sum += subgroupShuffleXor(s.sum, mask);
     }
     if (LANES > SMALLEST_SUBGROUP) {
         // The row before may still be read.

@@ -1,4 +1,6 @@
 // What the row passes of transducer lattices share: what they read and write, and single scores.
+// The importing kernel declares `arcs`, at binding 3: the weights of the cells' arcs, and the log2 normalisers of their
+// rows.
 #import lattice_rows
 #import lattice_status
 #import row_sum
@@ -8,9 +10,6 @@
 var<storage, read> scores: array<Packed>;
 @group(0) @binding(2)
 var<storage, read> batch: array<u32>;
-// Weights of the cells' arcs, and the log2 normalisers of their rows.
-@group(0) @binding(3)
-var<storage, read_write> arcs: array<u32>;
 // Status words [N], then words that this pass leaves alone.
 @group(0) @binding(4)
 var<storage, read_write> results: array<atomic<u32>>;

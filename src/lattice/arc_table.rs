@@ -59,7 +59,7 @@ pub(super) fn readers(kind: &Kind) -> usize {
 }
 
 /// Whether an arc reads all symbols but the blank and the next label.
-fn reads_others(kind: &Kind) -> bool {
+pub(super) fn reads_others(kind: &Kind) -> bool {
     kind.arcs.iter().any(|arc| arc.token == Token::Others)
 }
 

@@ -396,31 +396,34 @@ impl<'a> Planner<'a> {
         };
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end) - window.rows.start;
-        let lanes = Lanes::of(self.problem, packs, shader.kernel, rows * window.utterances.len() as u64, &options.kind);
+        let lanes = Lanes::of(self.problem, packs, shader.kernel, rows * window.utterances.len() as u64, &options.kind, self.caps);
         let tile = Tile::of(self.workspace.per.stride, lanes.workgroup / lanes.count * lanes.rows);
         let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
+        // Where lanes have much to read of a row, but only once.
+        let ahead = packs > 2 * lanes.count as usize && packs <= 4 * lanes.count as usize;
         match shader.kernel {
             Kernel::LatticeRow => constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth))]),
             Kernel::LatticeGradient => {
-                // Where lanes have much to read of a row, but only once.
-                let ahead = packs > 2 * lanes.count as usize && packs <= 4 * lanes.count as usize;
                 constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth)), ("AHEAD", f64::from(ahead))]);
                 constants.push(("LABEL_FRAMES", f64::from(self.label_frames)));
             }
-            Kernel::LatticeArcsRow => {
+            _ => {
                 let durations = options.kind.duration_channels();
-                constants.extend([
-                    ("FRAMES", f64::from(tile.frames)),
-                    ("SYMBOLS", (arc_table::channels(&options.kind) - durations) as f64),
-                    ("DURATIONS", durations.max(1) as f64),
-                ]);
+                let others = arc_table::reads_others(&options.kind);
+                constants.extend([("ROWS", f64::from(lanes.rows)), ("DEPTH", f64::from(lanes.depth)), ("FRAMES", f64::from(tile.frames))]);
+                constants.push(("OTHERS_ROWS", f64::from(if others { tile.rows } else { 1 })));
+                if shader.kernel == Kernel::LatticeArcsRow {
+                    constants.push(("DURATIONS", durations.max(1) as f64));
+                } else {
+                    let channels = arc_table::channels(&options.kind) as f64;
+                    constants.extend([
+                        ("DURATIONS", durations as f64),
+                        ("CHANNELS", channels),
+                        ("AHEAD", f64::from(ahead)),
+                        ("READS_OTHERS", f64::from(others)),
+                    ]);
+                }
             }
-            Kernel::LatticeArcsGradient => constants.extend([
-                ("FRAMES", f64::from(tile.frames)),
-                ("READERS", arc_table::readers(&options.kind) as f64),
-                ("CHANNELS", arc_table::channels(&options.kind) as f64),
-            ]),
-            _ => {}
         }
         if let (true, Some([smallest, _])) = (shader.subgroups, self.caps.subgroups) {
             constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));
@@ -497,18 +500,21 @@ struct Lanes {
 
 impl Lanes {
     /// For a launch of so many rows of so many packs.
-    fn of(problem: &Problem, packs: usize, kernel: Kernel, rows: u64, kind: &Kind) -> Self {
-        let workgroup = 256;
+    fn of(problem: &Problem, packs: usize, kernel: Kernel, rows: u64, kind: &Kind, caps: &Caps) -> Self {
         // Log-probabilities are picked, not summed.
-        let picked = problem.meaning != Meaning::Logits && kernel == Kernel::LatticeRow;
+        let picked = problem.meaning != Meaning::Logits
+            && (kernel == Kernel::LatticeRow || kernel == Kernel::LatticeArcsRow && !arc_table::reads_others(kind));
         let count: u32 = match packs {
             // An invocation for each frame of a quad.
             _ if picked => 4,
             0..=1 => 1,
             2..=8 => 4,
+            9..=64 if kernel == Kernel::LatticeArcsRow => 4,
             9..=32 => 8,
             33..=64 => 16,
             65..=128 => 32,
+            // One invocation does what is done once a row: the more rows, the more of them.
+            _ if matches!(kernel, Kernel::LatticeArcsRow | Kernel::LatticeArcsGradient) => 32,
             _ => 64,
         };
         let depth = match packs.div_ceil(count as usize) {
@@ -516,32 +522,48 @@ impl Lanes {
             2 => 2,
             _ => 4,
         };
+        // Of lattices of any arcs a workgroup has as many rows as invocations, if lanes are few.
+        let workgroup = if kernel == Kernel::LatticeArcsGradient && count <= 8 { 64 } else { 256 };
+        // What is done once a row is spread over the lanes, where rows are short and many enough to keep every core of a large device
+        // busy.
+        let each = match kernel {
+            Kernel::LatticeRow | Kernel::LatticeArcsRow => match rows * u64::from(count) {
+                _ if picked => 4,
+                _ if count > 16 => 1,
+                0..400_000 => 1,
+                // Scores of symbols are read once more, while a near cache still has them.
+                _ if kernel == Kernel::LatticeArcsRow => 2,
+                400_000..8_000_000 => 4,
+                _ => 8,
+            },
+            _ => gradient_rows(rows, problem.row, count, workgroup),
+        };
+        let lanes = Self { count, rows: count.min(each), depth, workgroup };
+        // What the workgroup keeps of each row.
+        let others = if arc_table::reads_others(kind) { 8 } else { 0 };
         match kernel {
-            // What is done once a row is spread over the lanes, where rows are short and many enough to keep every core of
-            // a large device busy.
-            Kernel::LatticeRow => {
-                let each = match rows * u64::from(count) {
-                    _ if picked => 4,
-                    _ if count > 16 => 1,
-                    0..400_000 => 1,
-                    400_000..8_000_000 => 4,
-                    _ => 8,
-                };
-                Self { count, rows: count.min(each), depth, workgroup }
-            }
-            Kernel::LatticeGradient => Self { count, rows: gradient_rows(rows, problem.row, count, workgroup), depth, workgroup },
-            _ => {
-                // For lattices of any arcs: what is done once a row weighs more, so fewer invocations do it; but so many that
-                // the workgroup has memory for what arcs and channels of its rows need.
-                let bytes = 8 * arc_table::readers(kind) + 12 * arc_table::channels(kind) + 40;
-                let needed = bytes.div_ceil(62).next_power_of_two() as u32;
-                let count = if count <= 64 { (count / 2).max(4) } else { count };
-                Self { count: count.max(needed).min(workgroup), rows: 1, depth: 4, workgroup }
-            }
+            Kernel::LatticeArcsRow => lanes.within(8 + others + 4 * kind.duration_channels().max(1), caps),
+            Kernel::LatticeArcsGradient => lanes.within(16 + others + 8 * arc_table::channels(kind), caps),
+            _ => lanes,
         }
+    }
+
+    /// With fewer rows, if so many bytes of each are more than leaves a core room for several workgroups.
+    fn within(self, bytes: usize, caps: &Caps) -> Self {
+        let most = (caps.max_workgroup_bytes as usize).min(MOST_BYTES);
+        let mut lanes = self;
+        while lanes.rows > 1 && bytes * (lanes.workgroup / lanes.count * lanes.rows) as usize > most {
+            lanes.rows /= 2;
+        }
+        while lanes.count < lanes.workgroup && bytes * (lanes.workgroup / lanes.count) as usize > most {
+            lanes.count *= 2;
+        }
+        lanes
     }
 }
 
+/// Bytes that the workgroups of passes over rows keep at most, of the 16 KiB that every device has.
+const MOST_BYTES: usize = 10_240;
 /// Workgroups that keep every core of a large device busy.
 const GROUPS: u64 = 200;
 /// Elements of which a workgroup has enough.
