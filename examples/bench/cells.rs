@@ -6,6 +6,8 @@ use weft::{Context, RunReport, Tensor};
 
 /// H (= input size) and N; T = 500.
 const SIZES: &[[usize; 2]] = &[[64, 1], [128, 1], [256, 1], [256, 16], [512, 16], [640, 1], [640, 16], [1024, 1], [1024, 16], [1024, 64]];
+/// Sizes of cells with norms or other products, and of LiGRU and SLi-GRU as its authors measured them.
+const MORE_SIZES: &[[usize; 2]] = &[[256, 16], [512, 1], [512, 16], [1024, 16]];
 const QUICK_SIZES: &[[usize; 2]] = &[[16, 1], [32, 2]];
 
 /// Every case of the table, in its order.
@@ -15,7 +17,18 @@ pub fn cases(quick: bool) -> Vec<Case> {
     let cells = [("lstm", Cell::lstm as fn() -> Cell), ("gru", Cell::gru), ("li-gru", Cell::li_gru)];
     let each =
         |&[h, n]: &[usize; 2]| cells.into_iter().flat_map(move |(op, cell)| [false, true].map(|trains| case(op, cell, trains, [t, n, h])));
-    sizes.iter().flat_map(each).collect()
+    let more = [
+        ("sli-gru", Cell::sli_gru as fn() -> Cell),
+        ("layer-norm-lstm", Cell::layer_norm_lstm),
+        ("layer-norm-gru", Cell::layer_norm_gru),
+        ("gru-reset-before", Cell::gru_reset_before),
+        ("min-gru", || Cell::min_gru(false)),
+    ];
+    let more_sizes = if quick { QUICK_SIZES } else { MORE_SIZES };
+    let others = more_sizes
+        .iter()
+        .flat_map(|&[h, n]| more.into_iter().flat_map(move |(op, cell)| [false, true].map(|trains| case(op, cell, trains, [t, n, h]))));
+    sizes.iter().flat_map(each).chain(others).collect()
 }
 
 fn case(op: &'static str, cell: fn() -> Cell, trains: bool, [t, n, h]: [usize; 3]) -> Case {
@@ -32,7 +45,11 @@ fn ready(gpu: &Context, cell: &Cell, trains: bool, [t, n, h]: [usize; 3]) -> wef
     let (weight_ih, weight_hh) = (noise(gates * h * h, 2, scale), noise(rows * h * h, 3, scale));
     let bias = noise(gates.max(rows) * h, 4, scale);
     let bias = Some((&bias[..gates * h], &bias[..rows * h]));
-    let weights = LayerWeights { input_size: h, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &[] };
+    let ones = vec![1.0; 4 * h];
+    let names = LayerWeights::parameters_of(cell);
+    let parameters: Vec<(&str, &[f32])> = names.iter().map(|(name, vectors)| (&**name, &ones[..vectors * h])).collect();
+    let weights =
+        LayerWeights { input_size: h, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &parameters };
     let layer = Layer::new(gpu, cell, &weights)?;
     // x, the projection written and read, y, and every weight once; backward three times that.
     let bytes = 4.0 * (t * n * (2 * h + 2 * gates * h) + (gates + rows) * h * h) as f64 * if trains { 4.0 } else { 1.0 };
@@ -43,7 +60,7 @@ fn ready(gpu: &Context, cell: &Cell, trains: bool, [t, n, h]: [usize; 3]) -> wef
             let dy = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 5, 1.0))?;
             Box::new(move || {
                 let (_, _, tape) = layer.train_blocking(&x, &TrainOptions::default())?;
-                let mut report = tape.report().clone();
+                let mut report = *tape.report();
                 report.add(&layer.backward_blocking(&tape, &dy, None)?.report);
                 Ok(report)
             })

@@ -4,6 +4,10 @@
 // Twin: src/cpu/cells/step.rs.
 #import cell_call
 
+// [frames, batch, hidden]
+@group(0) @binding(6)
+var<storage, read_write> y: array<f32>;
+
 #ifdef SINGLE
 // The weights are all there is to read: as many lanes as leave each a few of them.
 const UNITS = 4u;
@@ -19,20 +23,10 @@ override BATCH: u32 = 4u;
 #endif
 alias Rows = CellRows;
 #import lane_sum
+#import row_weights
 
 fn weights_at(at: u32) -> Rows {
-    let pitch = params.hidden * params.hidden;
-    var w = vec4f(weight_hh[at], 0.0, 0.0, 0.0);
-    if (CELL_ROWS > 1u) {
-        w.y = weight_hh[at + pitch];
-    }
-    if (CELL_ROWS > 2u) {
-        w.z = weight_hh[at + 2u * pitch];
-    }
-    if (CELL_ROWS > 3u) {
-        w.w = weight_hh[at + 3u * pitch];
-    }
-    return cell_narrow(w);
+    return cell_narrow(weight_lanes_at(at));
 }
 
 // h before the step.
@@ -101,7 +95,7 @@ fn main(
             s = unit_step(frame, at, own_unit, x, cell_wide(lane_total(own, local % UNITS, subgroup_size)), s);
             out = s.x;
         }
-        set_states(params.steps + 1u, frame_of(1u), n, at, s);
+        set_states(params.steps + 1u, at, states_before(params.steps + 1u, frame_of(1u), n, s));
         y[params.y_first + at] = out;
     }
 }

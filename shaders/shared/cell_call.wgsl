@@ -1,4 +1,4 @@
-// What kernels that run cells forward share: their buffers, and what a unit reads and writes at one frame.
+// What kernels that run cells forward share: their buffers, but for y, and what a unit reads and writes at one frame.
 // In the slot: the cell.
 #slot cell
 
@@ -47,9 +47,6 @@ var<storage, read> sequences: array<u32>;
 // [CELL_STATES, slots, batch, hidden]: the states before each step, in the order of the frames.
 @group(0) @binding(5)
 var<storage, read_write> states: array<f32>;
-// [frames, batch, hidden]
-@group(0) @binding(6)
-var<storage, read_write> y: array<f32>;
 
 #import cell_sequences
 
@@ -76,9 +73,13 @@ fn states_at(step: u32, at: u32) -> vec4f {
     return s;
 }
 
-// Sets them before a step, which takes `frame`; after the last one no frame begins anew.
-fn set_states(step: u32, frame: u32, n: u32, at: u32, after: vec4f) {
-    let s = select(after, vec4f(), step < params.all_steps && begins_anew(n, frame));
+// What they are before a step that takes `frame`; after the last one no frame begins anew.
+fn states_before(step: u32, frame: u32, n: u32, after: vec4f) -> vec4f {
+    return select(after, vec4f(), step < params.all_steps && begins_anew(n, frame));
+}
+
+// Sets them before a step.
+fn set_states(step: u32, at: u32, s: vec4f) {
     let first = slot_at(step) + at;
     let pitch = params.slots * plane();
     states[first] = s.x;
@@ -125,6 +126,11 @@ fn inputs_at(frame: u32, n: u32, unit: u32) -> vec4f {
 // One unit at one frame: the new states of a sequence that runs.
 fn unit_step(frame: u32, at: u32, unit: u32, x: vec4f, r: vec4f, s: vec4f) -> vec4f {
     let after = cell_update(x, r + bias_at(unit), s, parameters_at(unit), masks_at(at));
+    return zoned_out(frame, at, after, s);
+}
+
+// The new states, with zoneout.
+fn zoned_out(frame: u32, at: u32, after: vec4f, s: vec4f) -> vec4f {
     if (params.zone_means != 0u) {
         return mix(after, s, vec4f(f32(params.zone_first), vec3f(f32(params.zone_others))) * 2.3283064e-10);
     }

@@ -51,8 +51,18 @@ pub struct Layer {
     pub(super) weight_ih: Tensor,
     pub(super) weight_hh: Tensor,
     pub(super) bias_ih: Option<Tensor>,
-    /// [R + P, H]: bias_hh, then the parameters.
+    /// [R + P + G, H]: bias_hh, the parameters, then the gains of the product's norm, and gain and bias of the state's.
     pub(super) units: Tensor,
+    pub(super) norm_ih: NormTensors,
+}
+
+/// What the norm of W x has.
+#[derive(Clone, Default)]
+pub(super) struct NormTensors {
+    /// [X H]
+    pub gain: Option<Tensor>,
+    /// Running mean and variance [X H] of a batch norm.
+    pub running: Option<[Tensor; 2]>,
 }
 
 impl Layer {
@@ -68,14 +78,31 @@ impl Layer {
         let (shape, program) = super::program::program(cell);
         plan::check_weights(context.caps(), shape, input_size, hidden_size)?;
         let rows = |count: u64| count as usize * hidden_size;
-        let bias_ih = match bias {
-            Some((bias_ih, _)) => Some(Tensor::from_slice(context, &[rows(shape.inputs)], bias_ih)?),
-            None => None,
+        let vector = |count: u64, values: &[f32]| Tensor::from_slice(context, &[rows(count)], values);
+        let parameter = |name: &str| weights.parameter(name);
+        // What a norm adds is a bias like any other.
+        let with = |bias: Option<&[f32]>, more: &[f32], count: u64| -> Option<Vec<f32>> {
+            let mut sum = match bias {
+                Some(bias) => bias.to_vec(),
+                None if more.is_empty() => return None,
+                None => vec![0.0; rows(count)],
+            };
+            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+            Some(sum)
         };
-        let bias_hh = bias.map_or_else(|| vec![0.0; rows(shape.rows)], |(_, bias_hh)| bias_hh.to_vec());
-        let units: Vec<f32> =
-            bias_hh.into_iter().chain(weights.parameters.iter().flat_map(|&(_, values)| values.iter().copied())).collect();
-        let units_rows = (shape.rows + shape.parameters) as usize;
+        let bias_ih = with(bias.map(|(bias_ih, _)| bias_ih), parameter("norm_ih.bias"), shape.inputs);
+        let bias_ih = bias_ih.map(|bias| vector(shape.inputs, &bias)).transpose()?;
+        let bias_hh = with(bias.map(|(_, bias_hh)| bias_hh), parameter("norm_hh.bias"), shape.rows);
+        let mut units = bias_hh.unwrap_or_else(|| vec![0.0; rows(shape.rows)]);
+        let is_unit = |name: &str| !name.starts_with("norm_ih.") && name != "norm_hh.bias";
+        units.extend(weights.parameters.iter().filter(|(name, _)| is_unit(name)).flat_map(|&(_, values)| values.iter().copied()));
+        let units_rows = shape.unit_vectors() as usize;
+        let given = |name: &str| Some(parameter(name)).filter(|values| !values.is_empty());
+        let running = match (given("norm_ih.running_mean"), given("norm_ih.running_var")) {
+            (Some(mean), Some(variance)) => Some([vector(shape.inputs, mean)?, vector(shape.inputs, variance)?]),
+            _ => None,
+        };
+        let norm_ih = NormTensors { gain: given("norm_ih.weight").map(|gain| vector(shape.inputs, gain)).transpose()?, running };
         Ok(Self {
             context: context.clone(),
             cell: cell.clone(),
@@ -89,12 +116,13 @@ impl Layer {
             weight_hh: Tensor::from_slice(context, &[rows(shape.rows), hidden_size], weight_hh)?,
             bias_ih,
             units: Tensor::from_slice(context, &[units_rows, hidden_size], &units)?,
+            norm_ih,
         })
     }
 
     /// Takes the weights from a file: `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and
-    /// `PREFIX.bias_hh`; or all with PyTorch's suffix `_l0`. An empty prefix means the bare names. Parameters of the cell go by
-    /// their names ([`Cell::params`]).
+    /// `PREFIX.bias_hh`; or all with PyTorch's suffix `_l0`. An empty prefix means the bare names. Parameters and norms go by
+    /// the names of [`LayerWeights::parameters`].
     ///
     /// # Errors
     /// [`Error::Weights`] if a tensor is missing or its shape is not that of such a layer; as [`new`](Self::new).
@@ -152,11 +180,19 @@ impl Layer {
     }
 
     /// What training changes, in the order of [`Gradients`]: weight_ih [X H, I], weight_hh [R H, H], bias_ih [X H] if there is one,
-    /// and the units [R + P, H]: bias_hh, then the parameters of the cell.
+    /// the units [R + P + G, H]: bias_hh, the parameters of the cell, then the gains of the norm of its product, and gain and bias of
+    /// the norm of its state; and the gain of the norm of W x [X H] if there is one.
     pub fn trainable(&self) -> Vec<(&'static str, &Tensor)> {
         let mut all = vec![("weight_ih", &self.weight_ih), ("weight_hh", &self.weight_hh), ("units", &self.units)];
         all.extend(self.bias_ih.as_ref().map(|bias| ("bias_ih", bias)));
+        all.extend(self.norm_ih.gain.as_ref().map(|gain| ("norm_ih.weight", gain)));
         all
+    }
+
+    /// Running mean and variance \[X H] of a batch norm of W x. Each call of [`train`](Self::train) moves them, in place: those of all
+    /// clones of this layer.
+    pub fn running_statistics(&self) -> Option<&[Tensor; 2]> {
+        self.norm_ih.running.as_ref()
     }
 
     /// Runs the layer over x [T, N, I], and gives y [T, N, H] (h of every frame) and the state after the last frame. T may be 1:
@@ -165,8 +201,9 @@ impl Layer {
     /// Sequence n ends after `lengths[n]` frames (0 is allowed; `None`: all have T). From there on its y is 0 and its state stays
     /// as it is; what x holds there is never used, be it NaN.
     ///
-    /// The first state is `state`, or zero. Costs T + 3 dispatches in one pass, and 4 X N H bytes of workspace a frame, at most
-    /// about 256 MiB: longer input is cut.
+    /// The first state is `state`, or zero. Costs T + 3 dispatches in one pass, twice as many in cells with a second product or
+    /// norms, and a handful in cells without a product; and 4 X N H bytes of workspace a frame, at most about 256 MiB: longer input is
+    /// cut.
     ///
     /// # Errors
     /// [`Error::Shape`] if x, `lengths` or `state` do not fit the layer or each other, [`Error::Length`] if a length is beyond T,
@@ -189,7 +226,8 @@ impl Layer {
     }
 
     /// As [`run`](Self::run), in training: zoneout and the masks of the cell are drawn from the seed, and what
-    /// [`backward`](Self::backward) needs is kept: x, and the states of every frame, 4 S N H bytes each.
+    /// [`backward`](Self::backward) needs is kept: x, and the states of every frame, 4 S N H bytes each. A batch norm takes mean and
+    /// variance of the frames that the sequences have, and moves the running ones.
     ///
     /// # Errors
     /// As [`run`](Self::run); [`Error::Value`] unless the dropout is at least 0 and less than 1; [`Error::LimitExceeded`] if the
@@ -207,7 +245,8 @@ impl Layer {
     /// the state that it gave, if anything depends on it (truncated back-propagation leaves it out).
     ///
     /// The gates are computed again, so the tape holds no more than the states. What dy holds past the end of a sequence is never
-    /// used. Costs T + 1 dispatches and, for all frames together, six products of the size of the forward call's.
+    /// used. Costs as many dispatches a frame as the forward call and, for all frames together, six products of the size of its own. After
+    /// a batch norm the gates of all frames must fit into one window of a buffer.
     ///
     /// # Errors
     /// [`Error::Shape`] if dy or `d_state` do not fit the tape; as [`train`](Self::train).
@@ -277,6 +316,12 @@ impl Layer {
             x,
             weight_ih: declare("weight_ih", &self.weight_ih),
             bias_ih: self.bias_ih.as_ref().map(|bias| declare("bias_ih", bias)),
+            norm_gain: self.norm_ih.gain.as_ref().map(|gain| declare("norm_gain", gain)),
+            running: self
+                .norm_ih
+                .running
+                .as_ref()
+                .map(|[mean, variance]| [declare("running_mean", mean), declare("running_var", variance)]),
             weight_hh: declare("weight_hh", &self.weight_hh),
             units: declare("units", &self.units),
             sequences: None,
@@ -303,6 +348,8 @@ impl Layer {
             resets: false,
             state,
             zoneout: self.zoneout_with(0, true),
+            norms: *self.cell.norms(),
+            training: false,
         }
     }
 
@@ -352,7 +399,7 @@ impl Layer {
             let unchanged = state.cloned().map_or_else(|| State::zeros(&self.context, &self.cell, batch, hidden), Ok)?;
             return Ok((y, unchanged, (None, None), RunReport::default()));
         }
-        let problem = checked.apply(Problem { zoneout, ..self.problem([frames, batch], state.is_some()) });
+        let problem = checked.apply(Problem { zoneout, training: keeps, ..self.problem([frames, batch], state.is_some()) });
         let new_state = Tensor::empty(&self.context, &[states, batch, hidden], DType::F32)?;
         let kept = match keeps {
             true => Some(Tensor::empty(&self.context, &[states, frames + 1, batch, hidden], DType::F32)?),
@@ -368,6 +415,8 @@ impl Layer {
         let recording = plan::forward(self.context.caps(), &problem, keeps)?;
         let mut bound = vec![x, &self.weight_ih];
         bound.extend(&self.bias_ih);
+        bound.extend(&self.norm_ih.gain);
+        bound.extend(self.norm_ih.running.iter().flatten());
         bound.extend([&self.weight_hh, &self.units]);
         bound.extend(&sequences);
         bound.extend(state.map(State::tensor));

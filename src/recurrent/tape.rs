@@ -30,8 +30,11 @@ pub struct Gradients {
     pub bias_ih: Tensor,
     /// [R H, H]
     pub weight_hh: Tensor,
-    /// [R + P, H]: of bias_hh, then of the cell's parameters.
+    /// [R + P + G, H]: of bias_hh, of the cell's parameters, then of the gains of its product's norm, and of gain and bias of its
+    /// state's.
     pub units: Tensor,
+    /// [X H]: of the gain of the norm of W x, if there is one.
+    pub norm_ih: Option<Tensor>,
     /// Of the state before the first frame.
     pub state: State,
     /// What the run did and took.
@@ -76,27 +79,32 @@ impl Tape {
                 bias_ih: zeros(&[layer.shape.inputs as usize * hidden])?,
                 weight_hh: zeros(layer.weight_hh.shape())?,
                 units: zeros(layer.units.shape())?,
+                norm_ih: layer.norm_ih.gain.as_ref().map(|gain| zeros(gain.shape())).transpose()?,
                 state: d_state.cloned().map_or_else(|| State::zeros(context, &layer.cell, batch, hidden), Ok)?,
                 report: RunReport::default(),
             });
         };
-        let problem = Problem { zoneout: self.zoneout, ..layer.problem([frames, batch], d_state.is_some()) };
+        let problem = Problem { zoneout: self.zoneout, training: true, ..layer.problem([frames, batch], d_state.is_some()) };
         let problem = self.checked.apply(problem);
         let recording = plan::backward(context.caps(), &problem, wants_dx)?;
         let dx = wants_dx.then(|| like(&self.x)).transpose()?;
         let [weight_ih, weight_hh, units] = [like(&layer.weight_ih)?, like(&layer.weight_hh)?, like(&layer.units)?];
         let bias_ih = Tensor::empty(context, &[layer.shape.inputs as usize * hidden], DType::F32)?;
+        let norm_ih = layer.norm_ih.gain.as_ref().map(like).transpose()?;
         let state = Tensor::empty(context, &[layer.shape.states as usize, batch, hidden], DType::F32)?;
         let mut bound = vec![&self.x, &layer.weight_ih];
         bound.extend(&layer.bias_ih);
+        bound.extend(&layer.norm_ih.gain);
         bound.extend([&layer.weight_hh, &layer.units]);
         bound.extend(&self.sequences);
         bound.extend([states, dy]);
         bound.extend(d_state.map(State::tensor));
         bound.extend(&dx);
-        bound.extend([&weight_ih, &bias_ih, &weight_hh, &units, &state]);
+        bound.extend([&weight_ih, &bias_ih]);
+        bound.extend(&norm_ih);
+        bound.extend([&weight_hh, &units, &state]);
         let report = context.run(&recording, &bound).await?;
-        Ok(Gradients { x: dx, weight_ih, bias_ih, weight_hh, units, state: State::of(state)?, report })
+        Ok(Gradients { x: dx, weight_ih, bias_ih, weight_hh, units, norm_ih, state: State::of(state)?, report })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Weights of a layer on their way in: from slices, or from a file.
 
 use super::Cell;
+use super::cells::InputNorm;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -19,11 +20,43 @@ pub struct LayerWeights<'a> {
     pub weight_hh: &'a [f32],
     /// bias_ih [X H] and bias_hh [R H], or none.
     pub bias: Option<(&'a [f32], &'a [f32])>,
-    /// [H] each: the cell's parameters, by name and in their order ([`Cell::params`]).
+    /// By name and in this order: the cell's parameters, [H] each ([`Cell::params`]); then what its
+    /// [norms](Cell::norms) have:
+    /// - that of W x: `norm_ih.weight` and `norm_ih.bias` \[X H], as it has gain and bias; of a batch norm also
+    ///   `norm_ih.running_mean` and `norm_ih.running_var` \[X H];
+    /// - that of the recurrent product: `norm_hh.weight` and `norm_hh.bias` \[R H];
+    /// - that of a state, such as c: `norm_c.weight` and `norm_c.bias` \[H].
+    ///
+    /// The biases of the first two stand beside those of the layer; a layer keeps their sum.
     pub parameters: &'a [(&'a str, &'a [f32])],
 }
 
 impl LayerWeights<'_> {
+    /// What `parameters` of a layer of such cells are: names in their order, and how many vectors of H numbers each is.
+    pub fn parameters_of(cell: &Cell) -> Vec<(String, usize)> {
+        let mut all: Vec<(String, usize)> = cell.params().iter().map(|name| (name.clone(), 1)).collect();
+        let mut add = |norm: &str, [gain, bias]: [bool; 2], vectors: usize| {
+            let parts = [("weight", gain), ("bias", bias)];
+            all.extend(parts.iter().filter(|(_, is)| *is).map(|(part, _)| (format!("norm_{norm}.{part}"), vectors)));
+        };
+        let norms = cell.norms();
+        let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
+        if let Some(norm) = norms.input {
+            add("ih", norm.affine(), gates);
+        }
+        if let Some(norm) = norms.recurrent {
+            add("hh", [norm.gain, norm.bias], rows);
+        }
+        if let Some((state, norm)) = norms.state {
+            add(cell.states().get(state).map_or("", String::as_str), [norm.gain, norm.bias], 1);
+        }
+        if let Some(InputNorm::Batch(_)) = norms.input {
+            let place = all.iter().position(|(name, _)| name.starts_with("norm_") && !name.starts_with("norm_ih")).unwrap_or(all.len());
+            all.splice(place..place, [("norm_ih.running_mean".to_owned(), gates), ("norm_ih.running_var".to_owned(), gates)]);
+        }
+        all
+    }
+
     /// Compares every slice with the sizes.
     pub(super) fn check(&self, cell: &Cell) -> Result<()> {
         let (inputs, hidden) = (self.input_size, self.hidden_size);
@@ -48,12 +81,25 @@ impl LayerWeights<'_> {
             check("bias_ih", bias_ih, gates, None)?;
             check("bias_hh", bias_hh, rows, None)?;
         }
+        let expected = Self::parameters_of(cell);
         let given = || self.parameters.iter().map(|&(name, _)| name);
-        if !given().eq(cell.params().iter().map(|name| &**name)) {
-            let expected = format!("{:?}, in that order ({})", cell.params(), cell.name());
+        if !given().eq(expected.iter().map(|(name, _)| &**name)) {
+            let names: Vec<&str> = expected.iter().map(|(name, _)| &**name).collect();
+            let expected = format!("{names:?}, in that order ({})", cell.name());
             return Err(Error::Shape { argument: "parameters", expected, got: format!("{:?}", given().collect::<Vec<_>>()) });
         }
-        self.parameters.iter().try_for_each(|(_, values)| check("parameters", values, 1, None))
+        for ((name, values), (_, vectors)) in self.parameters.iter().zip(expected) {
+            if values.len() != vectors * hidden {
+                let expected = format!("{name} of [{}] ({vectors} times hidden_size {hidden}: {})", vectors * hidden, cell.name());
+                return Err(Error::Shape { argument: "parameters", expected, got: format!("{} elements", values.len()) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of a parameter; empty if the cell has no such.
+    pub(super) fn parameter(&self, name: &str) -> &[f32] {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or(&[], |&(_, values)| values)
     }
 }
 
@@ -68,8 +114,8 @@ pub(super) struct LoadedWeights {
 }
 
 impl LoadedWeights {
-    /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and `PREFIX.bias_hh`, and the
-    /// cell's parameters; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are those of the file.
+    /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and `PREFIX.bias_hh`, and what
+    /// [`LayerWeights::parameters`] names; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are those of the file.
     pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell, suffix: Option<&str>) -> Result<Self> {
         let plain = |part: &str| if prefix.is_empty() { part.to_owned() } else { format!("{prefix}.{part}") };
         let has = |part: &str| weights.shape(&plain(part)).is_some();
@@ -111,8 +157,11 @@ impl LoadedWeights {
                 Some((weights.get_shaped(&bias_ih, &[gates * hidden_size])?, bias_hh))
             }
         };
-        let parameter = |part: &String| Ok((part.clone(), weights.get_shaped(&name(part), &[hidden_size])?));
-        let parameters = cell.params().iter().map(parameter).collect::<Result<_>>()?;
+        let parameter = |(part, vectors): (String, usize)| {
+            let values = weights.get_shaped(&name(&part), &[vectors * hidden_size])?;
+            Ok((part, values))
+        };
+        let parameters = LayerWeights::parameters_of(cell).into_iter().map(parameter).collect::<Result<_>>()?;
         Ok(Self { input_size, hidden_size, weight_ih, weight_hh, bias, parameters })
     }
 

@@ -3,7 +3,7 @@
 use crate::all::{grus, lstms};
 use crate::pairs::{Pair, gru, lstm, pairs};
 use crate::truth::Problem;
-use weft::recurrent::cells::{Cell, Norm, NormSpan};
+use weft::recurrent::cells::{Cell, InputNorm, Norm, NormSpan};
 
 const HIDDEN: usize = 3;
 
@@ -23,6 +23,14 @@ fn normalised(norm: Option<Norm>, rows: &[f64], gain: &[f64]) -> Vec<f64> {
     rows.chunks_exact(span).flat_map(of).zip(gain).map(|(v, g)| v * g).collect()
 }
 
+/// The cells here have no batch norm.
+fn layer_norm(norm: Option<InputNorm>) -> Option<Norm> {
+    norm.map(|norm| match norm {
+        InputNorm::Layer(norm) => norm,
+        InputNorm::Batch(norm) => panic!("{norm:?}"),
+    })
+}
+
 /// All states after each frame of the only sequence, [T][S][H].
 fn run(cell: &Cell, problem: &Problem) -> Vec<Vec<Vec<f64>>> {
     let value = |name: &str| problem.values.get(name);
@@ -32,7 +40,7 @@ fn run(cell: &Cell, problem: &Problem) -> Vec<Vec<Vec<f64>>> {
     let mut states: Vec<Vec<f64>> = cell.states().iter().map(|name| value(name).to_vec()).collect();
     let mut all = Vec::new();
     for frame in value("x").chunks_exact(problem.inputs) {
-        let x = biased(normalised(norms.input, &product(value("weight_ih"), frame), of("norm_ih.weight")), value("bias_ih"));
+        let x = biased(normalised(layer_norm(norms.input), &product(value("weight_ih"), frame), of("norm_ih.weight")), value("bias_ih"));
         let rows = cell.recurrent().len();
         let first = (rows - cell.second()) * HIDDEN;
         let mut r = Vec::new();

@@ -42,7 +42,7 @@ pub fn cells() -> Vec<(String, Cell)> {
     for (name, activation) in ACTIVATIONS {
         cells.push((format!("rnn_{name}"), Cell::rnn(activation).unwrap()));
         cells.push((format!("ind_rnn_{name}"), Cell::ind_rnn(activation).unwrap()));
-        let li_gru = LiGruOptions { candidate: activation, layer_norm: true, affine: true };
+        let li_gru = LiGruOptions { candidate: activation, layer_norm: true, affine: true, input_norm: None };
         cells.push((format!("sli_gru_affine_{name}"), li_gru.build().unwrap()));
     }
     for (name, options) in lstms() {

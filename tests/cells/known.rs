@@ -2,7 +2,7 @@
 
 use crate::all::{ACTIVATIONS, Numbers, grus, lstms};
 use weft::expr::Function;
-use weft::recurrent::cells::{Activation, Cell, ForgetGate, LiGruOptions, Reset};
+use weft::recurrent::cells::{Activation, Cell, ForgetGate, InputNorm, LiGruOptions, Reset};
 
 fn sigma(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -131,7 +131,10 @@ fn lstms_with_every_option() {
             let output = &cell.output().unwrap().function;
             check(&name, &cell, output, |u| vec![gate(u, "output", "weight_co", u.s[1]) * act(o.output, u.n)]);
             let norms = cell.norms();
-            assert_eq!((norms.input, norms.recurrent.map(|norm| norm.span), norms.state.unwrap().0), (norms.recurrent, o.layer_norm, 1));
+            assert_eq!(
+                (norms.input, norms.recurrent.map(|norm| norm.span), norms.state.unwrap().0),
+                (norms.recurrent.map(InputNorm::Layer), o.layer_norm, 1)
+            );
         }
     }
 }
@@ -159,7 +162,7 @@ fn grus_with_every_option() {
 fn light_grus() {
     for (name, candidate) in ACTIVATIONS {
         for layer_norm in [false, true] {
-            let cell = LiGruOptions { candidate, layer_norm, affine: false }.build().unwrap();
+            let cell = LiGruOptions { candidate, layer_norm, ..LiGruOptions::default() }.build().unwrap();
             check(name, &cell, cell.update(), |u| {
                 let candidate = act(candidate, u.x[0] + u.r[0]) * u.m[0];
                 let z = sigma(u.x[1] + u.r[1]);

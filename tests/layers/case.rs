@@ -2,7 +2,7 @@
 
 use crate::common::{assert_close, difference};
 use crate::truth::{self, Problem, Pull, Values};
-use weft::recurrent::cells::{Activation, Cell, ForgetGate, LstmOptions};
+use weft::recurrent::cells::{Activation, BatchNorm, Cell, ForgetGate, InputNorm, LiGruOptions, LstmOptions, NormSpan};
 use weft::recurrent::{Gradients, Layer, LayerWeights, RunOptions, State, TrainOptions};
 use weft::{Context, Result, Tensor};
 
@@ -18,6 +18,7 @@ pub fn pairs() -> Vec<Pair> {
     let pair = |cell, truth| Pair { cell, truth };
     let lstm = LstmOptions::default();
     let clipped = truth::Cell { gate_clip: Some(0.4), cell_clip: Some(0.3), ..truth::Cell::lstm() };
+    let gate_norm = Some(truth::Norm::Layer { eps: 1e-5, each_gate: true });
     vec![
         pair(Cell::rnn(Activation::Tanh).unwrap(), truth::Cell::rnn(truth::Activation::Tanh)),
         pair(Cell::rnn(Activation::Relu).unwrap(), truth::Cell::rnn(truth::Activation::Relu)),
@@ -29,12 +30,29 @@ pub fn pairs() -> Vec<Pair> {
         ),
         pair(LstmOptions { gate_clip: Some(0.4), cell_clip: Some(0.3), ..lstm }.build().unwrap(), clipped),
         pair(Cell::gru(), truth::Cell::gru()),
+        pair(Cell::gru_reset_before(), truth::Cell::gru_reset_before()),
         pair(Cell::li_gru(), truth::Cell::li_gru()),
         pair(Cell::ind_rnn(Activation::Tanh).unwrap(), truth::Cell::ind_rnn(truth::Activation::Tanh)),
         pair(Cell::s_lstm(ForgetGate::Sigmoid), truth::Cell::s_lstm()),
         pair(Cell::min_gru(false), truth::Cell::min_gru()),
         pair(Cell::qrnn(), truth::Cell::qrnn()),
+        pair(Cell::sli_gru(), truth::Cell::sli_gru()),
+        pair(LiGruOptions { layer_norm: true, affine: true, ..LiGruOptions::default() }.build().unwrap(), truth::Cell::sli_gru()),
+        pair(Cell::layer_norm_lstm(), truth::Cell::layer_norm_lstm()),
+        pair(
+            LstmOptions { layer_norm: Some(NormSpan::Gate), peepholes: true, ..lstm }.build().unwrap(),
+            truth::Cell { peepholes: true, norm_ih: gate_norm, norm_hh: gate_norm, ..truth::Cell::layer_norm_lstm() },
+        ),
+        pair(batch_normed(false, false), truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..truth::Cell::li_gru() }),
+        pair(batch_normed(true, true), truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..truth::Cell::sli_gru() }),
+        pair(Cell::layer_norm_gru(), truth::Cell::layer_norm_gru()),
     ]
+}
+
+/// SpeechBrain's LiGRU or SLi-GRU with its batch norm. The truth of these in training is that of [`Case::trained`].
+pub fn batch_normed(layer_norm: bool, affine: bool) -> Cell {
+    let input_norm = Some(InputNorm::Batch(BatchNorm::SPEECHBRAIN));
+    LiGruOptions { layer_norm, affine, input_norm, ..LiGruOptions::default() }.build().unwrap()
 }
 
 /// What a problem gives on a device: y, and all states, as in [`truth::Solution`].
@@ -51,7 +69,11 @@ pub struct Case {
 impl Case {
     /// T, N, I, H.
     pub fn random(pair: &Pair, sizes: [usize; 4], seed: u64) -> Self {
-        Self { pair: pair.clone(), problem: Problem::random(pair.truth, sizes, seed) }
+        let mut problem = Problem::random(pair.truth, sizes, seed);
+        if pair.cell.norms().recurrent.is_some_and(|norm| !norm.gain) {
+            problem.values.get_mut("norm_hh.weight").fill(1.0);
+        }
+        Self { pair: pair.clone(), problem }
     }
 
     pub fn layer(&self, context: &Context) -> Layer {
@@ -59,7 +81,7 @@ impl Case {
         let all = |name: &str| p.values.0.get(name).map(|_| p.values.f32(name)).unwrap_or_default();
         let [weight_ih, weight_hh, bias_ih, bias_hh] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(all);
         let has_product = !self.pair.cell.recurrent().is_empty();
-        let parameters: Vec<(String, Vec<f32>)> = self.pair.cell.params().iter().map(|name| (name.clone(), all(name))).collect();
+        let parameters: Vec<(String, Vec<f32>)> = self.parameters().into_iter().map(|name| (name.clone(), self.parameter(&name))).collect();
         let parameters: Vec<(&str, &[f32])> = parameters.iter().map(|(name, values)| (&**name, &**values)).collect();
         let weights = LayerWeights {
             input_size: p.inputs,
@@ -71,6 +93,21 @@ impl Case {
         };
         let layer = Layer::new(context, &self.pair.cell, &weights).unwrap();
         if p.reverse { layer.reversed() } else { layer }
+    }
+
+    /// Names of the parameters and norms, as layers ask for them.
+    fn parameters(&self) -> Vec<String> {
+        LayerWeights::parameters_of(&self.pair.cell).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Its value; what the truth leaves to the bias is zero.
+    fn parameter(&self, name: &str) -> Vec<f32> {
+        let p = &self.problem;
+        match p.values.0.get(name) {
+            Some(_) => p.values.f32(name),
+            None if name == "norm_hh.bias" => vec![0.0; self.pair.cell.recurrent().len() * p.hidden],
+            None => vec![f32::from(u8::from(name.ends_with("_var"))); self.pair.cell.gates().len() * p.hidden],
+        }
     }
 
     pub fn x(&self, context: &Context) -> Tensor {
@@ -98,7 +135,15 @@ impl Case {
         Given { y: y.to_vec_blocking().unwrap(), states: (0..count).map(|number| state.read_blocking(number).unwrap()).collect() }
     }
 
+    /// Norms divide by deviations, which may be small where a span has few numbers, and what is rounded grows with that.
+    fn loosened(&self, tolerance: f64) -> f64 {
+        let norms = self.pair.cell.norms();
+        let has_norms = norms.input.is_some() || norms.recurrent.is_some() || norms.state.is_some();
+        if has_norms { 4.0 * tolerance } else { tolerance }
+    }
+
     pub fn check(&self, name: &str, context: &Context, tolerance: f64) {
+        let tolerance = self.loosened(tolerance);
         let expected = self.problem.solve();
         let given = self.run(context).unwrap();
         let what = format!("{name} {} {:?}", self.pair.cell.name(), self.sizes());
@@ -130,13 +175,22 @@ impl Case {
         Ok((self.given(&y, &last), gradients))
     }
 
+    /// The problem in training, where a batch norm takes the statistics of the batch.
+    pub fn trained(&self) -> Problem {
+        let mut problem = self.problem.clone();
+        if let Some(truth::Norm::Running { eps }) = problem.cell.norm_ih {
+            problem.cell.norm_ih = Some(truth::Norm::Batch { eps });
+        }
+        problem
+    }
+
     pub fn check_gradients(&self, name: &str, context: &Context, tolerance: f64) {
-        let p = &self.problem;
+        let p = &self.trained();
         let pull = p.random_pull(5);
         let expected = p.gradients(&pull);
         let (given, gradients) = self.train(context, &pull).unwrap();
         let what = format!("{name} {} {:?}", self.pair.cell.name(), self.sizes());
-        assert_close(&format!("{what}: y in training"), &given.y, &p.solve().y, 1e-5, 1e-5);
+        assert_close(&format!("{what}: y in training"), &given.y, &p.solve().y, self.loosened(1e-5), self.loosened(1e-5));
         let read = |tensor: &Tensor| tensor.to_vec_blocking().unwrap();
         let mut all = vec![
             ("x".to_owned(), read(gradients.x.as_ref().unwrap())),
@@ -149,14 +203,22 @@ impl Case {
             all.push(("weight_hh".to_owned(), read(&gradients.weight_hh)));
             all.push(("bias_hh".to_owned(), units[..rows * p.hidden].to_vec()));
         }
-        for (number, name) in self.pair.cell.params().iter().enumerate() {
-            all.push((name.clone(), units[(rows + number) * p.hidden..][..p.hidden].to_vec()));
+        let mut first = rows * p.hidden;
+        for name in self.parameters() {
+            if let ("norm_ih.weight", Some(gain)) = (&*name, &gradients.norm_ih) {
+                all.push((name, read(gain)));
+            } else if !name.starts_with("norm_ih") && name != "norm_hh.bias" {
+                let count = p.values.get(&name).len();
+                all.push((name, units[first..][..count].to_vec()));
+                first += count;
+            }
         }
+        assert_eq!(first, units.len());
         for (number, name) in self.pair.truth.states().iter().enumerate() {
             all.push(((*name).to_owned(), gradients.state.read_blocking(number).unwrap()));
         }
         for (part, got) in &all {
-            compare(&what, part, got, &expected, tolerance);
+            compare(&what, part, got, &expected, self.loosened(tolerance));
         }
     }
 }

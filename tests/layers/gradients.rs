@@ -1,7 +1,9 @@
 //! Gradients of x, weights, biases, parameters and first states.
 
-use crate::case::{Case, pairs};
-use crate::common::shared_contexts;
+use crate::case::{Case, Pair, batch_normed, pairs};
+use crate::common::{assert_close, shared_contexts};
+use crate::truth;
+use weft::recurrent::{RunOptions, TrainOptions};
 
 const TOLERANCE: f64 = 2e-5;
 
@@ -29,6 +31,32 @@ fn reverse_ragged_and_with_resets() {
                 case.problem.resets = vec![(0, 0), (3, 0), (2, 2), (0, 3), (5, 4), (6, 4)];
                 case.check_gradients(&name, &context, TOLERANCE);
             }
+        }
+    }
+}
+
+/// Momentum and unbiased variance are PyTorch's; padding does not count.
+#[test]
+fn a_batch_norm_moves_its_running_statistics() {
+    const MOMENTUM: f64 = 0.05;
+    for (name, context) in shared_contexts() {
+        let truth = truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..truth::Cell::li_gru() };
+        let mut case = Case::random(&Pair { cell: batch_normed(false, false), truth }, [7, 5, 3, 17], 6);
+        case.problem.lengths = vec![7, 0, 3, 1, 6];
+        let frames = 17.0;
+        let layer = case.layer(&context);
+        let run = RunOptions { lengths: Some(&case.problem.lengths), ..RunOptions::default() };
+        layer.train_blocking(&case.x(&context), &TrainOptions { run, ..TrainOptions::default() }).unwrap();
+        let new = &case.trained().solve().statistics[0];
+        let moved = |part: &str, new: &[f64], factor: f64| -> Vec<f64> {
+            let old = case.problem.values.get(&format!("norm_ih.running_{part}"));
+            old.iter().zip(new).map(|(old, new)| (1.0 - MOMENTUM) * old + MOMENTUM * factor * new).collect()
+        };
+        let [mean, variance] = layer.running_statistics().unwrap();
+        for (part, got, expected) in
+            [("mean", mean, moved("mean", &new.mean, 1.0)), ("variance", variance, moved("var", &new.variance, frames / (frames - 1.0)))]
+        {
+            assert_close(&format!("{name}: running {part}"), &got.to_vec_blocking().unwrap(), &expected, 1e-5, 1e-5);
         }
     }
 }

@@ -8,6 +8,7 @@ mod common;
 mod truth;
 
 mod case;
+mod errors;
 mod forward;
 mod gradients;
 mod stacks;

@@ -132,7 +132,7 @@ pub fn pairs() -> Vec<Pair> {
     add("gru layer norm of each gate", each.build().unwrap(), gru(each));
     for candidate in [Activation::Relu, Activation::Tanh, Activation::Sin, Activation::LeakyRelu(0.01)] {
         for (name, layer_norm, affine) in [("li gru", false, false), ("sli gru", true, false), ("affine sli gru", true, true)] {
-            let options = LiGruOptions { candidate, layer_norm, affine };
+            let options = LiGruOptions { candidate, layer_norm, affine, input_norm: None };
             add(&format!("{name} {candidate:?}"), options.build().unwrap(), li_gru(options));
         }
     }

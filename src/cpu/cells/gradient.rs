@@ -56,14 +56,7 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
         for (d, dy) in d.iter_mut().zip(&dy[p.dy_first as usize + at..][..count]) {
             *d += dy;
         }
-        // What is kept goes past the cell.
-        let mut past = vec![0.0f32; shape.states * count];
-        for place in 0..count {
-            let kept = zoneout.kept(p.frame, at + place);
-            for k in (0..shape.states).filter(|&k| kept[k]) {
-                std::mem::swap(&mut past[k * count + place], &mut d[k * count + place]);
-            }
-        }
+        let past = zoneout.split(p.frame, at, &mut d, count);
         let [x, products] = kinds.map(|(first, kinds)| vectors(known, kinds, first + n * kinds * hidden, hidden, range.clone()));
         let zeros = vec![0.0f32; count];
         let r = if shape.summed { std::array::from_fn(|k| if k < shape.rows { &zeros[..] } else { &[] }) } else { products };
@@ -75,10 +68,8 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
             masks(words, shape.masks, batch + n * hidden, plane, range.clone()),
             vectors(&d, shape.states, 0, count, 0..count),
         ]);
-        // Of each kind of argument, as many as there are; those of a product that is in the input are the same.
-        let mut out = vec![0.0f32; 16 * count];
-        update(derivative, shape, &arguments, &mut out, count);
-        let kind = |first: usize, many: usize| out[first * 4 * count..][..many * count].iter().copied();
+        let gradient = shape.gradient(derivative, &arguments, count);
+        let kind = |kind: usize, many: usize| gradient.of(kind, many).iter().copied();
         let anew = sequences.begins_anew(n, p.frame);
         let before = kind(2, shape.states).zip(&past).map(|(d, past)| if anew { 0.0 } else { d + past });
         Tile { gates: kind(0, kinds[0].1).chain(kind(1, kinds[1].1)).collect(), carry: before.chain(kind(3, shape.parameters)).collect() }
@@ -103,15 +94,4 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
             }
         }
     }
-}
-
-/// Calls the derivative of a cell; what the cell does not have stays 0.
-fn update(derivative: &crate::device::program::Lanes, shape: Shape, arguments: &[&[f32]], out: &mut [f32], count: usize) {
-    let has = [shape.inputs, shape.rows, shape.states, shape.parameters];
-    let mut lanes = out.chunks_exact_mut(count).enumerate();
-    let mut used: Vec<&mut [f32]> = Vec::with_capacity(16);
-    for (number, lane) in lanes.by_ref() {
-        used.push(if number % 4 < has[number / 4] { lane } else { &mut [] });
-    }
-    derivative(arguments, &mut used);
 }

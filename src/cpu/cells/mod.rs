@@ -1,13 +1,29 @@
 //! Twins of `shaders/cell/*.wgsl`.
 
+mod batch_norm;
 mod gradient;
 mod merge;
+mod mid;
+mod mid_gradient;
+mod norms;
+mod product;
+mod row;
+mod row_gradient;
+mod scan_gradient;
 mod sequences;
 mod states;
 mod step;
 mod unit;
 
+pub(super) use batch_norm::{batch_norm, batch_norm_gradient, moments};
 pub(super) use gradient::step_gradient;
 pub(super) use merge::{merge, split};
+pub(super) use mid::{mid, mid_step, mids};
+pub(super) use mid_gradient::{mid_gradient, second_gradient};
+pub(super) use norms::{affine, normalise, normalise_gradient};
+pub(super) use product::product;
+pub(super) use row::row;
+pub(super) use row_gradient::row_gradient;
+pub(super) use scan_gradient::scan_gradient;
 pub(super) use states::{copy_states, valid_frames};
-pub(super) use step::step;
+pub(super) use step::{step, steps};

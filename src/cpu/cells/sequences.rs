@@ -42,6 +42,19 @@ impl Zoneout {
         std::array::from_fn(|k| draws[k] < self.odds(k))
     }
 
+    /// Takes out of gradients of new states, lanes of `count` units from `at` on, what is kept; and gives that, which goes past the
+    /// cell.
+    pub(super) fn split(&self, frame: u32, at: usize, d: &mut [f32], count: usize) -> Vec<f32> {
+        let mut past = vec![0.0f32; d.len()];
+        for place in 0..count {
+            let kept = self.kept(frame, at + place);
+            for k in (0..d.len() / count).filter(|&k| kept[k]) {
+                std::mem::swap(&mut past[k * count + place], &mut d[k * count + place]);
+            }
+        }
+        past
+    }
+
     fn odds(&self, state: usize) -> u32 {
         if state == 0 { self.first } else { self.others }
     }

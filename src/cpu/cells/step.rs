@@ -1,35 +1,76 @@
-//! Twin of `shaders/cell/step.wgsl` with `shaders/shared/cell_call.wgsl`.
+//! Twin of `shaders/cell/step.wgsl` and of those that run many steps, with `shaders/shared/cell_call.wgsl`.
 
 use super::sequences::{Sequences, Zoneout};
 use super::unit::{Shape, arguments, masks, vectors};
 use crate::cpu::Call;
 use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
+use crate::device::program::Program;
 use crate::device::shader::CellStepParams;
+use std::ops::Range;
 
 /// Units that are updated together.
 pub(super) const UNITS: usize = 64;
 
 pub(in crate::cpu) fn step(call: &mut Call<'_>) {
+    steps(call);
+}
+
+/// As many steps as the launch has.
+pub(in crate::cpu) fn steps(call: &mut Call<'_>) {
     let p: CellStepParams = call.params();
     let Some(program) = call.program() else { return };
+    let states: &mut [f32] = call.write(5);
+    let y: &mut [f32] = call.write(6);
+    let frame = p.batch.wrapping_mul(p.hidden);
+    let gates = frame.wrapping_mul(program.constant("CELL_INPUTS"));
+    let weight: &[f32] = call.read(2);
+    let hidden = p.hidden as usize;
+    let rows = Shape::of(program).rows;
+    for k in 0..p.frames {
+        // Backwards in memory, if it goes so.
+        let ahead = if p.reversed != 0 { k.wrapping_neg() } else { k };
+        let step = CellStepParams {
+            first: p.first.wrapping_add(ahead),
+            gx_first: p.gx_first.wrapping_add(ahead.wrapping_mul(gates)),
+            y_first: p.y_first.wrapping_add(ahead.wrapping_mul(frame)),
+            steps: p.steps + k,
+            ..p
+        };
+        one(call, program, &step, states, y, &|_, range, h| products(weight, h, 0..rows, range, hidden));
+    }
+}
+
+/// Some rows of a product, of some units: the rows of weights [R, H, H] times a vector.
+pub(super) fn products(weight: &[f32], vector: &[f32], rows: Range<usize>, units: Range<usize>, hidden: usize) -> Vec<f32> {
+    let row = |row: usize| units.clone().map(move |unit| dot(&weight[(row * hidden + unit) * hidden..][..hidden], vector));
+    rows.flat_map(row).collect()
+}
+
+/// Where the slot of the states before a step begins.
+pub(super) fn slot_at(p: &CellStepParams, step: u32) -> usize {
+    let slot = if p.reversed != 0 { p.all_steps - step } else { step } as usize % p.slots as usize;
+    slot * p.batch as usize * p.hidden as usize
+}
+
+/// Recurrent products, without bias, of some units of a sequence whose h is given.
+pub(super) type Products<'a> = dyn Fn(usize, Range<usize>, &[f32]) -> Vec<f32> + Sync + 'a;
+
+/// One step.
+pub(super) fn one(call: &Call<'_>, program: &Program, p: &CellStepParams, states: &mut [f32], y: &mut [f32], products: &Products<'_>) {
     let Some(update) = program.twin("cell_update") else { return };
     let shape = Shape::of(program);
     let (batch, hidden) = (p.batch as usize, p.hidden as usize);
     let gx: &[f32] = call.read(1);
-    let weight: &[f32] = call.read(2);
     let units: &[f32] = call.read(3);
     let words: &[u32] = call.read(4);
-    let states: &mut [f32] = call.write(5);
-    let y: &mut [f32] = call.write(6);
     let sequences =
         Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
     let zoneout = Zoneout { first: p.zone_first, others: p.zone_others, seed: p.seed, means: p.zone_means != 0 };
 
     let plane = batch * hidden;
     let slots = p.slots as usize;
-    let slot = |step: u32| (if p.reversed != 0 { p.all_steps - step } else { step } as usize % slots) * plane;
-    let (before, after) = (slot(p.steps), slot(p.steps + 1));
+    let (before, after) = (slot_at(p, p.steps), slot_at(p, p.steps + 1));
     let tiles = hidden.div_ceil(UNITS);
     let old: &[f32] = states;
     // Of each tile of units of each sequence: its new states.
@@ -44,12 +85,9 @@ pub(in crate::cpu) fn step(call: &mut Call<'_>) {
             return out;
         }
         let h = &old[before + n * hidden..][..hidden];
-        let mut r = vec![0.0f32; shape.rows * count];
+        let mut r = products(n, range.clone(), h);
         for (row, r) in r.chunks_exact_mut(count).enumerate() {
-            for (unit, r) in range.clone().zip(r) {
-                let at = row * hidden + unit;
-                *r = dot(&weight[at * hidden..][..hidden], h) + units[at];
-            }
+            r.iter_mut().zip(&units[row * hidden + first..]).for_each(|(r, bias)| *r += bias);
         }
         let inputs = p.gx_first as usize + n * shape.inputs * hidden;
         let arguments = arguments([

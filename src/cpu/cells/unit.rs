@@ -1,6 +1,6 @@
 //! Many units of one sequence at one frame, as the functions of a cell take them.
 
-use crate::device::program::Program;
+use crate::device::program::{Lanes, Program};
 use std::ops::Range;
 
 /// Vectors of each kind that a cell has.
@@ -8,6 +8,7 @@ use std::ops::Range;
 pub(super) struct Shape {
     pub inputs: usize,
     pub rows: usize,
+    pub second: usize,
     pub states: usize,
     pub parameters: usize,
     pub masks: usize,
@@ -16,9 +17,34 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn of(program: &Program) -> Self {
-        let [inputs, rows, states, parameters, masks] =
-            ["CELL_INPUTS", "CELL_ROWS", "CELL_STATES", "CELL_PARAMETERS", "CELL_MASKS"].map(|name| program.constant(name) as usize);
-        Self { inputs, rows, states, parameters, masks, summed: program.constant("CELL_SUMMED") != 0 }
+        let [inputs, rows, second, states, parameters, masks] =
+            ["CELL_INPUTS", "CELL_ROWS", "CELL_SECOND", "CELL_STATES", "CELL_PARAMETERS", "CELL_MASKS"]
+                .map(|name| program.constant(name) as usize);
+        Self { inputs, rows, second, states, parameters, masks, summed: program.constant("CELL_SUMMED") != 0 }
+    }
+
+    /// Calls a derivative for `count` units; what the cell does not have stays 0.
+    pub(super) fn gradient(self, derivative: &Lanes, arguments: &[&[f32]], count: usize) -> Gradient {
+        let has = [self.inputs, self.rows, self.states, self.parameters];
+        let mut values = vec![0.0f32; 17 * count];
+        let lanes = values.chunks_exact_mut(count).enumerate();
+        let is_there = |number: usize| has.get(number / 4).is_none_or(|&has| number % 4 < has);
+        let mut used: Vec<&mut [f32]> = lanes.map(|(number, lane)| if is_there(number) { lane } else { &mut [] }).collect();
+        derivative(arguments, &mut used);
+        Gradient { values, count }
+    }
+}
+
+/// What a derivative gives of some units: four lanes each of x, r, s and p; one of n.
+pub(super) struct Gradient {
+    values: Vec<f32>,
+    count: usize,
+}
+
+impl Gradient {
+    /// The first `many` lanes of a kind.
+    pub(super) fn of(&self, kind: usize, many: usize) -> &[f32] {
+        &self.values[kind * 4 * self.count..][..many * self.count]
     }
 }
 

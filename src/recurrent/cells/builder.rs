@@ -1,7 +1,7 @@
 //! How a cell is made, and what is refused.
 
 use super::cell::{Cell, Definition, Pair};
-use super::norm::Norms;
+use super::norm::{BatchNorm, InputNorm, Norms};
 use crate::error::{Error, Result, number, within};
 use crate::expr::{Draft, Value, check_constants, check_names};
 use std::sync::Arc;
@@ -151,9 +151,19 @@ impl CellBuilder {
             (None, None) => {}
             _ => return refused("output", "alone", "a normalised state and an output need each other"),
         }
-        let norms = [self.norms.input, self.norms.recurrent, self.norms.state.map(|(_, norm)| norm)];
-        if let Some(norm) = norms.iter().flatten().find(|norm| !(norm.eps > 0.0 && norm.eps.is_finite())) {
-            return refused("eps", &number(norm.eps), "it must be positive");
+        if let Some(eps) = self.norms.all_eps().find(|eps| !(*eps > 0.0 && eps.is_finite())) {
+            return refused("eps", &number(eps), "it must be positive");
+        }
+        if let Some(InputNorm::Batch(BatchNorm { momentum, .. })) = self.norms.input
+            && !(0.0..=1.0).contains(&momentum)
+        {
+            return refused("momentum", &number(momentum), "it is a share: at least 0, at most 1");
+        }
+        if self.mid.is_some() && (self.norms.recurrent.is_some() || self.norms.state.is_some()) {
+            return refused("norms", "with mid", "a product or state is normalised where there is one product only");
+        }
+        if self.recurrent.is_empty() && self.norms.recurrent.is_some() {
+            return refused("norms.recurrent", "without recurrent rows", "there is no product to normalise");
         }
         let Some(update) = &self.update else {
             return refused("update", "none", "a cell needs one");

@@ -1,7 +1,7 @@
 //! The GRU and what varies in it.
 
 use super::builder::{check_clip, clipped};
-use super::{Activation, Cell, CellBuilder, Norm, NormSpan, Norms};
+use super::{Activation, Cell, CellBuilder, InputNorm, Norm, NormSpan, Norms};
 use crate::error::{Error, Result};
 
 /// A GRU with other parts than the plain one, which is the default.
@@ -88,7 +88,7 @@ impl GruOptions {
             .gates(gates)
             .recurrent(gates)
             .states(&["h"])
-            .norms(Norms { input: norm, recurrent: norm, state: None })
+            .norms(Norms { input: norm.map(InputNorm::Layer), recurrent: norm, state: None })
             .update(move |u| {
                 let gate = |lane: usize| self.gates.of(clipped(u.x[lane] + u.r[lane], self.gate_clip));
                 let product = if self.reset == Reset::After { gate(0) * u.r[2] } else { u.r[2] };

@@ -1,6 +1,6 @@
 //! The light GRU, and its stable form.
 
-use super::{Activation, Cell, CellBuilder, Norm, NormSpan, Norms};
+use super::{Activation, Cell, CellBuilder, InputNorm, Norm, NormSpan, Norms};
 use crate::error::Result;
 
 /// A light GRU with other parts than the plain one, which is the default.
@@ -9,7 +9,7 @@ use crate::error::Result;
 /// ```text
 /// z = σ(x_z + r_z)   h~ = relu(x_h + r_h) m   h' = z h + (1 - z) h~
 /// ```
-/// The batch normalisation of W x is the layer's. There are no biases but those of the norms.
+/// SpeechBrain has no biases but those of the norms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LiGruOptions {
     /// The activation of the candidate: relu. SpeechBrain has tanh, sin and leaky relu as well.
@@ -18,11 +18,14 @@ pub struct LiGruOptions {
     pub layer_norm: bool,
     /// Whether that normalisation has a gain and a bias (SpeechBrain's `recurrent_elementwise_affine`).
     pub affine: bool,
+    /// The normalisation of W x: none. SpeechBrain's `batchnorm`, its default, is
+    /// [`BatchNorm::SPEECHBRAIN`](super::BatchNorm::SPEECHBRAIN); its `layernorm` is of span [`NormSpan::Whole`], with gain and bias.
+    pub input_norm: Option<InputNorm>,
 }
 
 impl Default for LiGruOptions {
     fn default() -> Self {
-        Self { candidate: Activation::Relu, layer_norm: false, affine: false }
+        Self { candidate: Activation::Relu, layer_norm: false, affine: false, input_norm: None }
     }
 }
 
@@ -56,7 +59,7 @@ impl LiGruOptions {
             .recurrent(gates)
             .states(&["h"])
             .masks(&["candidate"])
-            .norms(Norms { recurrent: self.layer_norm.then_some(norm), ..Norms::default() })
+            .norms(Norms { input: self.input_norm, recurrent: self.layer_norm.then_some(norm), state: None })
             .update(move |u| {
                 let candidate = self.candidate.of(u.x[0] + u.r[0]) * u.m[0];
                 let z = (u.x[1] + u.r[1]).sigmoid();

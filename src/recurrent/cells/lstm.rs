@@ -1,7 +1,7 @@
 //! The LSTM and what varies in it.
 
 use super::builder::{check_clip, clipped};
-use super::{Activation, Cell, CellBuilder, Norm, NormSpan, Norms, Unit};
+use super::{Activation, Cell, CellBuilder, InputNorm, Norm, NormSpan, Norms, Unit};
 use crate::error::Result;
 use crate::expr::Value;
 
@@ -104,7 +104,7 @@ impl LstmOptions {
         let product = Norm { span, gain: true, bias: false, eps: Norm::EPS };
         let state = Norm { span: NormSpan::Gate, gain: true, bias: true, eps: Norm::EPS };
         plain
-            .norms(Norms { input: Some(product), recurrent: Some(product), state: Some((1, state)) })
+            .norms(Norms { input: Some(InputNorm::Layer(product)), recurrent: Some(product), state: Some((1, state)) })
             .update(move |u| vec![u.s[0].constant(0.0), self.cell_state(u)])
             .output(move |u, n| self.hidden(u, u.s[1], n))
     }

@@ -46,5 +46,5 @@ pub use cell::{Cell, Pair};
 pub use gru::{GruOptions, Reset};
 pub use li_gru::LiGruOptions;
 pub use lstm::LstmOptions;
-pub use norm::{Norm, NormSpan, Norms};
+pub use norm::{BatchNorm, InputNorm, Norm, NormSpan, Norms};
 pub use s_lstm::ForgetGate;

@@ -1,13 +1,16 @@
 //! Backward: stretch by stretch from the last, the gates are computed again by products over all frames, the steps put
 //! their gradients in their place, and products over all frames make of those the gradients of inputs and weights.
 
-use super::stepped::{self, Spread};
-use super::{Problem, Slot, copy_states, stretch_frames, window};
+use super::batch_norm::{self, Statistics};
+use super::norms::{self, Lines};
+use super::stepped::{self, Windows};
+use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellValidFramesParams, DenseTransposeParams, Kernel};
 use crate::error::{Result, within};
+use crate::recurrent::cells::InputNorm;
 use crate::tensor::DType;
 
 /// Buffers of one call: those of the forward call, then the gradients.
@@ -19,9 +22,11 @@ pub(in crate::recurrent) struct BackwardBuffers {
     pub weight_ih: BufferId,
     /// [X H]
     pub bias_ih: Option<BufferId>,
+    /// [X H]: of the norm of W x.
+    pub norm_gain: Option<BufferId>,
     /// [R H, H]
     pub weight_hh: BufferId,
-    /// [R + P, H]
+    /// [R + P + G, H]
     pub units: BufferId,
     pub sequences: Option<BufferId>,
     /// [S, T + 1, N, H]
@@ -36,9 +41,11 @@ pub(in crate::recurrent) struct BackwardBuffers {
     pub d_weight_ih: BufferId,
     /// [X H]
     pub d_bias_ih: BufferId,
+    /// [X H]
+    pub d_norm_gain: Option<BufferId>,
     /// [R H, H]
     pub d_weight_hh: BufferId,
-    /// [R + P, H]
+    /// [R + P + G, H]
     pub d_units: BufferId,
     /// [S, N, H]
     pub d_state: BufferId,
@@ -53,12 +60,13 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
     let state_bytes = problem.plane_bytes() * shape.states;
     let words: u64 = problem.sequence_words().iter().sum();
     let [weight_ih, weight_hh] = [of_batch(gates) * input_size, (of_batch(rows) * hidden).max(4)];
-    let units = ((shape.rows + shape.parameters) * hidden * 4).max(4);
+    let units = (shape.unit_vectors() * hidden * 4).max(4);
     let mut recording = Recording::new();
     let buffers = BackwardBuffers {
         x: recording.bound("x", x_frame * frames),
         weight_ih: recording.bound("weight_ih", weight_ih),
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
+        norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
         weight_hh: recording.bound("weight_hh", weight_hh),
         units: recording.bound("units", units),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
@@ -68,6 +76,7 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
         dx: wants_dx.then(|| recording.bound("dx", x_frame * frames)),
         d_weight_ih: recording.bound("d_weight_ih", weight_ih),
         d_bias_ih: recording.bound("d_bias_ih", of_batch(gates)),
+        d_norm_gain: problem.has_gain_ih().then(|| recording.bound("d_norm_gain", of_batch(gates))),
         d_weight_hh: recording.bound("d_weight_hh", weight_hh),
         d_units: recording.bound("d_units", units),
         d_state: recording.bound("d_state", state_bytes),
@@ -108,6 +117,11 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         most if most >= frames => frames,
         _ => stretch_frames(caps, problem, 2 * one)?,
     };
+    if problem.is_batch_norm() && most < frames {
+        let need = frames.saturating_mul(one);
+        let help = "a batch norm's gradient takes the gates of all frames at once: use smaller batches, or shorter sequences";
+        within("the gates of all frames, bytes", need, most.saturating_mul(one), help)?;
+    }
     let halves = if most >= frames { 1 } else { 2 };
     let gates_buffer = recording.workspace("gates", halves * most * one);
     let half = |number: u64| Gates {
@@ -119,7 +133,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     };
     let transposed = recording.workspace("weight_transposed", (shape.rows * hidden * hidden * 4).max(4));
     transpose(recording, caps, [buffers.weight_hh, transposed], [shape.rows * hidden, hidden]);
-    let planes = shape.states + shape.parameters;
+    let sums = shape.parameters + shape.gains + shape.state_vectors;
+    // Of a normalised product also sums for its bias, and what one step leaves to itself; likewise of a second product.
+    let normed_rows = if problem.norms.recurrent.is_some() { shape.rows } else { 0 };
+    let planes = shape.states + sums + 2 * normed_rows + shape.second;
     let carry = recording.workspace("carry", planes * problem.plane_bytes());
     recording.clear(carry);
     if let Some(given) = buffers.d_new_state {
@@ -129,10 +146,27 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     // What is past the ends must not reach the products, not even multiplied by zero.
     let clean_x = problem.lengths.then(|| recording.workspace("valid_x", most * x_bytes));
 
-    let spread = Spread::backward(caps, problem);
+    let walk = problem.walk();
+    let lines_of = |count: u64, gates: u64, span| Lines::of(count * batch, gates, hidden, span);
+    let factors = problem.norms.recurrent.map(|norm| recording.workspace("factors", lines_of(most, shape.rows, norm.span).factor_bytes()));
+    let normed_inputs = problem.norms.input.map(|norm| {
+        let factor_bytes = match norm {
+            InputNorm::Layer(norm) => lines_of(most, shape.inputs, norm.span).factor_bytes(),
+            InputNorm::Batch(_) => 4,
+        };
+        [recording.workspace("normalised", most * inputs_bytes), recording.workspace("input_factors", factor_bytes)]
+    });
+    let mids = (walk == Walk::Mid).then(|| recording.workspace("mids", most * problem.plane_bytes()));
     let [columns, rows] = [shape.inputs * hidden, shape.rows * hidden];
     let slots = frames + 1;
     let stretches: Vec<_> = problem.stretches(most).enumerate().collect();
+    let sequences = buffers.sequences.unwrap_or(buffers.units);
+    let statistics = match problem.norms.input {
+        Some(InputNorm::Batch(norm)) => {
+            Some(Statistics::new(recording, norm, [columns, most * batch, 1], [buffers.norm_gain, buffers.bias_ih], buffers.units))
+        }
+        _ => None,
+    };
     for (turn, &(number, stretch)) in stretches.iter().rev().enumerate() {
         let (first, count) = stretch;
         let begin = problem.first_frame(stretch);
@@ -166,45 +200,122 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             activations: [Activation::Identity; 2],
         };
         let lines = u64::from(lines);
-        let bias_ih = buffers.bias_ih.map(|bias| recording.whole(bias));
-        product(Form::Nt, [lines, columns, input_size], [x, weight_ih, inputs], bias_ih, false).record(recording, caps)?;
-        if rows > 0 {
-            let bias_hh = Binding { buffer: buffers.units, offset: 0, bytes: rows * 4 };
-            product(Form::Nt, [lines, rows, hidden], [h, weight_hh, products], Some(bias_hh), shape.summed).record(recording, caps)?;
+        let projected = normed_inputs.map_or(inputs, |[normalised, _]| whole(recording, normalised, columns));
+        let bias_ih = buffers.bias_ih.filter(|_| normed_inputs.is_none()).map(|bias| recording.whole(bias));
+        product(Form::Nt, [lines, columns, input_size], [x, weight_ih, projected], bias_ih, false).record(recording, caps)?;
+        if let (Some(InputNorm::Layer(norm)), Some([_, factors])) = (problem.norms.input, normed_inputs) {
+            let of = lines_of(count, shape.inputs, norm.span);
+            norms::normalise(recording, caps, (of, norm.eps), projected, [None, None], factors, buffers.units);
+        }
+        if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
+            statistics.take(recording, caps, problem, (projected, None), (0, begin, count), sequences);
+            // The running ones stay as the forward call left them.
+            let unused = [recording.workspace("no_mean", 4 * columns), recording.workspace("no_variance", 4 * columns)];
+            statistics.settle(recording, caps, true, false, unused);
+            statistics.apply(recording, caps, lines, whole(recording, normalised, columns), batch_norm::ALONE);
+        }
+        if normed_inputs.is_some() {
+            let affine = [buffers.norm_gain, buffers.bias_ih].map(|row| row.map(|row| whole(recording, row, columns)));
+            norms::affine(recording, caps, [lines, columns], Some(projected), inputs, affine, buffers.units);
+        }
+        // The rows of the product with h, and those with what it multiplies besides.
+        let first_rows = rows - shape.second * hidden;
+        let mut parts = vec![(0, first_rows, h)];
+        parts.extend(mids.map(|mids| (first_rows, rows - first_rows, whole(recording, mids, hidden))));
+        parts.retain(|&(_, rows, _)| rows > 0);
+        // Some rows of the weights, or columns of the products.
+        let rows_from = |matrix: Matrix, from: u64| Matrix { first: matrix.first + from * hidden, ..matrix };
+        let columns_from = |matrix: Matrix, from: u64| Matrix { first: matrix.first + from, ..matrix };
+        for &(from, rows, vectors) in &parts {
+            if let Some(mids) = mids.filter(|_| from == first_rows) {
+                let states = Slot { buffer: buffers.states, slots, slot: earliest };
+                mid::multiplied(
+                    recording,
+                    caps,
+                    problem,
+                    [buffers.units, sequences, gates_buffer, mids],
+                    gates.at(0),
+                    states,
+                    (begin, count),
+                );
+            }
+            // Where there are norms, the steps add it.
+            let bias_hh = (walk != Walk::Rows).then_some(Binding { buffer: buffers.units, offset: from * 4, bytes: rows * 4 });
+            let factors = [vectors, rows_from(weight_hh, from), columns_from(products, from)];
+            product(Form::Nt, [lines, rows, hidden], factors, bias_hh, shape.summed).record(recording, caps)?;
+        }
+        if let (Some(norm), Some(factors)) = (problem.norms.recurrent, factors) {
+            let of = lines_of(count, shape.rows, norm.span);
+            norms::normalise(recording, caps, (of, norm.eps), products, [None, None], factors, buffers.units);
         }
 
         let (dy, dy_first) = window(buffers.dy, begin, count, y_bytes).aligned(caps);
-        let bindings = [transposed, buffers.units, buffers.sequences.unwrap_or(buffers.units), buffers.states];
-        let [transposed, units, sequences, states] = bindings.map(|buffer| recording.whole(buffer));
+        let [transposed, units, sequences, states] =
+            [transposed, buffers.units, sequences, buffers.states].map(|buffer| recording.whole(buffer));
         let set = [transposed, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
-        let set = recording.bind(&set);
+        // In place of the transposed weights, where another kernel multiplies by them.
+        let normed = [recording.whole(factors.unwrap_or(buffers.units)), units, sequences, states, dy, set[5], set[6]];
+        let set = recording.bind(if walk == Walk::Scan { &set[1..] } else { &set });
         let gates_at = |step: u64| {
             // The step after this stretch has its gates in the other half.
             let other = number as u64 + u64::from(step >= first + count);
             let (_, at) = stretches[other as usize];
             half(other).at(problem.frame_of(step) - problem.first_frame(at))
         };
-        stepped::backward(recording, problem, &spread, set, stretch, &gates_at, (dy_first, slots));
+        let windows = Windows { stretch, y_first: dy_first, slots };
+        match walk {
+            Walk::Scan => scan::backward(recording, caps, problem, set, windows, &gates_at),
+            Walk::Steps => stepped::backward(recording, caps, problem, set, windows, &gates_at),
+            Walk::Rows => rows::backward(recording, caps, problem, transposed, &normed, windows, &gates_at),
+            Walk::Mid => mid::backward(recording, caps, problem, set, windows, &gates_at),
+        }
 
+        // Before the norm of W x changes the gradients of the gates: they may be those of the products too.
+        if rows > 0 {
+            let d_weight_hh = whole(recording, buffers.d_weight_hh, hidden);
+            for &(from, rows, vectors) in &parts {
+                let factors = [columns_from(products, from), vectors, rows_from(d_weight_hh, from)];
+                product(Form::Tn, [rows, hidden, lines], factors, None, accumulates).record(recording, caps)?;
+            }
+            if normed_rows == 0 {
+                let d_bias_hh = whole(recording, buffers.d_units, rows);
+                record_column_sums(recording, caps, products, [lines as u32, rows as u32], d_bias_hh, accumulates)?;
+            }
+        }
+        let d_bias_ih = whole(recording, buffers.d_bias_ih, columns);
+        record_column_sums(recording, caps, inputs, [lines as u32, columns as u32], d_bias_ih, accumulates)?;
+        if let (Some(InputNorm::Layer(norm)), Some(normed)) = (problem.norms.input, normed_inputs) {
+            norms::normalise_gradient(recording, caps, lines_of(count, shape.inputs, norm.span), inputs, normed, buffers.norm_gain);
+            if let Some(d_gain) = buffers.d_norm_gain {
+                let d_gain = whole(recording, d_gain, columns);
+                record_column_sums(recording, caps, projected, [lines as u32, columns as u32], d_gain, accumulates)?;
+            }
+        }
+        if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
+            let input_sums = buffers.d_bias_ih;
+            let normalised_sums = buffers.d_norm_gain.unwrap_or_else(|| recording.workspace("normalised_sums", 4 * columns));
+            statistics.back(
+                recording,
+                caps,
+                problem,
+                inputs,
+                normalised,
+                [buffers.sequences.unwrap_or(buffers.units), input_sums, normalised_sums],
+            )?;
+        }
         if let Some(dx) = buffers.dx {
             let dx = Matrix::new(window(dx, begin, count, x_bytes), input_size as u32);
             product(Form::Nn, [lines, input_size, columns], [inputs, weight_ih, dx], None, false).record(recording, caps)?;
         }
         let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
         product(Form::Tn, [columns, input_size, lines], [inputs, x, d_weight_ih], None, accumulates).record(recording, caps)?;
-        let d_bias_ih = whole(recording, buffers.d_bias_ih, columns);
-        record_column_sums(recording, caps, inputs, [lines as u32, columns as u32], d_bias_ih, accumulates)?;
-        if rows > 0 {
-            let d_weight_hh = whole(recording, buffers.d_weight_hh, hidden);
-            product(Form::Tn, [rows, hidden, lines], [products, h, d_weight_hh], None, accumulates).record(recording, caps)?;
-            let d_bias_hh = whole(recording, buffers.d_units, rows);
-            record_column_sums(recording, caps, products, [lines as u32, rows as u32], d_bias_hh, accumulates)?;
-        }
     }
-    for parameter in 0..shape.parameters {
-        let sums = (shape.states + parameter) * batch * hidden;
+    // Planes of sums, and the vectors of units that they are for.
+    let bias_sums = (0..normed_rows).map(|row| (sums + row, row));
+    for (plane, vector) in (0..sums).map(|plane| (plane, shape.rows + plane)).chain(bias_sums) {
+        let sums = (shape.states + plane) * batch * hidden;
         let sums = Matrix { buffer: carry, first: sums, stride: hidden as u32, dtype: DType::F32 };
-        let out = Matrix { buffer: buffers.d_units, first: rows + parameter * hidden, stride: hidden as u32, dtype: DType::F32 };
+        let out = Matrix { buffer: buffers.d_units, first: vector * hidden, stride: hidden as u32, dtype: DType::F32 };
         record_column_sums(recording, caps, sums, [batch as u32, hidden as u32], out, false)?;
     }
     let slots = (shape.states, Some(Slot::only(carry)), Slot::only(buffers.d_state));

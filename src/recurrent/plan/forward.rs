@@ -1,11 +1,14 @@
 //! Forward: the input projection of many frames by one product, then the steps.
 
-use super::stepped::{self, Spread};
-use super::{Problem, Slot, copy_states, stretch_frames, window};
+use super::batch_norm::{self, Statistics};
+use super::norms::{self, Lines};
+use super::stepped::{self, Windows};
+use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Result, within};
+use crate::recurrent::cells::InputNorm;
 
 /// Buffers of one call.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +19,12 @@ pub(in crate::recurrent) struct ForwardBuffers {
     pub weight_ih: BufferId,
     /// [X H]
     pub bias_ih: Option<BufferId>,
+    /// [X H]: of the norm of W x; its running mean and variance.
+    pub norm_gain: Option<BufferId>,
+    pub running: Option<[BufferId; 2]>,
     /// [R H, H]
     pub weight_hh: BufferId,
-    /// [R + P, H]: bias_hh, then the parameters.
+    /// [R + P + G, H]: bias_hh, the parameters, then what norms have.
     pub units: BufferId,
     /// Words of the sequences.
     pub sequences: Option<BufferId>,
@@ -55,8 +61,10 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
         x: recording.bound("x", x_bytes),
         weight_ih: recording.bound("weight_ih", of_batch(gates) * problem.input_size),
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
+        norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
+        running: problem.is_batch_norm().then(|| ["running_mean", "running_var"].map(|name| recording.bound(name, of_batch(gates)))),
         weight_hh: recording.bound("weight_hh", (of_batch(rows) * hidden).max(4)),
-        units: recording.bound("units", ((problem.shape.rows + problem.shape.parameters) * hidden * 4).max(4)),
+        units: recording.bound("units", (problem.shape.unit_vectors() * hidden * 4).max(4)),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
         state: problem.state.then(|| recording.bound("state", state_bytes)),
         new_state: recording.bound("new_state", state_bytes),
@@ -85,12 +93,15 @@ pub(in crate::recurrent) fn record_forward(
         a: Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
         b: Matrix::new(recording.whole(buffers.weight_ih), input_size as u32),
         c: Matrix::new(window(projection, 0, count, gates_bytes), columns as u32),
-        bias: buffers.bias_ih.map(|bias| recording.whole(bias)),
+        bias: buffers.bias_ih.filter(|_| problem.norms.input.is_none()).map(|bias| recording.whole(bias)),
         accumulates: false,
         activations: [Activation::Identity; 2],
     };
     let products = project(recording, 0, most).launches(caps)?;
-    let launches = frames.saturating_add(frames.div_ceil(most).saturating_mul(products)).saturating_add(2);
+    let launches = frames
+        .saturating_mul(problem.walk().launches())
+        .saturating_add(frames.div_ceil(most).saturating_mul(2 * products + 2))
+        .saturating_add(3);
     within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
 
     let slots = if buffers.states.is_some() { frames + 1 } else { 2 };
@@ -101,18 +112,66 @@ pub(in crate::recurrent) fn record_forward(
     let first_frame = buffers.sequences.map(|sequences| (problem.frame_of(0), sequences));
     copy_states(recording, caps, problem, (problem.shape.states, given, slot(0)), first_frame, buffers.units);
 
-    let spread = Spread::forward(caps, problem);
+    let walk = problem.walk();
+    let products = (walk == Walk::Rows).then(|| recording.workspace("products", (problem.shape.rows * problem.plane_bytes()).max(4)));
+    let lines = |count: u64, span| Lines::of(count * batch, problem.shape.inputs, hidden, span);
+    let factors = match problem.norms.input {
+        Some(InputNorm::Layer(norm)) => Some(recording.workspace("factors", lines(most, norm.span).factor_bytes())),
+        _ => None,
+    };
+    let mids =
+        (walk == Walk::Mid).then(|| recording.workspace("mids", (1 + problem.shape.rows - problem.shape.second) * problem.plane_bytes()));
+    let sequences = buffers.sequences.unwrap_or(buffers.units);
+    let stretches = problem.stretches(most).count() as u64;
+    let statistics = match (problem.norms.input, buffers.running) {
+        (Some(InputNorm::Batch(norm)), Some(running)) => {
+            let affine = [buffers.norm_gain, buffers.bias_ih];
+            let statistics = Statistics::new(recording, norm, [columns, most * batch, stretches], affine, buffers.units);
+            if problem.training {
+                for (number, stretch @ (_, count)) in problem.stretches(most).enumerate() {
+                    let begin = problem.first_frame(stretch);
+                    project(recording, begin, count).record(recording, caps)?;
+                    let values = Matrix::new(window(projection, 0, count, gates_bytes), columns as u32);
+                    statistics.take(recording, caps, problem, (values, None), (number as u64, begin, count), sequences);
+                }
+            }
+            statistics.settle(recording, caps, problem.training, problem.training, running);
+            Some(statistics)
+        }
+        _ => None,
+    };
     for stretch @ (_, count) in problem.stretches(most) {
         let begin = problem.first_frame(stretch);
         let gx = window(projection, 0, count, gates_bytes);
-        project(recording, begin, count).record(recording, caps)?;
+        // A batch norm in training has projected it already, if it is the only one.
+        if statistics.is_none() || !problem.training || stretches > 1 {
+            project(recording, begin, count).record(recording, caps)?;
+        }
+        if let Some(statistics) = &statistics {
+            statistics.apply(recording, caps, count * batch, Matrix::new(gx, columns as u32), batch_norm::WHOLE);
+        }
+        if let (Some(InputNorm::Layer(norm)), Some(factors)) = (problem.norms.input, factors) {
+            let affine = [buffers.norm_gain, buffers.bias_ih];
+            let values = Matrix::new(gx, columns as u32);
+            norms::normalise(recording, caps, (lines(count, norm.span), norm.eps), values, affine, factors, buffers.units);
+        }
 
         let (y, y_first) = window(buffers.y, begin, count, y_bytes).aligned(caps);
         // A binding cannot be left out: the units stand in for sequences that nothing is known of.
-        let whole = [buffers.weight_hh, buffers.units, buffers.sequences.unwrap_or(buffers.units), states];
+        let whole = [buffers.weight_hh, buffers.units, sequences, states];
         let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
         let bindings = [gx, weight_hh, units, sequences, all_states, y];
-        stepped::forward(recording, problem, &spread, &bindings, stretch, y_first, slots);
+        let windows = Windows { stretch, y_first, slots };
+        match (walk, mids) {
+            (Walk::Scan, _) => scan::forward(recording, caps, problem, &bindings, windows),
+            (Walk::Rows, _) => {
+                if let Some(products) = products {
+                    rows::forward(recording, caps, problem, &bindings, products, windows);
+                }
+            }
+            (Walk::Mid, Some(mids)) => mid::forward(recording, caps, problem, &bindings, mids, windows),
+            _ => stepped::forward(recording, caps, problem, &bindings, windows),
+        }
     }
     copy_states(recording, caps, problem, (problem.shape.states, Some(slot(frames)), Slot::only(buffers.new_state)), None, buffers.units);
     Ok(())

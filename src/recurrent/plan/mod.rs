@@ -2,12 +2,18 @@
 //! that no window of a buffer exceeds the device's limit and the workspace stays small; states go on from stretch to stretch.
 
 mod backward;
+mod batch_norm;
 mod forward;
+mod mid;
+mod norms;
+mod rows;
+mod scan;
 mod stepped;
 
 pub(super) use backward::backward;
 pub(super) use forward::{ForwardBuffers, forward, record_forward};
 
+use super::cells::{InputNorm, Norms};
 use crate::device::Caps;
 use crate::device::program::Program;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
@@ -23,13 +29,47 @@ const STRETCH_BYTES: u64 = 256 << 20;
 pub(super) struct Shape {
     /// Gates of the input projection.
     pub inputs: u64,
-    /// Rows of the recurrent product.
+    /// Rows of the recurrent product, and how many of them, the last ones, multiply what comes of the others.
     pub rows: u64,
+    pub second: u64,
     pub states: u64,
     pub parameters: u64,
     pub masks: u64,
     /// Whether the cell knows projection and product only as their sum.
     pub summed: bool,
+    /// Gains of the product's norm: one for each row, or none. Vectors of the norm of a state: gain and bias.
+    pub gains: u64,
+    pub state_vectors: u64,
+}
+
+impl Shape {
+    /// Vectors of H numbers that units have.
+    pub(super) fn unit_vectors(&self) -> u64 {
+        self.rows + self.parameters + self.gains + self.state_vectors
+    }
+}
+
+/// How a cell goes from frame to frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walk {
+    /// Units do not see each other: all frames in a launch.
+    Scan,
+    /// A launch a step.
+    Steps,
+    /// Two, because there are two products.
+    Mid,
+    /// Two, because there are norms over all units of a sequence.
+    Rows,
+}
+
+impl Walk {
+    /// Launches a step, at most.
+    fn launches(self) -> u64 {
+        match self {
+            Self::Scan | Self::Steps => 1,
+            Self::Mid | Self::Rows => 2,
+        }
+    }
 }
 
 /// How states are kept at random.
@@ -59,6 +99,9 @@ pub(super) struct Problem {
     /// Whether first states are given, or gradients of the last ones; otherwise they are zero.
     pub state: bool,
     pub zoneout: Zoneout,
+    pub norms: Norms,
+    /// Whether a batch norm takes the statistics of this batch.
+    pub training: bool,
 }
 
 impl Problem {
@@ -77,6 +120,32 @@ impl Problem {
     /// Bytes of one state of all sequences.
     fn plane_bytes(&self) -> u64 {
         self.row_bytes(self.hidden)
+    }
+
+    fn is_batch_norm(&self) -> bool {
+        matches!(self.norms.input, Some(InputNorm::Batch(_)))
+    }
+
+    /// Whether the norm of W x has gains.
+    fn has_gain_ih(&self) -> bool {
+        self.norms.input.is_some_and(|norm| norm.affine()[0])
+    }
+
+    /// How it goes from frame to frame.
+    fn walk(&self) -> Walk {
+        if self.norms.recurrent.is_some() || self.norms.state.is_some() {
+            return Walk::Rows;
+        }
+        match (self.shape.rows, self.shape.second) {
+            (0, _) => Walk::Scan,
+            (_, 0) => Walk::Steps,
+            _ => Walk::Mid,
+        }
+    }
+
+    /// Elementary operations of a launch that is one step.
+    fn step_work(&self) -> u64 {
+        self.batch * self.shape.rows * self.hidden * self.hidden
     }
 
     /// The frame of a step.

@@ -13,9 +13,9 @@ const MANY_WORKGROUPS: u64 = 640;
 
 /// How a step is spread over workgroups.
 pub(super) struct Spread {
-    shader: &'static Shader,
-    constants: Vec<(&'static str, f64)>,
-    grid: [u32; 3],
+    pub shader: &'static Shader,
+    pub constants: Vec<(&'static str, f64)>,
+    pub grid: [u32; 3],
 }
 
 impl Spread {
@@ -24,114 +24,136 @@ impl Spread {
             let grid = [problem.hidden.div_ceil(FEW_UNITS) as u32, 1, 1];
             return Self { shader: caps.shader_with(Kernel::CellStep, &["single"]), constants: Vec::new(), grid };
         }
-        let tile = match problem.hidden.div_ceil(UNITS) * problem.batch.div_ceil(8) {
-            MANY_WORKGROUPS.. => 8,
-            _ => 4,
-        };
-        Self::tiles(caps, problem, caps.shader(Kernel::CellStep), UNITS, tile)
+        Self::like_step(caps, problem, Kernel::CellStep)
     }
 
     pub(super) fn backward(caps: &Caps, problem: &Problem) -> Self {
-        let tile = match problem.hidden.div_ceil(FEW_UNITS) * problem.batch.div_ceil(8) {
+        Self::of(caps, problem, Kernel::CellStepGradient, problem.hidden)
+    }
+
+    /// Of a kernel that has a workgroup for as many rows as `step_gradient.wgsl` has for units.
+    pub(super) fn of(caps: &Caps, problem: &Problem, kernel: Kernel, rows: u64) -> Self {
+        let tile = match rows.div_ceil(FEW_UNITS) * problem.batch.div_ceil(8) {
             _ if problem.batch == 1 => 1,
             MANY_WORKGROUPS.. => 8,
             _ => 4,
         };
-        Self::tiles(caps, problem, caps.shader(Kernel::CellStepGradient), FEW_UNITS, tile)
+        Self::tiles(caps, problem, caps.shader(kernel), rows.div_ceil(FEW_UNITS), tile)
+    }
+
+    /// Of a kernel with the workgroups of `step.wgsl`, for any number of sequences.
+    pub(super) fn like_step(caps: &Caps, problem: &Problem, kernel: Kernel) -> Self {
+        let groups = problem.hidden.div_ceil(UNITS);
+        let tile = match groups * problem.batch.div_ceil(8) {
+            _ if problem.batch == 1 => 1,
+            MANY_WORKGROUPS.. => 8,
+            _ => 4,
+        };
+        Self::tiles(caps, problem, caps.shader(kernel), groups, tile)
     }
 
     /// Many sequences a workgroup, so that a weight once read serves them all.
-    fn tiles(caps: &Caps, problem: &Problem, shader: &'static Shader, units: u64, tile: u64) -> Self {
+    fn tiles(caps: &Caps, problem: &Problem, shader: &'static Shader, groups: u64, tile: u64) -> Self {
         let [y, z, _] = fold(problem.batch.div_ceil(tile), caps.max_workgroups);
-        Self { shader, constants: vec![("BATCH", tile as f64)], grid: [problem.hidden.div_ceil(units) as u32, y, z] }
+        Self { shader, constants: vec![("BATCH", tile as f64)], grid: [groups as u32, y, z] }
     }
 }
 
-/// The steps `first` to `first + count`, whose frames are in the windows of gx and y.
-pub(super) fn forward(
-    recording: &mut Recording,
-    problem: &Problem,
-    spread: &Spread,
-    bindings: &[Binding; 6],
-    (first, count): (u64, u64),
-    y_first: u32,
-    slots: u64,
-) {
-    let set = recording.bind(bindings);
-    let begin = problem.first_frame((first, count));
+/// How steps lie in the windows of a launch: the stretch, where y begins in its window, and slots of states.
+#[derive(Clone, Copy)]
+pub(super) struct Windows {
+    pub stretch: (u64, u64),
+    pub y_first: u32,
+    pub slots: u64,
+}
+
+/// One step, forward.
+pub(super) fn step_params(problem: &Problem, windows: Windows, step: u64) -> CellStepParams {
+    let begin = problem.first_frame(windows.stretch);
     let gates = problem.shape.inputs * problem.hidden;
+    let frame = problem.frame_of(step);
+    CellStepParams {
+        batch: problem.batch as u32,
+        hidden: problem.hidden as u32,
+        first: frame as u32,
+        frames: 1,
+        reversed: u32::from(problem.reversed),
+        gx_first: ((frame - begin) * problem.batch * gates) as u32,
+        y_first: windows.y_first + ((frame - begin) * problem.batch * problem.hidden) as u32,
+        steps: step as u32,
+        all_steps: problem.frames as u32,
+        slots: windows.slots as u32,
+        has_lengths: u32::from(problem.lengths),
+        resets_first: problem.resets_first() as u32,
+        reset_words: problem.reset_words() as u32,
+        zone_first: problem.zoneout.first,
+        zone_others: problem.zoneout.others,
+        seed: problem.zoneout.seed,
+        zone_means: u32::from(problem.zoneout.means),
+    }
+}
+
+/// The steps of a stretch. `bindings` are those of `shaders/shared/cell_call.wgsl`, then y.
+pub(super) fn forward(recording: &mut Recording, caps: &Caps, problem: &Problem, bindings: &[Binding; 6], windows: Windows) {
+    let spread = Spread::forward(caps, problem);
+    let set = recording.bind(bindings);
+    let (first, count) = windows.stretch;
     for step in first..first + count {
-        let frame = problem.frame_of(step);
-        let params = CellStepParams {
-            batch: problem.batch as u32,
-            hidden: problem.hidden as u32,
-            first: frame as u32,
-            frames: 1,
-            reversed: u32::from(problem.reversed),
-            gx_first: ((frame - begin) * problem.batch * gates) as u32,
-            y_first: y_first + ((frame - begin) * problem.batch * problem.hidden) as u32,
-            steps: step as u32,
-            all_steps: problem.frames as u32,
-            slots: slots as u32,
-            has_lengths: u32::from(problem.lengths),
-            resets_first: problem.resets_first() as u32,
-            reset_words: problem.reset_words() as u32,
-            zone_first: problem.zoneout.first,
-            zone_others: problem.zoneout.others,
-            seed: problem.zoneout.seed,
-            zone_means: u32::from(problem.zoneout.means),
-        };
-        let work = problem.batch * problem.shape.rows * problem.hidden * problem.hidden;
-        recording.dispatch_program((spread.shader, &problem.program), &spread.constants, set, &params, spread.grid, work);
+        let params = step_params(problem, windows, step);
+        recording.dispatch_program((spread.shader, &problem.program), &spread.constants, set, &params, spread.grid, problem.step_work());
     }
 }
 
 /// Where the gates of a frame are in the buffer of gates, in elements: inputs, and products.
 pub(super) type GatesAt<'a> = &'a dyn Fn(u64) -> [u64; 2];
 
-/// The steps of a stretch from its last to its first, then, after the first of all, what is left to multiply.
-pub(super) fn backward(
-    recording: &mut Recording,
-    problem: &Problem,
-    spread: &Spread,
-    set: BindSet,
-    (first, count): (u64, u64),
-    gates_at: GatesAt<'_>,
-    (dy_first, slots): (u32, u64),
-) {
-    let begin = problem.first_frame((first, count));
+/// The steps of a stretch from the last, and then, after the first of all, what is left to multiply.
+pub(super) fn steps_back(windows: Windows) -> impl Iterator<Item = Option<u64>> {
+    let (first, count) = windows.stretch;
+    (first..first + count).rev().map(Some).chain((first == 0).then_some(None))
+}
+
+/// One step, backward; `windows` are those of dy.
+pub(super) fn gradient_params(problem: &Problem, windows: Windows, gates_at: GatesAt<'_>, step: Option<u64>) -> CellStepGradientParams {
+    let begin = problem.first_frame(windows.stretch);
     let products = |step: u64| {
         let [inputs, products] = gates_at(step);
         if problem.shape.summed { inputs } else { products }
     };
-    // One step before the first is what the products of the first leave to the states before.
-    let steps = (first..first + count).rev().map(Some).chain((first == 0).then_some(None));
-    for step in steps {
-        let after = step.map_or(0, |step| step + 1);
-        let has_next = after < problem.frames;
-        let frame = step.map_or(begin, |step| problem.frame_of(step));
-        let [inputs_first, products_first] = step.map_or([0; 2], gates_at);
-        let params = CellStepGradientParams {
-            batch: problem.batch as u32,
-            hidden: problem.hidden as u32,
-            frame: frame as u32,
-            next: if has_next { problem.frame_of(after) as u32 } else { 0 },
-            has_next: u32::from(has_next),
-            has_frame: u32::from(step.is_some()),
-            inputs_first: inputs_first as u32,
-            products_first: products_first as u32,
-            next_first: if has_next { products(after) as u32 } else { 0 },
-            dy_first: dy_first + step.map_or(0, |_| (frame - begin) * problem.batch * problem.hidden) as u32,
-            slot: step.map_or(0, |step| problem.slot_of(step, slots)) as u32,
-            slots: slots as u32,
-            has_lengths: u32::from(problem.lengths),
-            resets_first: problem.resets_first() as u32,
-            reset_words: problem.reset_words() as u32,
-            zone_first: problem.zoneout.first,
-            zone_others: problem.zoneout.others,
-            seed: problem.zoneout.seed,
-        };
-        let work = problem.batch * problem.shape.rows * problem.hidden * problem.hidden;
-        recording.dispatch_program((spread.shader, &problem.program), &spread.constants, set, &params, spread.grid, work);
+    let after = step.map_or(0, |step| step + 1);
+    let has_next = after < problem.frames;
+    let frame = step.map_or(begin, |step| problem.frame_of(step));
+    let [inputs_first, products_first] = step.map_or([0; 2], gates_at);
+    let first_line = (frame - begin) * problem.batch;
+    CellStepGradientParams {
+        batch: problem.batch as u32,
+        hidden: problem.hidden as u32,
+        frame: frame as u32,
+        next: if has_next { problem.frame_of(after) as u32 } else { 0 },
+        has_next: u32::from(has_next),
+        has_frame: u32::from(step.is_some()),
+        inputs_first: inputs_first as u32,
+        products_first: products_first as u32,
+        next_first: if has_next { products(after) as u32 } else { 0 },
+        dy_first: windows.y_first + (first_line * problem.hidden) as u32,
+        slot: step.map_or(0, |step| problem.slot_of(step, windows.slots)) as u32,
+        slots: windows.slots as u32,
+        first_line: first_line as u32,
+        has_lengths: u32::from(problem.lengths),
+        resets_first: problem.resets_first() as u32,
+        reset_words: problem.reset_words() as u32,
+        zone_first: problem.zoneout.first,
+        zone_others: problem.zoneout.others,
+        seed: problem.zoneout.seed,
+    }
+}
+
+/// The steps of a stretch from its last to its first, then, after the first of all, what is left to multiply. `set` are the
+/// transposed weights, then the bindings of `shaders/shared/cell_gradient_call.wgsl`.
+pub(super) fn backward(recording: &mut Recording, caps: &Caps, problem: &Problem, set: BindSet, windows: Windows, gates_at: GatesAt<'_>) {
+    let spread = Spread::backward(caps, problem);
+    for step in steps_back(windows) {
+        let params = gradient_params(problem, windows, gates_at, step);
+        recording.dispatch_program((spread.shader, &problem.program), &spread.constants, set, &params, spread.grid, problem.step_work());
     }
 }
