@@ -14,38 +14,115 @@ alias Total = vec4f;
 
 const INVOCATIONS = 256u;
 // What `carry` holds behind the states, in planes: sums of the gradients of the parameters, gains, and gain and bias of the
-// normalised state; of the biases of the products; and the gradients of the products themselves, with their gains.
+// normalised state; of the biases of the products; and the gradients of the products themselves, with their gains, as far as they are not kept.
 const SUMS = CELL_STATES + CELL_PARAMETERS;
 const STATE_SUMS = SUMS + CELL_STATE_FIRST - CELL_ROWS - CELL_PARAMETERS;
 const BIAS_SUMS = STATE_SUMS + CELL_STATE_GAIN + CELL_STATE_BIAS;
 const SCRATCH = BIAS_SUMS + CELL_ROWS;
 
+// Units of which an invocation keeps what it read: it needs that again behind each sum.
+const KEPT = 4u;
+
 // What the cell saw of a unit, and what the gradient is of.
 struct Known {
     x: vec4f,
-    // Normalised, and with gain and bias.
+    // Products as they are normalised, before gain and bias.
     hat: vec4f,
-    r: vec4f,
     s: vec4f,
-    p: vec4f,
-    m: vec4f,
-    // Of the new states: all, and without what is kept.
+    // Gradients of the new states.
     d: vec4f,
-    d_new: vec4f,
 }
 
-fn known_at(n: u32, unit: u32, keeps: vec4<bool>) -> Known {
+fn known_at(n: u32, unit: u32) -> Known {
     let hidden = params.hidden;
     let at = n * hidden + unit;
     let x = gates_at(params.inputs_first + n * CELL_INPUTS * hidden + unit, CELL_INPUTS);
     let hat = gates_at(params.products_first + n * CELL_ROWS * hidden + unit, CELL_ROWS);
     let d = carry_at(at, CELL_STATES) + vec4f(dy[params.dy_first + at], 0.0, 0.0, 0.0);
-    let d_new = select(d, vec4f(), keeps);
-    return Known(x, hat, hat * gains_at(unit) + bias_at(unit), states_at(params.slot, at), parameters_at(unit), masks_at(at), d, d_new);
+    return Known(x, hat, states_at(params.slot, at), d);
+}
+
+// What is known of a sequence, as far as it is.
+struct Row {
+    n: u32,
+    // Mean and factor of the normalised state; means of its gradient, and of that times the normalised.
+    state_mean: f32,
+    state_factor: f32,
+    state_means: vec4f,
+}
+
+fn recurrent_of(hat: vec4f, unit: u32) -> vec4f {
+    return hat * gains_at(unit) + bias_at(unit);
+}
+
+// What is to be summed for the normalised state: the state, its square, or its gradient and that times the normalised.
+fn state_sums(u: Known, unit: u32, row: Row, turn: u32) -> vec4f {
+    let at = row.n * params.hidden + unit;
+    let r = recurrent_of(u.hat, unit);
+    let p = parameters_at(unit);
+    let m = masks_at(at);
+    let after = cell_update(u.x, r, u.s, p, m);
+    let centred = after[CELL_STATE_NORM] - row.state_mean;
+    if (turn < 2u) {
+        return vec4f(select(centred, centred * centred, turn == 1u), 0.0, 0.0, 0.0);
+    }
+    let hat = centred * row.state_factor;
+    let gain = state_gain_at(unit);
+    let d = select(u.d.x, 0.0, kept_states(params.frame, at).x);
+    let d_hat = cell_output_gradient(u.x, r, after, p, m, hat * gain + state_bias_at(unit), d).n * gain;
+    return vec4f(d_hat, d_hat * hat, 0.0, 0.0);
 }
 
 fn add_carry(at: u32, count: u32, v: vec4f) {
     set_carry(at, count, carry_at(at, count) + v);
+}
+
+// Writes the gradients of a unit, but for those of a normalised product: it gives them, before the norm.
+fn finish(u: Known, unit: u32, row: Row) -> vec4f {
+    let n = row.n;
+    let at = n * params.hidden + unit;
+    var g = CellGradient();
+    if (runs(n, params.frame)) {
+        let r = recurrent_of(u.hat, unit);
+        let p = parameters_at(unit);
+        let m = masks_at(at);
+        let keeps = kept_states(params.frame, at);
+        var d_new = select(u.d, vec4f(), keeps);
+        var more = CellGradient();
+        if (CELL_STATE_NORM != 0u) {
+            let after = cell_update(u.x, r, u.s, p, m);
+            let hat = (after[CELL_STATE_NORM] - row.state_mean) * row.state_factor;
+            let gain = state_gain_at(unit);
+            let o = cell_output_gradient(u.x, r, after, p, m, hat * gain + state_bias_at(unit), d_new.x);
+            more = CellGradient(o.x, o.r, vec4f(), o.p);
+            d_new = vec4f(0.0, d_new.yzw) + o.s;
+            d_new[CELL_STATE_NORM] += row.state_factor * (o.n * gain - row.state_means.x - hat * row.state_means.y);
+            let sums = STATE_SUMS * plane() + at;
+            if (CELL_STATE_GAIN != 0u) {
+                carry[sums] += o.n * hat;
+            }
+            if (CELL_STATE_BIAS != 0u) {
+                carry[sums + CELL_STATE_GAIN * plane()] += o.n;
+            }
+        }
+        g = cell_gradient(u.x, r, u.s, p, m, d_new);
+        g = CellGradient(g.x + more.x, g.r + more.r, g.s, g.p + more.p);
+        set_carry(at, CELL_STATES, select(g.s + select(vec4f(), u.d, keeps), vec4f(), begins_anew(n, params.frame)));
+        if (CELL_PARAMETERS > 0u) {
+            add_carry(CELL_STATES * plane() + at, CELL_PARAMETERS, g.p);
+        }
+        if (CELL_NORM != 0u) {
+            if (CELL_NORM_GAIN != 0u) {
+                add_carry(SUMS * plane() + at, CELL_ROWS, g.r * u.hat);
+            }
+            add_carry(BIAS_SUMS * plane() + at, CELL_ROWS, g.r);
+        }
+    }
+    set_gates(params.inputs_first + n * CELL_INPUTS * params.hidden + unit, CELL_INPUTS, g.x);
+    if (CELL_NORM == 0u) {
+        set_gates(params.products_first + n * CELL_ROWS * params.hidden + unit, CELL_ROWS, g.r);
+    }
+    return g.r * gains_at(unit);
 }
 
 @compute @workgroup_size(256)
@@ -64,90 +141,60 @@ fn main(
     let number = group.x + group.y * groups.x;
     let is_there = number < params.batch;
     let n = min(number, params.batch - 1u);
-    let running = is_there && runs(n, params.frame);
+    var row = Row(n, 0.0, 1.0, vec4f());
 
-    // Mean and factor of the normalised state; means of its gradient, and of that times the normalised.
-    var state_mean = 0.0;
-    var state_factor = 1.0;
-    var state_means = vec4f();
+    var kept: array<Known, KEPT>;
+    for (var k = 0u; k < KEPT; k++) {
+        let unit = local + k * INVOCATIONS;
+        if (unit < hidden) {
+            kept[k] = known_at(n, unit);
+        }
+    }
+    let rest = local + KEPT * INVOCATIONS;
     if (CELL_STATE_NORM != 0u) {
         for (var turn = 0u; turn < 3u; turn++) {
             var sum = vec4f();
-            for (var unit = local; unit < hidden; unit += INVOCATIONS) {
-                let at = n * hidden + unit;
-                let u = known_at(n, unit, kept_states(params.frame, at));
-                let after = cell_update(u.x, u.r, u.s, u.p, u.m);
-                let centred = after[CELL_STATE_NORM] - state_mean;
-                if (turn < 2u) {
-                    sum.x += select(centred, centred * centred, turn == 1u);
-                } else {
-                    let hat = centred * state_factor;
-                    let gain = state_gain_at(unit);
-                    let d = cell_output_gradient(u.x, u.r, after, u.p, u.m, hat * gain + state_bias_at(unit), u.d_new.x).n * gain;
-                    sum += vec4f(d, d * hat, 0.0, 0.0);
+            for (var k = 0u; k < KEPT; k++) {
+                let unit = local + k * INVOCATIONS;
+                if (unit < hidden) {
+                    sum += state_sums(kept[k], unit, row, turn);
                 }
             }
-            let total = row_total(sum, local, subgroup_size) / f32(hidden);
+            for (var unit = rest; unit < hidden; unit += INVOCATIONS) {
+                sum += state_sums(known_at(n, unit), unit, row, turn);
+            }
+            let mean = row_total(sum, local, subgroup_size) / f32(hidden);
             if (turn == 0u) {
-                state_mean = total.x;
+                row.state_mean = mean.x;
             } else if (turn == 1u) {
-                state_factor = inverseSqrt(total.x + state_eps());
+                row.state_factor = inverseSqrt(mean.x + state_eps());
             } else {
-                state_means = total;
+                row.state_means = mean;
             }
         }
     }
 
+    // Gradients of the normalised products, with their gains.
+    var d_hats: array<vec4f, KEPT>;
     var sum = vec4f();
     var sum_hat = vec4f();
-    for (var unit = local; unit < hidden && is_there; unit += INVOCATIONS) {
-        let at = n * hidden + unit;
-        let inputs = params.inputs_first + n * CELL_INPUTS * hidden + unit;
-        let products = params.products_first + n * CELL_ROWS * hidden + unit;
-        var g = CellGradient();
-        var d_hat = vec4f();
-        if (running) {
-            let keeps = kept_states(params.frame, at);
-            let u = known_at(n, unit, keeps);
-            var d_new = u.d_new;
-            var more = CellGradient();
-            if (CELL_STATE_NORM != 0u) {
-                let after = cell_update(u.x, u.r, u.s, u.p, u.m);
-                let hat = (after[CELL_STATE_NORM] - state_mean) * state_factor;
-                let gain = state_gain_at(unit);
-                let o = cell_output_gradient(u.x, u.r, after, u.p, u.m, hat * gain + state_bias_at(unit), d_new.x);
-                more = CellGradient(o.x, o.r, vec4f(), o.p);
-                d_new = vec4f(0.0, d_new.yzw) + o.s;
-                d_new[CELL_STATE_NORM] += state_factor * (o.n * gain - state_means.x - hat * state_means.y);
-                let sums = STATE_SUMS * plane() + at;
-                if (CELL_STATE_GAIN != 0u) {
-                    carry[sums] += o.n * hat;
-                }
-                if (CELL_STATE_BIAS != 0u) {
-                    carry[sums + CELL_STATE_GAIN * plane()] += o.n;
-                }
-            }
-            g = cell_gradient(u.x, u.r, u.s, u.p, u.m, d_new);
-            g = CellGradient(g.x + more.x, g.r + more.r, g.s, g.p + more.p);
-            set_carry(at, CELL_STATES, select(g.s + select(vec4f(), u.d, keeps), vec4f(), begins_anew(n, params.frame)));
-            if (CELL_PARAMETERS > 0u) {
-                add_carry(CELL_STATES * plane() + at, CELL_PARAMETERS, g.p);
-            }
-            if (CELL_NORM != 0u) {
-                if (CELL_NORM_GAIN != 0u) {
-                    add_carry(SUMS * plane() + at, CELL_ROWS, g.r * u.hat);
-                }
-                add_carry(BIAS_SUMS * plane() + at, CELL_ROWS, g.r);
-                d_hat = g.r * gains_at(unit);
-                sum += d_hat;
-                sum_hat += d_hat * u.hat;
+    if (is_there) {
+        for (var k = 0u; k < KEPT; k++) {
+            let unit = local + k * INVOCATIONS;
+            if (unit < hidden) {
+                d_hats[k] = finish(kept[k], unit, row);
+                sum += d_hats[k];
+                sum_hat += d_hats[k] * kept[k].hat;
             }
         }
-        set_gates(inputs, CELL_INPUTS, g.x);
-        if (CELL_NORM != 0u) {
-            set_carry(SCRATCH * plane() + at, CELL_ROWS, d_hat);
-        } else {
-            set_gates(products, CELL_ROWS, g.r);
+        for (var unit = rest; unit < hidden; unit += INVOCATIONS) {
+            let u = known_at(n, unit);
+            let d_hat = finish(u, unit, row);
+            sum += d_hat;
+            sum_hat += d_hat * u.hat;
+            if (CELL_NORM != 0u) {
+                set_carry(SCRATCH * plane() + n * hidden + unit, CELL_ROWS, d_hat);
+            }
         }
     }
 
@@ -163,11 +210,19 @@ fn main(
                 factor[k] = factors[line * CELL_ROWS + k];
             }
         }
-        for (var unit = local; unit < hidden && is_there; unit += INVOCATIONS) {
-            let products = params.products_first + n * CELL_ROWS * hidden + unit;
-            let hat = gates_at(products, CELL_ROWS);
-            let d_hat = carry_at(SCRATCH * plane() + n * hidden + unit, CELL_ROWS);
-            set_gates(products, CELL_ROWS, factor * (d_hat - mean - hat * mean_hat));
+        if (is_there) {
+            let first = params.products_first + n * CELL_ROWS * hidden;
+            for (var k = 0u; k < KEPT; k++) {
+                let unit = local + k * INVOCATIONS;
+                if (unit < hidden) {
+                    set_gates(first + unit, CELL_ROWS, factor * (d_hats[k] - mean - kept[k].hat * mean_hat));
+                }
+            }
+            for (var unit = rest; unit < hidden; unit += INVOCATIONS) {
+                let hat = gates_at(first + unit, CELL_ROWS);
+                let d_hat = carry_at(SCRATCH * plane() + n * hidden + unit, CELL_ROWS);
+                set_gates(first + unit, CELL_ROWS, factor * (d_hat - mean - hat * mean_hat));
+            }
         }
     }
 }

@@ -35,6 +35,16 @@ fn reverse_ragged_and_with_resets() {
     }
 }
 
+/// Where an invocation has more units than it keeps (1,024 a workgroup).
+#[test]
+fn norms_of_many_units() {
+    for (name, context) in shared_contexts() {
+        for pair in pairs().into_iter().filter(|pair| pair.cell.norms().recurrent.is_some() || pair.cell.norms().state.is_some()) {
+            Case::random(&pair, [2, 2, 3, 1030], 8).check_gradients(&name, &context, TOLERANCE);
+        }
+    }
+}
+
 /// Momentum and unbiased variance are PyTorch's; padding does not count.
 #[test]
 fn a_batch_norm_moves_its_running_statistics() {
