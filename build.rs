@@ -16,6 +16,8 @@ mod lint;
 mod minify;
 #[path = "build/reflect.rs"]
 mod reflect;
+#[path = "src/device/unroll.rs"]
+mod unroll;
 #[path = "build/variants.rs"]
 mod variants;
 
@@ -26,6 +28,7 @@ use variants::Variant;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shaders");
     println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=src/device/unroll.rs");
     println!("cargo::rerun-if-env-changed=WEFT_DUMP_SHADERS");
     let mut shaders = match build(Path::new("shaders")) {
         Ok(shaders) => shaders,
@@ -37,7 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let is_wasm = env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
     // Browsers could not compile them.
     shaders.retain(|shader| !(is_wasm && shader.variant.is_native_only()));
-    let parts: Vec<[String; 3]> = shaders.iter().map(|shader| shader.composed.parts().map(|part| minify::squeeze(&part))).collect();
+    let parts: Vec<[String; 3]> = shaders
+        .iter()
+        .map(|shader| shader.composed.rolled.as_deref().unwrap_or(&shader.composed).parts().map(|part| minify::squeeze(&part)))
+        .collect();
     // Before and behind the slot.
     let mut texts: Vec<String> = parts.iter().flat_map(|[before, _, behind]| [before.clone(), behind.clone()]).collect();
     if is_wasm {
@@ -109,12 +115,13 @@ fn table(shaders: &[Shader], all: &[String]) -> String {
         let [before, behind] = [texts.add(&text[0]), texts.add(&text[1])];
         let _ = writeln!(
             out,
-            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, has_slot: {}, before: &{before:?}, behind: &{behind:?} }},",
+            "    Shader {{ name: {:?}, kernel: Kernel::{kernel}, subgroups: {}, flags: &{:?}, writable: &{:?}, params_bytes: size_of::<{kernel}Params>() as u32, has_slot: {}, shape: &{:?}, before: &{before:?}, behind: &{behind:?} }},",
             variant.name,
             variant.flags.iter().any(|f| f == "SUBGROUPS"),
             variant.flags.iter().filter(|f| *f != "SUBGROUPS").map(|f| f.to_lowercase()).collect::<Vec<_>>(),
             reflection.writable,
             composed.slot.is_some(),
+            composed.shape.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             kernel = variant.kernel,
         );
     }

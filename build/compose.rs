@@ -3,6 +3,7 @@
 //! Every line of the result remembers the file and line it came from, so that an error of any later
 //! stage can be told in terms of what somebody wrote.
 
+use super::unroll::{self, Mistake};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
@@ -39,6 +40,9 @@ pub struct Composed {
     pub origins: Vec<Origin>,
     /// The lines (0-based) of its slot, which hold a sample of what programs fill it with.
     pub slot: Option<Range<usize>>,
+    /// The numbers that it is unrolled by, if plans may set them, and the text before.
+    pub shape: Vec<(String, u32)>,
+    pub rolled: Option<Box<Composed>>,
 }
 
 impl Composed {
@@ -47,6 +51,20 @@ impl Composed {
         let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
         let slot = self.slot.clone().unwrap_or(lines.len()..lines.len());
         [&lines[..slot.start], &lines[slot.clone()], &lines[slot.end..]].map(|lines| lines.concat())
+    }
+
+    /// With everything repeated that is to be repeated (src/device/unroll.rs).
+    fn unrolled(self, variant: &str) -> Result<Self, Vec<Fault>> {
+        let fault = |(line, message): Mistake| {
+            let origin = self.origins.get(line).cloned().unwrap_or(Origin { file: PathBuf::new(), line: 0 });
+            vec![Fault { origin, variant: variant.to_owned(), message }]
+        };
+        let unroll::Unrolled { text, lines, shape } = unroll::unroll(&self.text, &[]).map_err(fault)?;
+        let origins = lines.iter().map(|&line| self.origins[line].clone()).collect();
+        let place = |of: usize| lines.iter().position(|&line| line >= of).unwrap_or(lines.len());
+        let slot = self.slot.as_ref().map(|slot| place(slot.start)..place(slot.end));
+        let rolled = (!shape.is_empty()).then(|| Box::new(self));
+        Ok(Self { text, origins, slot, shape, rolled })
     }
 
     /// Where a byte of the text came from.
@@ -62,11 +80,11 @@ impl Composed {
 ///
 /// Directives stand alone on a line: `#import NAME` (once a text, from `root/shared/NAME.wgsl`),
 /// `#slot NAME` (likewise, but this is a sample, whose place others take when a plan runs; once a text),
-/// `#ifdef FLAG`, `#ifndef FLAG`, `#else`, `#endif`.
+/// `#ifdef FLAG`, `#ifndef FLAG`, `#else`, `#endif`; and those of src/device/unroll.rs.
 pub fn compose(root: &Path, file: &str, variant: &str, flags: &[String]) -> Result<Composed, Vec<Fault>> {
     let mut composer = Composer { root, variant, flags, out: Composed::default(), imported: BTreeSet::new(), faults: Vec::new() };
     composer.include(&PathBuf::from(format!("{file}.wgsl")), None);
-    if composer.faults.is_empty() { Ok(composer.out) } else { Err(composer.faults) }
+    if composer.faults.is_empty() { composer.out.unrolled(variant) } else { Err(composer.faults) }
 }
 
 struct Composer<'a> {
@@ -104,7 +122,8 @@ impl Composer<'_> {
             let origin = Origin { file: relative.to_owned(), line: index + 1 };
             let keep = conditions.last().is_none_or(|c| c.keep);
             let trimmed = line.trim();
-            if !trimmed.starts_with('#') {
+            let is_later = ["#shape ", "#repeat "].iter().any(|directive| trimmed.starts_with(directive)) || trimmed == "#end";
+            if !trimmed.starts_with('#') || is_later {
                 if keep {
                     self.out.text.push_str(line);
                     self.out.text.push('\n');
@@ -150,7 +169,7 @@ impl Composer<'_> {
                 }
                 _ => self.fault(
                     origin,
-                    format!("unknown directive `{trimmed}`: write #import NAME, #slot NAME, #ifdef FLAG, #ifndef FLAG, #else or #endif"),
+                    format!("unknown directive `{trimmed}`: write #import NAME, #slot NAME, #ifdef FLAG, #ifndef FLAG, #else, #endif, #shape NAME DEFAULT, #repeat NAME COUNT or #end"),
                 ),
             }
         }

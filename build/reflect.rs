@@ -139,5 +139,8 @@ fn capabilities(variant: &Variant) -> Capabilities {
         // unpack2x16float: part of WebGPU, and of every native backend but WebGL's.
         capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
+    if variant.flags.iter().any(|f| f == "COHERENT") {
+        capabilities |= Capabilities::MEMORY_DECORATION_COHERENT | Capabilities::MEMORY_DECORATION_VOLATILE;
+    }
     capabilities
 }

@@ -12,6 +12,8 @@ pub struct Variant {
     pub name: String,
     /// `LatticeRow`: the kernel, whatever its variant.
     pub kernel: String,
+    /// Whether browsers do without it.
+    pub native: bool,
     /// Flags of this variant, upper case, as `#ifdef` sees them.
     pub flags: Vec<String>,
 }
@@ -19,19 +21,22 @@ pub struct Variant {
 /// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
 /// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `unaligned`: of those, rows that begin in the middle of a
 /// word; `in_place`: output over input; `coop`: cooperative matrices, of 16 x 16 or with `side8` of 8 x 8; `nt`, `nn`, `tn`: how the
-/// factors of a product lie; `single`: one sequence).
-const FLAGS: [&str; 12] = ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "single"];
+/// factors of a product lie; `single`: one sequence;
+/// `coherent`: four words at once of what other workgroups write).
+const FLAGS: [&str; 13] =
+    ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "single", "coherent"];
 
 impl Variant {
-    /// Whether it exists for wgpu's own backends alone: cooperative matrices are an extension of naga's, which no browser has and
-    /// Tint does not know. Such a variant stays out of the table for wasm and is not shown to Tint.
+    /// Whether it exists for wgpu's own backends alone: kernels that wait for other workgroups, which a browser might never run
+    /// together; cooperative matrices, an extension of naga's, which no browser has and Tint does not know. Such a variant stays
+    /// out of the table for wasm and is not shown to Tint.
     pub fn is_native_only(&self) -> bool {
-        self.flags.iter().any(|flag| flag == "COOP")
+        self.native || self.flags.iter().any(|flag| flag == "COOP")
     }
 }
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
-/// every kernel has a variant that runs anywhere.
+/// every kernel has a variant that runs anywhere, or, in a line that begins with `native`, anywhere but in browsers.
 pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
     let origin = |line| Origin { file: "variants".into(), line };
     let fault = |line, message: String| Fault { origin: origin(line), variant: "table".into(), message };
@@ -47,7 +52,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
             faults.push(fault(number, format!("`{line}` is not FILE: plain | FLAG …")));
             continue;
         };
-        let file = file.trim();
+        let (native, file) = file.trim().strip_prefix("native ").map_or((false, file.trim()), |file| (true, file));
         let base = file.replace('/', "_");
         for (place, flags) in list.split('|').map(str::trim).enumerate() {
             if (flags == "plain") != (place == 0) {
@@ -65,6 +70,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
                 file: file.to_owned(),
                 name,
                 kernel: camel_case(&base),
+                native,
                 flags: flags.iter().map(|f| f.to_uppercase()).collect(),
             });
         }

@@ -10,6 +10,8 @@ mod lint;
 mod minify;
 #[path = "../build/reflect.rs"]
 mod reflect;
+#[path = "../src/device/unroll.rs"]
+mod unroll;
 #[path = "../build/variants.rs"]
 mod variants;
 
@@ -43,6 +45,7 @@ fn variant(flags: &[&str]) -> Variant {
         file: "kernel".to_owned(),
         name: "kernel".to_owned(),
         kernel: "Kernel".to_owned(),
+        native: false,
         flags: flags.iter().map(|f| (*f).to_owned()).collect(),
     }
 }
@@ -220,4 +223,57 @@ fn a_slot_is_taken_out_whole() {
     let none = Folder::new("no-slot", &[("kernel.wgsl", "fn all() {}\n")]);
     let composed = compose::compose(&none.0, "kernel", "kernel", &[]).unwrap_or_else(|faults| panic!("{}", faults[0]));
     assert_eq!(composed.parts(), ["fn all() {}\n", "", ""]);
+}
+
+#[test]
+fn texts_are_unrolled_by_their_own_numbers_or_those_of_a_plan() {
+    let text = "#shape LANES 2
+#repeat i LANES
+#repeat j i + 1
+let w$(i)_$j = $(i * 4 + j)u << $(LANES - (i + 1));
+#end
+#end
+done";
+    let unrolled = unroll::unroll(text, &[]).unwrap();
+    assert_eq!(unrolled.text, "const LANES = 2u;\nlet w0_0 = 0u << 1;\nlet w1_0 = 4u << 0;\nlet w1_1 = 5u << 0;\ndone\n");
+    assert_eq!(unrolled.lines, [0, 3, 3, 3, 6]);
+    assert_eq!(unrolled.shape, [("LANES".to_owned(), 2)]);
+    let more = unroll::unroll(text, &[("LANES", 3), ("OTHER", 9)]).unwrap();
+    assert_eq!(more.text.lines().count(), 1 + 6 + 1);
+    for (text, line, part) in [
+        ("a\n#end", 1, "without #repeat"),
+        ("#repeat i 2\nx", 2, "without #end"),
+        ("#repeat i 0\nx", 0, "without #end"),
+        ("#repeat i\n#end", 0, "a name and a count"),
+        ("#repeat i 1\n#repeat i 1\n#end\n#end", 1, "has a value already"),
+        ("x\n$y", 1, "`y` has no value"),
+        ("$(1 + 2", 0, "is open"),
+        ("$(1 ? 2)", 0, "unknown operator"),
+        ("#repeat i 1 - 2\n#end", 0, "is no number"),
+        ("#repeat i 1 / 0\n#end", 0, "is no number"),
+    ] {
+        let (at, message) = unroll::unroll(text, &[]).unwrap_err();
+        assert!(at == line && message.contains(part), "{text}: {at} {message}");
+    }
+}
+
+#[test]
+fn what_a_plan_unrolls_is_checked_as_it_is_and_kept_as_it_was() {
+    let text = kernel(
+        "#shape COUNT 2
+@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {
+#repeat k COUNT
+    let x$k = a[min(i + $(k)u, params.n)];
+#end
+#repeat k COUNT
+    b[i * COUNT + $(k)u] = x$k;
+#end
+}",
+    );
+    let folder = Folder::new("rolled", &[("kernel.wgsl", &text)]);
+    let composed = compose::compose(&folder.0, "kernel", "kernel", &[]).unwrap_or_else(|f| panic!("{}", f[0]));
+    assert_eq!(composed.shape, [("COUNT".to_owned(), 2)]);
+    assert!(composed.text.contains("let x1 = a") && composed.rolled.is_some_and(|rolled| rolled.text.contains("#repeat k COUNT")));
+    // Where the first copy reads what is not there.
+    assert_refused("rolled-fault", &text.replace("= x$k", "= y$k"), &[], 11, "y0");
 }

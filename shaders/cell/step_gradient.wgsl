@@ -79,12 +79,12 @@ fn main(
             let keeps = kept_states(params.frame, at);
             g = cell_gradient(x, r, s, parameters_at(own_unit), masks_at(at), select(d, vec4f(), keeps));
             g.s += select(vec4f(), d, keeps);
-            g.s = select(g.s, vec4f(), begins_anew(n, params.frame));
             if (CELL_PARAMETERS > 0u) {
                 let sums = at + CELL_STATES * plane();
                 set_carry(sums, CELL_PARAMETERS, carry_at(sums, CELL_PARAMETERS) + g.p);
             }
         }
+        g.s = select(g.s, vec4f(), params.has_frame != 0u && begins_anew(n, params.frame));
         set_carry(at, CELL_STATES, g.s);
         if (params.has_frame != 0u) {
             set_gates(inputs, CELL_INPUTS, g.x);

@@ -83,7 +83,15 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellBatchNorm => cells::batch_norm(&mut call),
         Kernel::CellBatchNormGradient => cells::batch_norm_gradient(&mut call),
         Kernel::CellCopyStates => cells::copy_states(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellLocal => cells::local(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellLocalGradient => cells::local_gradient(&mut call),
         Kernel::CellMerge => cells::merge(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellPersistent => cells::steps(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellPersistentGradient => cells::steps_gradient(&mut call),
         Kernel::CellSplit => cells::split(&mut call),
         Kernel::CellMid => cells::mid(&mut call),
         Kernel::CellMidGradient => cells::mid_gradient(&mut call),
@@ -120,5 +128,8 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::LatticeGradient => lattice::gradient(&mut call),
         Kernel::LatticeRow => lattice::row(&mut call),
         Kernel::LatticeSweep => lattice::sweep(&mut call),
+        // Launches run one after the other here: there is nobody to wait for.
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::ProbeTogether => {}
     }
 }

@@ -58,9 +58,12 @@ fn instance(descriptor: wgpu::InstanceDescriptor) -> wgpu::Instance {
 /// What kernels with cooperative matrices need.
 const MATRICES: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16);
 
+/// What it takes to read what other workgroups write, four words at once.
+const COHERENT: wgpu::Features = wgpu::Features::MEMORY_DECORATION_COHERENT.union(wgpu::Features::MEMORY_DECORATION_VOLATILE);
+
 /// Opens a device with everything the adapter has that this crate can use.
 pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let mut useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY;
+    let mut useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | COHERENT;
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
     if matrices(adapter).is_some() {
         useful |= MATRICES;
@@ -131,6 +134,8 @@ pub(super) fn facts(adapter: &wgpu::Adapter, device: &wgpu::Device, options: &Co
         kind,
         subgroups: native.or(options.web_subgroups).filter(|sizes| options.variant != super::Variant::Plain && fit_kernels(sizes)),
         matrices: matrices(adapter).filter(|_| options.variant != super::Variant::Plain && features.contains(MATRICES)),
+        coherent: features.contains(COHERENT),
+        together: options.workgroups_together.unwrap_or(0),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_buffer_bytes: limits.max_buffer_size,
         max_binding_bytes: limits.max_storage_buffer_binding_size,

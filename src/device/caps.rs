@@ -38,6 +38,11 @@ pub struct Caps {
     /// Sides of the square matrices of f16 that a subgroup multiplies with sums in f32 (tensor cores and the like), where kernels
     /// may use them: 16, and subgroups are of 32; or 8, and they are of 8.
     pub matrices: Option<u32>,
+    /// Whether kernels can read what other workgroups write, four words at once.
+    pub coherent: bool,
+    /// How many workgroups run at the same time and see what the others write, if each takes all registers that a kernel can; 0
+    /// where that is not known, or where kernels must not wait for each other. Recurrent layers ask the device at their first call.
+    pub together: u32,
     /// Whether GPU time can be measured.
     pub timestamps: bool,
     /// Largest buffer, bytes.
@@ -66,6 +71,8 @@ impl Caps {
             kind: DeviceKind::Cpu,
             subgroups: None,
             matrices: None,
+            coherent: false,
+            together: 0,
             timestamps: false,
             max_buffer_bytes: isize::MAX as u64,
             max_binding_bytes: isize::MAX as u64,

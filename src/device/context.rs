@@ -5,9 +5,13 @@ use super::caps::Caps;
 use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
 use super::recording::{Recording, Role};
+#[cfg(not(target_family = "wasm"))]
+use super::together;
 use crate::cpu::{self, HostBuffer};
 use crate::error::{Error, Result, within};
 use std::fmt;
+#[cfg(not(target_family = "wasm"))]
+use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which variant of each kernel to use.
@@ -45,6 +49,10 @@ pub struct ContextOptions {
     /// A lower limit than the device's on workgroups along a side of the grid: plans fold their grids
     /// sooner. For tests: grids beyond 65,535 groups are slow where they are most worth testing.
     pub max_workgroups: Option<u32>,
+    /// How many workgroups run at the same time, where that is known: kernels whose workgroups wait for each other use no more. 0
+    /// keeps them from being used. Without it the device is asked when such a kernel might be used first, on native and on cards
+    /// with memory of their own only.
+    pub workgroups_together: Option<u32>,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
     pub web_subgroups: Option<[u32; 2]>,
@@ -63,6 +71,7 @@ impl Default for ContextOptions {
             shader_checks: false,
             max_binding_bytes: None,
             max_workgroups: None,
+            workgroups_together: None,
             web_subgroups: None,
             refused: None,
         }
@@ -136,6 +145,12 @@ impl ContextOptions {
         self
     }
 
+    /// Sets [`workgroups_together`](Self::workgroups_together).
+    pub fn with_workgroups_together(mut self, groups: u32) -> Self {
+        self.workgroups_together = Some(groups);
+        self
+    }
+
     /// Sets [`web_subgroups`](Self::web_subgroups).
     pub fn with_web_subgroups(mut self, sizes: [u32; 2]) -> Self {
         self.web_subgroups = Some(sizes);
@@ -152,6 +167,20 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     caps: Caps,
     backend: Backend,
+    /// What the device said when it was asked how many workgroups run together.
+    #[cfg(not(target_family = "wasm"))]
+    asked: OnceLock<Caps>,
+}
+
+impl Inner {
+    fn new(caps: Caps, backend: Backend) -> Self {
+        Self {
+            caps,
+            backend,
+            #[cfg(not(target_family = "wasm"))]
+            asked: OnceLock::new(),
+        }
+    }
 }
 
 enum Backend {
@@ -229,7 +258,12 @@ impl Context {
             });
         }
         let engine = Engine::new(device, queue, &caps, options);
-        Ok(Self(Arc::new(Inner { caps, backend: Backend::Gpu(Box::new(engine)) })))
+        let context = Self(Arc::new(Inner::new(caps, Backend::Gpu(Box::new(engine)))));
+        #[cfg(not(target_family = "wasm"))]
+        if options.workgroups_together.is_some() || !together::may_wait(context.caps()) {
+            let _ = context.0.asked.set(context.0.caps.clone());
+        }
+        Ok(context)
     }
 
     /// The CPU twins of all kernels: no adapter needed, the same results.
@@ -242,12 +276,38 @@ impl Context {
     /// they would for a device with such limits; the other options mean nothing here.
     pub fn cpu_with(options: &ContextOptions) -> Self {
         let caps = Caps::cpu().limited(options.max_binding_bytes, options.max_workgroups);
-        Self(Arc::new(Inner { caps, backend: Backend::Cpu }))
+        Self(Arc::new(Inner::new(caps, Backend::Cpu)))
     }
 
     /// What this device is and can do.
     pub fn caps(&self) -> &Caps {
         &self.0.caps
+    }
+
+    /// [`caps`](Self::caps), with what the device says when it is asked how many workgroups run together: at the first call.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) async fn caps_together(&self) -> Result<&Caps> {
+        if let Some(caps) = self.0.asked.get() {
+            return Ok(caps);
+        }
+        let together = match &self.0.backend {
+            Backend::Cpu => 0,
+            Backend::Gpu(_) => {
+                let [source, words] = [together::SOURCE, together::WORDS].map(|count| u64::from(count) * 4);
+                let (source, bytes, words) = (self.allocate(source)?, words, self.allocate(words)?);
+                self.clear(&source, u64::from(together::SOURCE) * 4)?;
+                self.clear(&words, bytes)?;
+                self.run_on(&together::recording(), &[&source, &words]).await?;
+                together::count(&self.read(&words, 16).await?)
+            }
+        };
+        Ok(self.0.asked.get_or_init(|| Caps { together, ..self.0.caps.clone() }))
+    }
+
+    /// [`caps`](Self::caps): in browsers workgroups never wait for each other.
+    #[cfg(target_family = "wasm")]
+    pub(crate) async fn caps_together(&self) -> Result<&Caps> {
+        Ok(self.caps())
     }
 
     /// The wgpu device, to share with other code; `None` on the CPU.

@@ -19,6 +19,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timing;
+#[cfg(not(target_family = "wasm"))]
+mod together;
+#[cfg(not(target_family = "wasm"))]
+mod unroll;
 
 pub use caps::{Caps, DeviceKind};
 pub(crate) use context::Storage;

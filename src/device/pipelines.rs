@@ -54,7 +54,8 @@ impl Pipelines {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let constants: Vec<(&str, f64)> = key.constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
+        let set = |key: &&(&str, u64)| !shader.shape.contains(&key.0);
+        let constants: Vec<(&str, f64)> = key.constants.iter().filter(set).map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(shader.name),
             layout: Some(&pipeline_layout),
@@ -71,14 +72,13 @@ impl Pipelines {
     }
 
     #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
-    fn module(&self, device: &wgpu::Device, PipelineKey { shader, program, .. }: &PipelineKey) -> wgpu::ShaderModule {
+    fn module(&self, device: &wgpu::Device, key: &PipelineKey) -> wgpu::ShaderModule {
+        let shader = key.shader;
         // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
         let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(
-                format!("{header}{}", shader.wgsl(program.as_ref().map_or("", |program| program.text()))).into(),
-            ),
+            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", text(key)).into()),
         };
         if self.checks {
             return device.create_shader_module(descriptor);
@@ -89,4 +89,19 @@ impl Pipelines {
         // its loops are bounded by the params, and the tests run all kernels with the checks as well.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
+}
+
+/// The text of a kernel: its slot filled, and unrolled.
+fn text(PipelineKey { shader, program, constants }: &PipelineKey) -> String {
+    let rolled = shader.wgsl(program.as_ref().map_or("", |program| program.text()));
+    // Kernels that plans unroll are for native only.
+    #[cfg(not(target_family = "wasm"))]
+    if !shader.shape.is_empty() {
+        let shape: Vec<(&str, u32)> = constants.iter().map(|&(name, bits)| (name, f64::from_bits(bits) as u32)).collect();
+        // The build has unrolled it; with numbers that are none the compiler is left to say what is wrong.
+        return super::unroll::unroll(&rolled, &shape).map_or(rolled, |unrolled| unrolled.text);
+    }
+    #[cfg(target_family = "wasm")]
+    let _ = constants;
+    rolled
 }

@@ -21,6 +21,8 @@ pub struct Shader {
     pub params_bytes: u32,
     /// Whether its text has a place for a [`Program`](super::program::Program), without which it is none.
     pub has_slot: bool,
+    /// Numbers that its text is unrolled by: pipeline constants that must be known before it is compiled.
+    pub shape: &'static [&'static str],
     /// Byte ranges of `TEXTS` that make up its text: before the slot, and behind it.
     before: &'static [[usize; 2]],
     behind: &'static [[usize; 2]],

@@ -412,7 +412,7 @@ impl Layer {
             }
             false => None,
         };
-        let recording = plan::forward(self.context.caps(), &problem, keeps)?;
+        let recording = plan::forward(self.context.caps_together().await?, &problem, keeps)?;
         let mut bound = vec![x, &self.weight_ih];
         bound.extend(&self.bias_ih);
         bound.extend(&self.norm_ih.gain);

@@ -1,4 +1,4 @@
-//! Twin of `shaders/cell/step_gradient.wgsl`.
+//! Twin of `shaders/cell/step_gradient.wgsl`, and of those that run many steps.
 
 use super::sequences::{Sequences, Zoneout};
 use super::step::UNITS;
@@ -6,7 +6,8 @@ use super::unit::{Shape, arguments, masks, vectors};
 use crate::cpu::Call;
 use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
-use crate::device::shader::CellStepGradientParams;
+use crate::device::program::Program;
+use crate::device::shader::{CellLocalGradientParams, CellStepGradientParams};
 
 /// What one tile of units of a sequence gets: gradients of inputs and products, of the states before, and of the parameters.
 #[derive(Default)]
@@ -15,19 +16,78 @@ struct Tile {
     carry: Vec<f32>,
 }
 
+/// What a step reads.
+struct Read<'a> {
+    weight_transposed: &'a [f32],
+    units: &'a [f32],
+    words: &'a [u32],
+    states: &'a [f32],
+    dy: &'a [f32],
+}
+
 pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
-    let p: CellStepGradientParams = call.params();
     let Some(program) = call.program() else { return };
+    let read = Read { weight_transposed: call.read(1), units: call.read(2), words: call.read(3), states: call.read(4), dy: call.read(5) };
+    let (gates, carry) = (call.write(6), call.write(7));
+    one(program, &call.params(), &read, gates, carry);
+}
+
+/// All steps of a launch, unless it is there for those that another left: here none leaves any.
+pub(in crate::cpu) fn local_gradient(call: &mut Call<'_>) {
+    if call.constant("FINISHES") == 0.0 {
+        steps_gradient(call);
+    }
+}
+
+/// As many steps as the launch has, and the product that is left after the first.
+pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
+    let p: CellLocalGradientParams = call.params();
+    let Some(program) = call.program() else { return };
+    let (gates, carry) = (call.write(6), call.write(7));
+    let shape = Shape::of(program);
+    let (rows, hidden) = (shape.rows * p.hidden as usize, p.hidden as usize);
+    let weight: &[f32] = call.read(1);
+    let mut transposed = vec![0.0f32; rows * hidden];
+    for (unit, column) in transposed.chunks_exact_mut(rows.max(1)).enumerate() {
+        column.iter_mut().enumerate().for_each(|(row, to)| *to = weight[row * hidden + unit]);
+    }
+    let read = Read { weight_transposed: &transposed, units: call.read(2), words: call.read(3), states: call.read(4), dy: call.read(5) };
+    let frame_size = p.batch.wrapping_mul(p.hidden);
+    for k in 0..=p.frames {
+        // Frames from the first, which may be negative.
+        let ahead = |k: u32| if p.reversed != 0 { k } else { k.wrapping_neg() };
+        let at = |first: u32, k: u32, count: usize| first.wrapping_add(ahead(k).wrapping_mul(frame_size).wrapping_mul(count as u32));
+        let (next_first, next_count) = if shape.summed { (p.inputs_first, shape.inputs) } else { (p.products_first, shape.rows) };
+        let step = CellStepGradientParams {
+            batch: p.batch,
+            hidden: p.hidden,
+            frame: p.first.wrapping_add(ahead(k)),
+            next: p.first.wrapping_add(ahead(k.wrapping_sub(1))),
+            has_next: u32::from(k > 0),
+            has_frame: u32::from(k < p.frames),
+            inputs_first: at(p.inputs_first, k, shape.inputs),
+            products_first: at(p.products_first, k, shape.rows),
+            next_first: at(next_first, k.wrapping_sub(1), next_count),
+            dy_first: at(p.dy_first, k, 1),
+            slot: p.slot.wrapping_add(ahead(k)),
+            slots: p.slots,
+            has_lengths: p.has_lengths,
+            resets_first: p.resets_first,
+            reset_words: p.reset_words,
+            zone_first: p.zone_first,
+            zone_others: p.zone_others,
+            seed: p.seed,
+            first_line: 0,
+        };
+        one(program, &step, &read, gates, carry);
+    }
+}
+
+fn one(program: &Program, p: &CellStepGradientParams, read: &Read<'_>, gates: &mut [f32], carry: &mut [f32]) {
     let Some(derivative) = program.twin("cell_gradient") else { return };
     let shape = Shape::of(program);
     let (batch, hidden) = (p.batch as usize, p.hidden as usize);
-    let weight: &[f32] = call.read(1);
-    let units: &[f32] = call.read(2);
-    let words: &[u32] = call.read(3);
-    let states: &[f32] = call.read(4);
-    let dy: &[f32] = call.read(5);
-    let gates: &mut [f32] = call.write(6);
-    let carry: &mut [f32] = call.write(7);
+    let &Read { weight_transposed: weight, units, words, states, dy } = read;
     let sequences =
         Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
     let zoneout = Zoneout { first: p.zone_first, others: p.zone_others, seed: p.seed, means: false };
@@ -50,7 +110,11 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
                 *d += dot(&weight[unit * rows..][..rows], vector);
             }
         }
+        let anew = p.has_frame != 0 && sequences.begins_anew(n, p.frame);
         if p.has_frame == 0 || !sequences.runs(n, p.frame) {
+            if anew {
+                d.fill(0.0);
+            }
             return Tile { gates: vec![0.0; (kinds[0].1 + kinds[1].1) * count], carry: d };
         }
         for (d, dy) in d.iter_mut().zip(&dy[p.dy_first as usize + at..][..count]) {
@@ -70,7 +134,6 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
         ]);
         let gradient = shape.gradient(derivative, &arguments, count);
         let kind = |kind: usize, many: usize| gradient.of(kind, many).iter().copied();
-        let anew = sequences.begins_anew(n, p.frame);
         let before = kind(2, shape.states).zip(&past).map(|(d, past)| if anew { 0.0 } else { d + past });
         Tile { gates: kind(0, kinds[0].1).chain(kind(1, kinds[1].1)).collect(), carry: before.chain(kind(3, shape.parameters)).collect() }
     });

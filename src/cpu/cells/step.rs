@@ -41,6 +41,13 @@ pub(in crate::cpu) fn steps(call: &mut Call<'_>) {
     }
 }
 
+/// All steps of a launch, unless it is there for those that another left: here none leaves any.
+pub(in crate::cpu) fn local(call: &mut Call<'_>) {
+    if call.constant("FINISHES") == 0.0 {
+        steps(call);
+    }
+}
+
 /// Some rows of a product, of some units: the rows of weights [R, H, H] times a vector.
 pub(super) fn products(weight: &[f32], vector: &[f32], rows: Range<usize>, units: Range<usize>, hidden: usize) -> Vec<f32> {
     let row = |row: usize| units.clone().map(move |unit| dot(&weight[(row * hidden + unit) * hidden..][..hidden], vector));

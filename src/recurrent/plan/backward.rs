@@ -2,7 +2,11 @@
 //! their gradients in their place, and products over all frames make of those the gradients of inputs and weights.
 
 use super::batch_norm::{self, Statistics};
+#[cfg(not(target_family = "wasm"))]
+use super::local;
 use super::norms::{self, Lines};
+#[cfg(not(target_family = "wasm"))]
+use super::persistent::Backward;
 use super::stepped::{self, Windows};
 use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
@@ -136,7 +140,13 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let sums = shape.parameters + shape.gains + shape.state_vectors;
     // Of a normalised product also sums for its bias, and what one step leaves to itself; likewise of a second product.
     let normed_rows = if problem.norms.recurrent.is_some() { shape.rows } else { 0 };
-    let planes = shape.states + sums + 2 * normed_rows + shape.second;
+    #[cfg(not(target_family = "wasm"))]
+    let persistent = Backward::of(recording, caps, problem, most);
+    #[cfg(not(target_family = "wasm"))]
+    let marks = u64::from(persistent.is_some());
+    #[cfg(target_family = "wasm")]
+    let marks = 0;
+    let planes = shape.states + sums + 2 * normed_rows + shape.second + marks;
     let carry = recording.workspace("carry", planes * problem.plane_bytes());
     recording.clear(carry);
     if let Some(given) = buffers.d_new_state {
@@ -263,7 +273,17 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             half(other).at(problem.frame_of(step) - problem.first_frame(at))
         };
         let windows = Windows { stretch, y_first: dy_first, slots };
+        #[cfg(not(target_family = "wasm"))]
+        let waits = persistent.as_ref().map(|tier| {
+            let weight_hh = recording.whole(buffers.weight_hh);
+            let [gates, carry] = [gates_buffer, carry].map(|buffer| recording.whole(buffer));
+            let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
+            tier.record(recording, caps, problem, &[weight_hh, units, sequences, states, dy, gates, carry], &params);
+        });
+        #[cfg(target_family = "wasm")]
+        let waits = None::<()>;
         match walk {
+            _ if waits.is_some() => {}
             Walk::Scan => scan::backward(recording, caps, problem, set, windows, &gates_at),
             Walk::Steps => stepped::backward(recording, caps, problem, set, windows, &gates_at),
             Walk::Rows => rows::backward(recording, caps, problem, transposed, &normed, windows, &gates_at),

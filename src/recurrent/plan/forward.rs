@@ -1,7 +1,11 @@
 //! Forward: the input projection of many frames by one product, then the steps.
 
 use super::batch_norm::{self, Statistics};
+#[cfg(not(target_family = "wasm"))]
+use super::local;
 use super::norms::{self, Lines};
+#[cfg(not(target_family = "wasm"))]
+use super::persistent::Forward;
 use super::stepped::{self, Windows};
 use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix};
@@ -104,9 +108,15 @@ pub(in crate::recurrent) fn record_forward(
         .saturating_add(3);
     within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
 
-    let slots = if buffers.states.is_some() { frames + 1 } else { 2 };
+    #[cfg(not(target_family = "wasm"))]
+    let persistent = Forward::of(recording, caps, problem, buffers.y, most);
+    #[cfg(not(target_family = "wasm"))]
+    let least_slots = persistent.as_ref().map_or(2, |tier| tier.slots);
+    #[cfg(target_family = "wasm")]
+    let least_slots = 2;
+    let slots = if buffers.states.is_some() { frames + 1 } else { least_slots };
     let state_bytes = problem.plane_bytes() * problem.shape.states;
-    let states = buffers.states.unwrap_or_else(|| recording.workspace("states", 2 * state_bytes));
+    let states = buffers.states.unwrap_or_else(|| recording.workspace("states", slots * state_bytes));
     let slot = |step: u64| Slot { buffer: states, slots, slot: problem.slot_of(step, slots) };
     let given = buffers.state.map(Slot::only);
     let first_frame = buffers.sequences.map(|sequences| (problem.frame_of(0), sequences));
@@ -161,6 +171,11 @@ pub(in crate::recurrent) fn record_forward(
         let whole = [buffers.weight_hh, buffers.units, sequences, states];
         let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
         let bindings = [gx, weight_hh, units, sequences, all_states, y];
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(tier) = &persistent {
+            tier.record(recording, caps, problem, &bindings, &local::forward_params(problem, stretch, y_first, slots));
+            continue;
+        }
         let windows = Windows { stretch, y_first, slots };
         match (walk, mids) {
             (Walk::Scan, _) => scan::forward(recording, caps, problem, &bindings, windows),

@@ -4,11 +4,21 @@
 mod backward;
 mod batch_norm;
 mod forward;
+#[cfg(not(target_family = "wasm"))]
+mod geometry;
+#[cfg(not(target_family = "wasm"))]
+mod local;
 mod mid;
 mod norms;
+#[cfg(not(target_family = "wasm"))]
+mod persistent;
 mod rows;
 mod scan;
 mod stepped;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests;
+#[cfg(not(target_family = "wasm"))]
+mod tier;
 
 pub(super) use backward::backward;
 pub(super) use forward::{ForwardBuffers, forward, record_forward};
@@ -214,6 +224,14 @@ fn stretch_frames(caps: &Caps, problem: &Problem, gates: u64) -> Result<u64> {
         frames = frames.min(have / need.max(1));
     }
     Ok(frames)
+}
+
+/// Slots of states that are not kept: so many that the first and the last of a stretch are not the same, neither in stretches of `most`
+/// frames nor in the rest of `frames`.
+#[cfg(not(target_family = "wasm"))]
+fn slots_of_stretches(frames: u64, most: u64) -> u64 {
+    let rest = frames % most.max(1);
+    (2..).find(|slots| !most.is_multiple_of(*slots) && (rest == 0 || !rest.is_multiple_of(*slots))).unwrap_or(2)
 }
 
 /// Part of a buffer of frames.

@@ -1,0 +1,193 @@
+// What kernels that run many steps of cells backward share: their buffers, and what a unit reads and writes at one frame. Gates were
+// computed again for all frames; their gradients take their place.
+// In the slot: the cell.
+#slot cell
+
+struct Params {
+    batch: u32,
+    hidden: u32,
+    // Frames of this launch: `first`, whose step is the last of them, and as many as there are before it, or after it if the
+    // layer is `reversed`.
+    first: u32,
+    frames: u32,
+    reversed: u32,
+    // Where frame `first` begins in `gates`: inputs, and products. Where it begins in dy.
+    inputs_first: u32,
+    products_first: u32,
+    dy_first: u32,
+    // The slot of the states before `first`, and slots: those of all frames, in their order.
+    slot: u32,
+    slots: u32,
+    has_lengths: u32,
+    resets_first: u32,
+    reset_words: u32,
+    zone_first: u32,
+    zone_others: u32,
+    seed: u32,
+}
+
+@group(0) @binding(0)
+var<uniform> params: Params;
+// [CELL_ROWS, hidden, hidden]
+@group(0) @binding(1)
+var<storage, read> weight_hh: array<f32>;
+// [CELL_ROWS + CELL_PARAMETERS, hidden]
+@group(0) @binding(2)
+var<storage, read> units: array<f32>;
+@group(0) @binding(3)
+var<storage, read> sequences: array<u32>;
+// [CELL_STATES, slots, batch, hidden]
+@group(0) @binding(4)
+var<storage, read> states: array<f32>;
+// [frames, batch, hidden]
+@group(0) @binding(5)
+var<storage, read> dy: array<f32>;
+// Of each frame [batch, CELL_INPUTS, hidden], and, unless they were added to those, [batch, CELL_ROWS, hidden] with bias.
+@group(0) @binding(6)
+var<storage, read_write> gates: array<f32>;
+// [CELL_STATES + CELL_PARAMETERS + 1, batch, hidden]: gradients of the states after this launch, then before it; sums of those of the
+// parameters; as bits, how many steps of the persistent tier are left undone, which is 0 between launches.
+@group(0) @binding(7)
+var<storage, read_write> carry: array<f32>;
+
+#import cell_sequences
+#import cell_units
+#import zoneout
+
+// The frame of step k of this launch, counted from the last, and frames from `first` to it in memory, which may be negative.
+fn frame_of(k: u32) -> u32 {
+    return select(params.first - k, params.first + k, params.reversed != 0u);
+}
+
+fn frame_at(first: u32, frame: u32, length: u32) -> u32 {
+    return first + (frame - params.first) * length;
+}
+
+// Numbers of one unit: the first at `at`, the others `pitch` after each other.
+fn gates_at(at: u32, count: u32) -> vec4f {
+    var v = vec4f();
+    if (count > 0u) {
+        v.x = gates[at];
+    }
+    if (count > 1u) {
+        v.y = gates[at + params.hidden];
+    }
+    if (count > 2u) {
+        v.z = gates[at + 2u * params.hidden];
+    }
+    if (count > 3u) {
+        v.w = gates[at + 3u * params.hidden];
+    }
+    return v;
+}
+
+fn set_gates(at: u32, count: u32, v: vec4f) {
+    if (count > 0u) {
+        gates[at] = v.x;
+    }
+    if (count > 1u) {
+        gates[at + params.hidden] = v.y;
+    }
+    if (count > 2u) {
+        gates[at + 2u * params.hidden] = v.z;
+    }
+    if (count > 3u) {
+        gates[at + 3u * params.hidden] = v.w;
+    }
+}
+
+fn carry_at(at: u32, count: u32) -> vec4f {
+    var v = vec4f();
+    if (count > 0u) {
+        v.x = carry[at];
+    }
+    if (count > 1u) {
+        v.y = carry[at + plane()];
+    }
+    if (count > 2u) {
+        v.z = carry[at + 2u * plane()];
+    }
+    if (count > 3u) {
+        v.w = carry[at + 3u * plane()];
+    }
+    return v;
+}
+
+fn set_carry(at: u32, count: u32, v: vec4f) {
+    if (count > 0u) {
+        carry[at] = v.x;
+    }
+    if (count > 1u) {
+        carry[at + plane()] = v.y;
+    }
+    if (count > 2u) {
+        carry[at + 2u * plane()] = v.z;
+    }
+    if (count > 3u) {
+        carry[at + 3u * plane()] = v.w;
+    }
+}
+
+// Steps of a unit that are left undone.
+fn undone_at(at: u32) -> u32 {
+    return bitcast<u32>(carry[(CELL_STATES + CELL_PARAMETERS) * plane() + at]);
+}
+
+fn set_undone(at: u32, steps: u32) {
+    carry[(CELL_STATES + CELL_PARAMETERS) * plane() + at] = bitcast<f32>(steps);
+}
+
+// What a unit takes at a frame.
+struct Before {
+    x: vec4f,
+    r: vec4f,
+    s: vec4f,
+    dy: f32,
+}
+
+fn inputs_at(frame: u32, n: u32, unit: u32) -> u32 {
+    return frame_at(params.inputs_first, frame, plane() * CELL_INPUTS) + n * CELL_INPUTS * params.hidden + unit;
+}
+
+fn products_at(frame: u32, n: u32, unit: u32) -> u32 {
+    return frame_at(params.products_first, frame, plane() * CELL_ROWS) + n * CELL_ROWS * params.hidden + unit;
+}
+
+fn before_at(frame: u32, n: u32, unit: u32) -> Before {
+    var before = Before();
+    before.x = gates_at(inputs_at(frame, n, unit), CELL_INPUTS);
+    if (CELL_SUMMED == 0u) {
+        before.r = gates_at(products_at(frame, n, unit), CELL_ROWS);
+    }
+    let at = n * params.hidden + unit;
+    let first = frame_at(params.slot, frame, 1u) * plane() + at;
+    let pitch = params.slots * plane();
+    before.s.x = states[first];
+    if (CELL_STATES > 1u) {
+        before.s.y = states[pitch + first];
+    }
+    if (CELL_STATES > 2u) {
+        before.s.z = states[2u * pitch + first];
+    }
+    if (CELL_STATES > 3u) {
+        before.s.w = states[3u * pitch + first];
+    }
+    before.dy = dy[frame_at(params.dy_first, frame, plane()) + at];
+    return before;
+}
+
+// One unit at one frame of a sequence that runs; d: the gradient of its new states, y included.
+fn unit_gradient(frame: u32, at: u32, before: Before, p: vec4f, m: vec4f, d: vec4f) -> CellGradient {
+    let keeps = kept_states(frame, at);
+    var g = cell_gradient(before.x, before.r, before.s, p, m, select(d, vec4f(), keeps));
+    g.s += select(vec4f(), d, keeps);
+    return g;
+}
+
+// Its gradients take the place of what they are of.
+fn set_gradients(frame: u32, n: u32, unit: u32, g: CellGradient) {
+    set_gates(inputs_at(frame, n, unit), CELL_INPUTS, g.x);
+    if (CELL_SUMMED == 0u) {
+        set_gates(products_at(frame, n, unit), CELL_ROWS, g.r);
+    }
+}

@@ -1,0 +1,156 @@
+//! The persistent tier: a launch runs all steps of a stretch on workgroups that hand their results to each other, and another what
+//! that one left, should workgroups not have run together. Nothing is read back in between.
+
+use super::geometry::Geometry;
+use super::tier::Tier;
+use super::{Problem, local, slots_of_stretches};
+use crate::device::Caps;
+use crate::device::recording::{Binding, BufferId, Recording};
+use crate::device::shader::{CellLocalGradientParams, CellLocalParams, Kernel, Shader};
+
+/// How workgroups wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    /// How often a word is looked at before the workgroup stops.
+    pub spins: u32,
+    /// Whether the subgroups of a workgroup wait for each other at barriers only.
+    pub in_turn: bool,
+    /// For tests: the workgroup along the units that stops, and the step.
+    pub fault: Option<(u32, u32)>,
+}
+
+impl Waiting {
+    pub(super) fn of(caps: &Caps) -> Self {
+        // Software adapters end loops after 65,535 rounds of all together.
+        match (caps.is_software(), caps.subgroups) {
+            (false, _) => Self { spins: 300_000, in_turn: false, fault: None },
+            (true, Some(_)) => Self { spins: 50_000, in_turn: true, fault: None },
+            (true, None) => Self { spins: 4_000, in_turn: true, fault: None },
+        }
+    }
+
+    fn constants(&self, geometry: &Geometry, loads: u32) -> Vec<(&'static str, f64)> {
+        let mut constants = geometry.shape(loads);
+        constants.extend([("SPINS", self.spins.into()), ("IN_TURN", f64::from(u8::from(self.in_turn)))]);
+        if let Some((group, step)) = self.fault {
+            constants.extend([("FAULT_GROUP", group.into()), ("FAULT_STEP", step.into())]);
+        }
+        constants
+    }
+}
+
+/// The steps of a call forward, if this tier takes them.
+pub(super) struct Forward {
+    geometry: Geometry,
+    waiting: Waiting,
+    undone: BufferId,
+    /// Slots of states that are not kept.
+    pub slots: u64,
+}
+
+impl Forward {
+    /// For stretches of `most` frames; `y` is all of it.
+    pub(super) fn of(recording: &mut Recording, caps: &Caps, problem: &Problem, y: BufferId, most: u64) -> Option<Self> {
+        let Tier::Persistent(geometry) = Tier::of(caps, problem, false) else { return None };
+        let undone = recording.workspace("undone", problem.plane_bytes());
+        recording.clear(undone);
+        recording.clear(y);
+        Some(Self { geometry, waiting: Waiting::of(caps), undone, slots: slots_of_stretches(problem.frames, most) })
+    }
+
+    /// One stretch. The windows: gx, weight_hh, units, sequences, states and y.
+    pub(super) fn record(
+        &self,
+        recording: &mut Recording,
+        caps: &Caps,
+        problem: &Problem,
+        &[gx, weight_hh, units, sequences, states, y]: &[Binding; 6],
+        params: &CellLocalParams,
+    ) {
+        let windows = [gx, weight_hh, units, sequences, states, y, recording.whole(self.undone)];
+        forward(recording, caps, problem, (&self.geometry, &self.waiting), &windows, params);
+    }
+}
+
+/// The steps of a call backward, if this tier takes them.
+pub(super) struct Backward {
+    geometry: Geometry,
+    waiting: Waiting,
+    exchange: BufferId,
+}
+
+impl Backward {
+    /// For stretches of `most` frames.
+    pub(super) fn of(recording: &mut Recording, caps: &Caps, problem: &Problem, most: u64) -> Option<Self> {
+        let bytes = exchange_bytes(problem, most);
+        let Tier::Persistent(geometry) = Tier::of(caps, problem, true) else { return None };
+        (bytes <= caps.max_window_bytes()).then(|| Self {
+            geometry,
+            waiting: Waiting::of(caps),
+            exchange: recording.workspace("exchange", bytes),
+        })
+    }
+
+    /// One stretch. The windows: weight_hh, units, sequences, states, dy, gates, and carry, with one plane more.
+    pub(super) fn record(
+        &self,
+        recording: &mut Recording,
+        caps: &Caps,
+        problem: &Problem,
+        &[weight_hh, units, sequences, states, dy, gates, carry]: &[Binding; 7],
+        params: &CellLocalGradientParams,
+    ) {
+        recording.clear(self.exchange);
+        let windows = [weight_hh, units, sequences, states, dy, gates, carry, recording.whole(self.exchange)];
+        backward(recording, caps, problem, (&self.geometry, &self.waiting), &windows, params);
+    }
+}
+
+fn shader(caps: &Caps, kernel: Kernel, coherent: bool) -> &'static Shader {
+    caps.shader_with(kernel, if coherent && caps.coherent && caps.subgroups.is_some() { &["coherent"] } else { &[] })
+}
+
+fn grid(problem: &Problem, geometry: &Geometry) -> [u32; 3] {
+    [(problem.hidden as u32).div_ceil(geometry.units()), (problem.batch as u32).div_ceil(geometry.group), 1]
+}
+
+/// Forward. The windows: gx, weight_hh, units, sequences, states, y, whose frames of this stretch must be 0, and a word for each unit
+/// of each sequence, which are 0 before and after.
+pub(super) fn forward(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    (geometry, waiting): (&Geometry, &Waiting),
+    windows: &[Binding; 7],
+    params: &CellLocalParams,
+) {
+    let set = recording.bind(windows);
+    let shader = shader(caps, Kernel::CellPersistent, problem.hidden.is_multiple_of(4) && params.y_first.is_multiple_of(4));
+    let constants = waiting.constants(geometry, geometry.quad_loads());
+    let work = local::work(problem, params.frames.into());
+    recording.dispatch_program((shader, &problem.program), &constants, set, params, grid(problem, geometry), work);
+    local::forward(recording, caps, problem, set, params, true);
+}
+
+/// Backward. The windows: weight_hh, units, sequences, states, dy, gates, carry, and [`exchange_bytes`] for a stretch, which must be 0.
+pub(super) fn backward(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    (geometry, waiting): (&Geometry, &Waiting),
+    windows: &[Binding; 8],
+    params: &CellLocalGradientParams,
+) {
+    let set = recording.bind(windows);
+    let shader = shader(caps, Kernel::CellPersistentGradient, true);
+    let constants = waiting.constants(geometry, geometry.column_loads());
+    let work = local::work(problem, params.frames.into());
+    recording.dispatch_program((shader, &problem.program), &constants, set, params, grid(problem, geometry), work);
+    let set = recording.bind(&windows[..7]);
+    local::backward(recording, caps, problem, set, params, true);
+}
+
+/// What units hand to each other backward, in so many frames.
+fn exchange_bytes(problem: &Problem, frames: u64) -> u64 {
+    frames.saturating_mul(problem.batch).saturating_mul(problem.hidden).saturating_mul(16)
+}

@@ -1,0 +1,434 @@
+//! The tiers agree: the same steps by each of them, whatever the cell, the sequences and the workgroups.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use super::geometry::Geometry;
+use super::persistent::{self, Waiting};
+use super::stepped::{self, Windows};
+use super::{Problem, Zoneout, local};
+use crate::device::recording::{BufferId, Recording};
+use crate::device::{Caps, Context, ContextOptions, RunReport};
+use crate::recurrent::cells::{Activation, ForgetGate, LstmOptions};
+use crate::recurrent::program::program;
+use crate::recurrent::{Cell, Gradients, Layer, LayerWeights, RunOptions, TrainOptions};
+use crate::tensor::Tensor;
+
+/// A call: a problem with what is known of its sequences.
+struct Call {
+    problem: Problem,
+    lengths: Vec<u32>,
+    resets: Vec<(u64, u64)>,
+    keeps_all: bool,
+}
+
+impl Call {
+    fn new(cell: &Cell, frames: u64, batch: u64, hidden: u64) -> Self {
+        let (shape, program) = program(cell);
+        let problem = Problem {
+            shape,
+            program,
+            frames,
+            batch,
+            input_size: 1,
+            hidden,
+            reversed: false,
+            bias: true,
+            lengths: false,
+            resets: false,
+            state: true,
+            zoneout: Zoneout { seed: 5, ..Zoneout::default() },
+            norms: super::Norms::default(),
+            training: false,
+        };
+        Self { problem, lengths: vec![frames as u32; batch as usize], resets: Vec::new(), keeps_all: false }
+    }
+
+    fn reversed(mut self) -> Self {
+        self.problem.reversed = true;
+        self
+    }
+
+    fn zoneout(mut self, first: f64, others: f64) -> Self {
+        let odds = |p: f64| (p * 4_294_967_296.0) as u32;
+        self.problem.zoneout = Zoneout { first: odds(first), others: odds(others), ..self.problem.zoneout };
+        self
+    }
+
+    fn lengths(mut self, lengths: &[u32]) -> Self {
+        self.problem.lengths = true;
+        self.lengths = lengths.to_vec();
+        self
+    }
+
+    fn resets(mut self, resets: &[(u64, u64)]) -> Self {
+        self.problem.resets = true;
+        self.resets = resets.to_vec();
+        self
+    }
+
+    fn keeping_all(mut self) -> Self {
+        self.keeps_all = true;
+        self
+    }
+
+    /// Slots of the states: the first and the last are never the same.
+    fn slots(&self) -> u64 {
+        let frames = self.problem.frames;
+        if self.keeps_all { frames + 1 } else { super::slots_of_stretches(frames, frames) }
+    }
+
+    fn plane(&self) -> usize {
+        (self.problem.batch * self.problem.hidden) as usize
+    }
+
+    fn sequences(&self) -> Vec<u32> {
+        let [first, rest] = self.problem.sequence_words();
+        let mut words = self.lengths.clone();
+        words.resize(((first + rest) as usize).max(words.len()), 0);
+        let masks = noise(first as usize - words.len().min(first as usize).min(self.lengths.len()), 9, 1.0);
+        for (word, mask) in words[self.lengths.len()..].iter_mut().zip(masks) {
+            *word = (mask + 1.5).to_bits();
+        }
+        for &(frame, n) in &self.resets {
+            words[(first + frame * self.problem.reset_words() + n / 32) as usize] |= 1 << (n % 32);
+        }
+        words
+    }
+}
+
+/// Numbers between -scale and scale, the same everywhere.
+fn noise(count: usize, seed: u32, scale: f32) -> Vec<f32> {
+    let number = |i: u32| {
+        let mut x = i.wrapping_mul(0x9e37_79b9) ^ seed.wrapping_mul(0x85eb_ca6b).wrapping_add(77);
+        x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+        x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+        (((x ^ (x >> 16)) >> 8) as f32 / 8_388_608.0 - 1.0) * scale
+    };
+    (0..count as u32).map(number).collect()
+}
+
+/// Memory of a call, by the names of what kernels bind.
+struct Memory {
+    tensors: Vec<(&'static str, Tensor)>,
+}
+
+impl Memory {
+    fn forward(context: &Context, call: &Call) -> Self {
+        let Problem { shape, frames, hidden, .. } = call.problem;
+        let (h, plane, t) = (hidden as usize, call.plane(), frames as usize);
+        let slots = call.slots() as usize;
+        let [inputs, rows, states, parameters] = [shape.inputs, shape.rows, shape.states, shape.parameters].map(|count| count as usize);
+        let given = noise(states * plane, 4, 0.5);
+        let mut all = vec![0.0; states * slots * plane];
+        let first = call.problem.slot_of(0, slots as u64) as usize;
+        for state in 0..states {
+            let to = &mut all[(state * slots + first) * plane..][..plane];
+            to.copy_from_slice(&given[state * plane..][..plane]);
+            for &(_, n) in call.resets.iter().filter(|&&(frame, _)| frame == call.problem.frame_of(0)) {
+                to[n as usize * h..][..h].fill(0.0);
+            }
+        }
+        Self { tensors: Vec::new() }
+            .with(context, "gx", &noise(t * plane * inputs, 1, 1.5))
+            .with(context, "weight_hh", &noise(rows * h * h, 2, 1.0 / (h as f32).sqrt()))
+            .with(context, "units", &noise((rows + parameters) * h, 3, 0.3))
+            .with_words(context, "sequences", &call.sequences())
+            .with(context, "states", &all)
+            .with(context, "y", &vec![0.0; t * plane])
+            .with(context, "undone", &vec![0.0; plane])
+    }
+
+    fn backward(context: &Context, call: &Call) -> Self {
+        let Problem { shape, frames, hidden, .. } = call.problem;
+        let (h, plane, t) = (hidden as usize, call.plane(), frames as usize);
+        let [inputs, rows, states, parameters] = [shape.inputs, shape.rows, shape.states, shape.parameters].map(|count| count as usize);
+        let weight = noise(rows * h * h, 2, 1.0 / (h as f32).sqrt());
+        let transposed: Vec<f32> =
+            (0..h).flat_map(|unit| (0..rows * h).map(move |row| (unit, row))).map(|(unit, row)| weight[row * h + unit]).collect();
+        let gates = inputs + if shape.summed { 0 } else { rows };
+        let mut carry = noise((states + parameters) * plane, 6, 0.5);
+        carry[states * plane..].fill(0.0);
+        carry.resize((states + parameters + 1) * plane, 0.0);
+        Self { tensors: Vec::new() }
+            .with(context, "weight_hh", &weight)
+            .with(context, "weight_transposed", &transposed)
+            .with(context, "units", &noise((rows + parameters) * h, 3, 0.3))
+            .with_words(context, "sequences", &call.sequences())
+            .with(context, "states", &noise(states * (t + 1) * plane, 4, 0.8))
+            .with(context, "dy", &noise(t * plane, 7, 0.7))
+            .with(context, "gates", &noise(t * plane * gates, 1, 1.5))
+            .with(context, "carry", &carry)
+            .with(context, "exchange", &vec![0.0; 4 * t * plane])
+    }
+
+    fn with(mut self, context: &Context, name: &'static str, values: &[f32]) -> Self {
+        let values = if values.is_empty() { &[0.0] } else { values };
+        self.tensors.push((name, Tensor::from_slice(context, &[values.len()], values).unwrap()));
+        self
+    }
+
+    fn with_words(self, context: &Context, name: &'static str, words: &[u32]) -> Self {
+        self.with(context, name, bytemuck::cast_slice(words))
+    }
+
+    fn place(&self, name: &str) -> usize {
+        self.tensors.iter().position(|(known, _)| *known == name).unwrap()
+    }
+
+    fn read(&self, name: &str) -> Vec<f32> {
+        self.tensors[self.place(name)].1.to_vec_blocking().unwrap()
+    }
+
+    fn recording(&self) -> Recording {
+        let mut recording = Recording::new();
+        for (name, tensor) in &self.tensors {
+            recording.bound(name, tensor.len() as u64 * 4);
+        }
+        recording
+    }
+
+    fn windows<const N: usize>(&self, recording: &Recording, names: [&str; N]) -> [crate::device::recording::Binding; N] {
+        names.map(|name| recording.whole(BufferId(self.place(name))))
+    }
+
+    fn run(&self, context: &Context, recording: &Recording) -> RunReport {
+        let tensors: Vec<&Tensor> = self.tensors.iter().map(|(_, tensor)| tensor).collect();
+        pollster::block_on(context.run(recording, &tensors)).unwrap()
+    }
+}
+
+const FORWARD: [&str; 7] = ["gx", "weight_hh", "units", "sequences", "states", "y", "undone"];
+const BACKWARD: [&str; 8] = ["weight_hh", "units", "sequences", "states", "dy", "gates", "carry", "exchange"];
+
+/// What runs the steps.
+enum Tier<'a> {
+    Stepped,
+    Local,
+    Persistent(&'a Geometry, Waiting),
+}
+
+fn forward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recording {
+    let problem = &call.problem;
+    let mut recording = memory.recording();
+    let stretch = (0, problem.frames);
+    let windows = memory.windows(&recording, FORWARD);
+    let params = local::forward_params(problem, stretch, 0, call.slots());
+    match tier {
+        Tier::Stepped => {
+            let [first, .., y, _] = &windows;
+            let bindings = [*first, windows[1], windows[2], windows[3], windows[4], *y];
+            stepped::forward(&mut recording, caps, problem, &bindings, Windows { stretch, y_first: 0, slots: call.slots() });
+        }
+        Tier::Local => {
+            let set = recording.bind(&windows);
+            local::forward(&mut recording, caps, problem, set, &params, false);
+        }
+        Tier::Persistent(geometry, waiting) => persistent::forward(&mut recording, caps, problem, (geometry, waiting), &windows, &params),
+    }
+    recording
+}
+
+fn backward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recording {
+    let problem = &call.problem;
+    let mut recording = memory.recording();
+    let (frames, plane) = (problem.frames, call.plane() as u64);
+    let stretch = (0, frames);
+    let gates_at = |step: u64| {
+        let frame = problem.frame_of(step);
+        [frame * plane * problem.shape.inputs, (frames * problem.shape.inputs + frame * problem.shape.rows) * plane]
+    };
+    let windows = memory.windows(&recording, BACKWARD);
+    let params = local::backward_params(problem, stretch, &gates_at, 0, frames + 1);
+    match tier {
+        Tier::Stepped => {
+            let names = ["weight_transposed", "units", "sequences", "states", "dy", "gates", "carry"];
+            let set = memory.windows(&recording, names);
+            let set = recording.bind(&set);
+            stepped::backward(&mut recording, caps, problem, set, Windows { stretch, y_first: 0, slots: frames + 1 }, &gates_at);
+        }
+        Tier::Local => {
+            let set = recording.bind(&windows[..7]);
+            local::backward(&mut recording, caps, problem, set, &params, false);
+        }
+        Tier::Persistent(geometry, waiting) => persistent::backward(&mut recording, caps, problem, (geometry, waiting), &windows, &params),
+    }
+    recording
+}
+
+/// y, and the states that count: all, or the last.
+fn outcome_forward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32>; 2] {
+    let memory = Memory::forward(context, call);
+    memory.run(context, &forward(&memory, context.caps(), call, tier));
+    assert!(memory.read("undone").iter().all(|word| word.to_bits() == 0));
+    let states = memory.read("states");
+    let (plane, slots) = (call.plane(), call.slots() as usize);
+    let last = call.problem.slot_of(call.problem.frames, slots as u64) as usize;
+    let counts = |slot: usize| call.keeps_all || slot % slots == last;
+    let kept = states.chunks_exact(plane).enumerate().filter(|&(slot, _)| counts(slot)).flat_map(|(_, plane)| plane.iter().copied());
+    [memory.read("y"), kept.collect()]
+}
+
+/// Gradients of the gates, and what is carried to the states before, with the sums for the parameters.
+fn outcome_backward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32>; 2] {
+    let memory = Memory::backward(context, call);
+    memory.run(context, &backward(&memory, context.caps(), call, tier));
+    let carry = memory.read("carry");
+    let (carry, undone) = carry.split_at(carry.len() - call.plane());
+    assert!(undone.iter().all(|word| word.to_bits() == 0));
+    [memory.read("gates"), carry.to_vec()]
+}
+
+/// Sums of other orders differ by a few roundings of their largest.
+#[track_caller]
+fn assert_same(what: &str, call: &Call, expected: &[Vec<f32>; 2], got: &[Vec<f32>; 2]) {
+    let Problem { frames, batch, hidden, reversed, .. } = call.problem;
+    for (name, (expected, got)) in ["first", "second"].iter().zip(expected.iter().zip(got)) {
+        assert_eq!(expected.len(), got.len());
+        let scale = expected.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
+        for (place, (a, b)) in expected.iter().zip(got).enumerate() {
+            let close = (a - b).abs() <= 1e-5 * scale;
+            assert!(close, "{what}, {name} of T{frames} N{batch} H{hidden} reversed {reversed}, {place}: {a} and not {b}");
+        }
+    }
+}
+
+fn contexts() -> Vec<Context> {
+    match Context::new_blocking(ContextOptions::from_env().with_shader_checks(true)) {
+        Ok(context) => vec![context],
+        Err(error) if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") => {
+            println!("{error}");
+            Vec::new()
+        }
+        Err(error) => panic!("{error} (WEFT_TEST_NO_GPU=1 skips the GPU)"),
+    }
+}
+
+fn cells() -> Vec<Cell> {
+    vec![
+        Cell::lstm(),
+        LstmOptions { peepholes: true, cell_clip: Some(1.0), ..LstmOptions::default() }.build().unwrap(),
+        Cell::gru(),
+        Cell::li_gru(),
+        Cell::rnn(Activation::Tanh).unwrap(),
+        Cell::s_lstm(ForgetGate::Exponential),
+    ]
+}
+
+fn calls(cell: &Cell, hidden: u64) -> Vec<Call> {
+    let call = |frames, batch| Call::new(cell, frames, batch, hidden);
+    vec![
+        call(6, 1),
+        call(1, 3),
+        call(5, 2).keeping_all(),
+        call(6, 4).reversed().lengths(&[6, 3, 0, 1]).keeping_all(),
+        call(6, 3).lengths(&[2, 0, 6]).resets(&[(1, 0), (3, 2), (0, 2), (4, 0)]),
+        call(6, 3).reversed().lengths(&[2, 4, 6]).resets(&[(1, 0), (5, 1), (2, 2), (5, 2)]),
+        call(7, 2).reversed().zoneout(0.25, 0.5),
+    ]
+}
+
+/// Two workgroups for the units, which is what software adapters on two cores run together; lanes of some shapes.
+fn geometries(caps: &Caps, hidden: u64) -> Vec<Geometry> {
+    let shapes = [([2, 4], [4, 2, 2]), ([4, 8], [2, 1, 1]), ([1, 4], [4, 4, 1]), ([3, 4], [3, 1, 1])];
+    let geometry = |(lane, batch): ([u32; 2], [u32; 3])| {
+        let lanes = (hidden as u32).div_ceil(2 * lane[0]).next_power_of_two();
+        Geometry::new(caps, hidden as u32, lane, lanes, batch)
+    };
+    shapes.map(geometry).into_iter().filter(|geometry| geometry.fits(caps, false, true) && geometry.fits(caps, true, true)).collect()
+}
+
+#[test]
+fn tiers_agree_on_any_device() {
+    for context in contexts() {
+        let caps = context.caps();
+        for (number, cell) in cells().iter().enumerate() {
+            let sizes: &[u64] = if number == 0 { &[1, 3, 7, 16, 33] } else { &[7] };
+            for (size, &hidden) in sizes.iter().enumerate() {
+                // Each shape of lanes with some size; where workgroups stop is not the cell's affair.
+                let mut all = geometries(caps, hidden);
+                let shapes = all.len();
+                all.rotate_left((number + size) % shapes);
+                let faults: &[_] = if number == 0 { &[None, Some((0, 0)), Some((1, 3))] } else { &[None] };
+                for call in calls(cell, hidden) {
+                    let states = outcome_forward(&context, &call, &Tier::Stepped);
+                    let gradients = outcome_backward(&context, &call, &Tier::Stepped);
+                    assert_same("local", &call, &states, &outcome_forward(&context, &call, &Tier::Local));
+                    assert_same("local back", &call, &gradients, &outcome_backward(&context, &call, &Tier::Local));
+                    for geometry in &all[..2.min(shapes)] {
+                        for &fault in faults {
+                            let tier = Tier::Persistent(geometry, Waiting { fault, ..Waiting::of(caps) });
+                            let what = format!("{} {geometry:?} {fault:?}", cell.name());
+                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &tier));
+                            assert_same(&what, &call, &gradients, &outcome_backward(&context, &call, &tier));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// y, the last state, and all gradients of a call in training.
+fn trained(context: &Context, cell: &Cell, reversed: bool) -> Vec<Vec<f32>> {
+    let [frames, batch, inputs, hidden] = [19, 3, 5, 24];
+    let count = |names: usize| names * hidden;
+    let (gates, rows) = (count(cell.gates().len()), count(cell.recurrent().len()));
+    let [weight_ih, weight_hh] = [noise(gates * inputs, 1, 0.4), noise(rows * hidden, 2, 0.2)];
+    let (bias_ih, bias_hh) = (noise(gates, 3, 0.2), noise(rows, 4, 0.2));
+    let weights = LayerWeights {
+        input_size: inputs,
+        hidden_size: hidden,
+        weight_ih: &weight_ih,
+        weight_hh: &weight_hh,
+        bias: Some((&bias_ih, &bias_hh)),
+        parameters: &[],
+    };
+    let layer = Layer::new(context, cell, &weights).unwrap();
+    let layer = if reversed { layer.reversed() } else { layer };
+    let waits = layer.plan(frames, batch).unwrap().to_string().contains("cell_persistent");
+    assert_eq!(waits, context.caps().together > 0);
+    let tensor = |side: usize, seed| Tensor::from_slice(context, &[frames, batch, side], &noise(frames * batch * side, seed, 1.0)).unwrap();
+    let run = RunOptions { lengths: Some(&[19, 7, 12]), resets: &[(4, 0), (11, 2)], ..RunOptions::default() };
+    let (y, state, tape) = layer.train_blocking(&tensor(inputs, 6), &TrainOptions { run, seed: 3, ..TrainOptions::default() }).unwrap();
+    let gradients = layer.backward_blocking(&tape, &tensor(hidden, 7), None).unwrap();
+    let Gradients { x, weight_ih, bias_ih, weight_hh, units, state: d_state, .. } = gradients;
+    let tensors = [&y, state.tensor(), &x.unwrap(), &weight_ih, &bias_ih, &weight_hh, &units, d_state.tensor()];
+    tensors.map(|tensor| tensor.to_vec_blocking().unwrap()).into()
+}
+
+#[test]
+fn layers_take_workgroups_that_run_together_and_give_the_same() {
+    for cell in [Cell::lstm(), Cell::gru(), Cell::li_gru()] {
+        for reversed in [false, true] {
+            let expected = trained(&Context::cpu(), &cell, reversed);
+            // Several stretches, and one.
+            for limit in [12_000, 1 << 20] {
+                let options = ContextOptions::from_env().with_shader_checks(true).with_max_binding_bytes(limit).with_workgroups_together(2);
+                let context = match Context::new_blocking(options) {
+                    Ok(context) => context,
+                    Err(error) if std::env::var("WEFT_TEST_NO_GPU").is_ok_and(|v| v == "1") => return println!("{error}"),
+                    Err(error) => panic!("{error} (WEFT_TEST_NO_GPU=1 skips the GPU)"),
+                };
+                for (place, (expected, got)) in expected.iter().zip(trained(&context, &cell, reversed)).enumerate() {
+                    let scale = expected.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
+                    for (a, b) in expected.iter().zip(&got) {
+                        assert!((a - b).abs() <= 2e-5 * scale, "{} reversed {reversed}, {limit} B, {place}: {a} and not {b}", cell.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_says_which_tier_it_takes() {
+    let problem = Call::new(&Cell::lstm(), 50, 1, 64).problem;
+    let names = |together| {
+        let caps = Caps { together, ..Caps::portable() };
+        let recording = super::forward(&caps, &problem, false).unwrap();
+        [recording.to_string(), super::backward(&caps, &problem, true).unwrap().to_string()]
+    };
+    assert!(names(0).iter().all(|plan| !plan.contains("cell_persistent")));
+    let [forward, backward] = names(132);
+    assert!(forward.contains("cell_persistent ") && forward.contains("cell_local ") && !forward.contains("cell_step"), "{forward}");
+    assert!(backward.contains("cell_persistent_gradient ") && !backward.contains("cell_step_gradient"), "{backward}");
+}

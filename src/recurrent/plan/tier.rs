@@ -1,0 +1,180 @@
+//! Which tier runs the steps, and how its workgroups are laid out.
+
+use super::geometry::Geometry;
+use super::{Problem, Walk};
+use crate::device::Caps;
+
+/// Steps below which a launch each is no worse.
+const FEW_FRAMES: u64 = 8;
+/// Registers of a core, and of an invocation at most; those that a kernel takes besides weights and what it reads.
+const CORE_REGISTERS: u32 = 65_536;
+const LANE_REGISTERS: u32 = 255;
+const OWN_REGISTERS: u32 = 40;
+
+/// What runs the steps of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// A launch a step.
+    Stepped,
+    /// A launch for many steps, whose workgroups wait for each other.
+    Persistent(Geometry),
+}
+
+impl Tier {
+    /// The persistent tier, if so many workgroups were seen to run together that the weights fit their registers.
+    pub(super) fn of(caps: &Caps, problem: &Problem, backward: bool) -> Self {
+        if caps.together == 0 || problem.frames < FEW_FRAMES || !matches!(problem.walk(), Walk::Steps) {
+            return Self::Stepped;
+        }
+        let sides = [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        best(caps, sides, backward, problem.shape.parameters > 0).map_or(Self::Stepped, Self::Persistent)
+    }
+}
+
+/// The geometry of the least cost, for [rows of the product, hidden, batch].
+fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool) -> Option<Geometry> {
+    let [rows, hidden, batch] = sides;
+    // No device has as many registers.
+    if hidden > 1 << 14 {
+        return None;
+    }
+    let mut best: Option<(u64, Geometry)> = None;
+    let batches = batches(batch);
+    for units in [1, 2, 3, 4, 5, 8] {
+        // Forward columns come by four.
+        for columns in [2, 4, 8, 16, 32] {
+            // Weights of an invocation beyond this leave no room for anything else.
+            if units * columns * rows > 160 || (columns < 4 && !backward) {
+                continue;
+            }
+            for unit_lanes in [1, 2, 4, 8, 16] {
+                for &part in &batches {
+                    let geometry = Geometry::new(caps, hidden, [units, columns], unit_lanes, part);
+                    let workgroups = u64::from(hidden.div_ceil(geometry.units())) * u64::from(batch.div_ceil(geometry.group));
+                    if workgroups > u64::from(caps.together)
+                        || !geometry.fits(caps, backward, parameters)
+                        || registers(&geometry, rows, backward).is_none()
+                    {
+                        continue;
+                    }
+                    let cost = cost(&geometry, [rows, hidden], backward);
+                    if best.is_none_or(|(least, _)| cost < least) {
+                        best = Some((cost, geometry));
+                    }
+                }
+            }
+        }
+    }
+    best.map(|(_, geometry)| geometry)
+}
+
+/// Sequences of a workgroup, those that it has at once, and those that it multiplies together.
+fn batches(batch: u32) -> Vec<[u32; 3]> {
+    let mut all = Vec::new();
+    for group in [1, 2, 4, 8, 16, 32, 64] {
+        for chunk in [1, 2, 4, 8] {
+            for tile in [1, 2, 4] {
+                // Sequences one after the other, without a chunk, wait for each word anew.
+                if tile <= chunk && chunk <= group && (chunk > 1 || group == 1) && group < batch.saturating_mul(2) {
+                    all.push([group, chunk, tile]);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Registers of an invocation, if a core has as many.
+fn registers(geometry: &Geometry, rows: u32, backward: bool) -> Option<u32> {
+    let loads = if backward { geometry.column_loads() } else { geometry.quad_loads() };
+    let sums = geometry.tile * geometry.lane_units * if backward { 1 } else { rows };
+    let count = geometry.lane_units * geometry.lane_columns * rows + loads * 5 + sums + OWN_REGISTERS;
+    let lanes = geometry.lanes().next_multiple_of(32);
+    Some(count).filter(|&count| count <= LANE_REGISTERS.min(CORE_REGISTERS / lanes))
+}
+
+/// About how many cycles a step takes on a GPU with four schedulers a core and 64 B a cycle from its cache, fitted to measured times
+/// of LSTMs on an H100.
+fn cost(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool) -> u64 {
+    let &Geometry { lane_units, lane_columns, unit_lanes, group, chunk, tile, stages, .. } = geometry;
+    let warps = geometry.lanes().div_ceil(32);
+    let products = chunk * lane_units * lane_columns * rows * warps.div_ceil(4);
+    let word_bytes = if backward { 16 } else { 4 };
+    let exchanged = chunk * hidden * word_bytes / 40;
+    let mut values = tile * lane_units;
+    let mut shuffles = 0;
+    for _ in 0..stages {
+        values = if values % 2 == 0 { values / 2 } else { values };
+        shuffles += values;
+    }
+    shuffles *= 2 * warps * (chunk / tile) * if backward { 1 } else { rows };
+    let own = if backward { lane_columns } else { lane_columns / 4 };
+    let staged = match chunk {
+        1 => 250 * own.saturating_sub(2),
+        _ => chunk * own * warps * (8 / unit_lanes).max(2) / 2 + chunk * hidden * word_bytes / 128,
+    };
+    let parts = (geometry.column_lanes >> stages) * if backward { 6 } else { 12 };
+    let finish = if backward { 450 } else { 400 };
+    let loads = 25 * if backward { geometry.column_loads() } else { geometry.quad_loads() };
+    let item = products + exchanged + shuffles + staged + parts + finish + loads + 12 * warps;
+    // Words of others take a while to come, and the more there are, the longer until the last has; other chunks fill that time.
+    // Neither few nor many invocations are quick.
+    let lanes = geometry.lanes();
+    let wait = 700 + 3 * hidden.div_ceil(geometry.units()) + 100 * stages + 4 * 128u32.saturating_sub(lanes) + lanes.saturating_sub(320);
+    let items = group / chunk;
+    u64::from(items * item + wait / items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::DeviceKind;
+
+    fn large() -> Caps {
+        Caps {
+            kind: DeviceKind::Discrete,
+            subgroups: Some([32, 32]),
+            max_invocations: 1024,
+            max_workgroup_bytes: 49_152,
+            together: 132,
+            ..Caps::portable()
+        }
+    }
+
+    #[test]
+    fn weights_stay_in_registers_wherever_they_fit() {
+        let caps = large();
+        for rows in 1..=4 {
+            for hidden in [1, 2, 31, 64, 100, 256, 512, 640, 1000] {
+                for batch in [1, 2, 3, 16, 17] {
+                    for backward in [false, true] {
+                        let sides = [rows, hidden, batch];
+                        let Some(geometry) = best(&caps, sides, backward, backward) else { panic!("{sides:?} backward {backward}") };
+                        assert!(geometry.fits(&caps, backward, backward), "{geometry:?}");
+                        assert!(geometry.column_lanes * geometry.lane_columns >= hidden, "{geometry:?}");
+                        assert!(geometry.group % geometry.chunk == 0 && geometry.chunk % geometry.tile == 0 && geometry.group <= 64);
+                        assert!(registers(&geometry, rows, backward).is_some());
+                        let workgroups = hidden.div_ceil(geometry.units()) * batch.div_ceil(geometry.group);
+                        assert!(workgroups <= 132, "{sides:?}: {geometry:?}");
+                        // Lanes that sum by shuffles are in one subgroup.
+                        assert!(
+                            geometry.lanes() % (geometry.unit_lanes << geometry.stages) == 0
+                                && geometry.unit_lanes << geometry.stages <= 32
+                        );
+                    }
+                }
+            }
+        }
+        // 64 MB of weights: more than any device has registers. And sides that no product of 32 bits holds.
+        assert_eq!(best(&caps, [4, 2048, 1], false, false), None);
+        assert_eq!(best(&caps, [4, u32::MAX, u32::MAX], true, false), None);
+        assert_eq!(best(&caps, [1, 1, u32::MAX], true, false), None);
+    }
+
+    #[test]
+    fn few_workgroups_hold_small_layers_only() {
+        let caps = Caps { together: 2, ..large() };
+        assert!(best(&caps, [4, 64, 1], false, false).is_some());
+        assert_eq!(best(&caps, [4, 512, 1], false, false), None);
+    }
+}
