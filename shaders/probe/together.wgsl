@@ -5,7 +5,7 @@
 struct Params {
     // 0: counts. 1: speaks.
     phase: u32,
-    // How often a workgroup speaks, and how often it looks for others.
+    // How often a workgroup speaks, and how often it looks for others, at most.
     rounds: u32,
     spins: u32,
     // Workgroups of a launch.
@@ -25,14 +25,14 @@ var<storage, read_write> words: array<atomic<u32>>;
 const LANES = 256u;
 const FIRST_WORD = 4u;
 const ALL = 0xffffffffu;
-#shape REGISTERS 32
+#shape REGISTERS 40
 
 var<workgroup> wg_late: atomic<u32>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
 #repeat i REGISTERS
-    let kept$i = source[$(i)u * LANES + local];
+    var kept$i = source[$(i)u * LANES + local];
 #end
     if (local == 0u) {
         atomicStore(&wg_late, 0u);
@@ -44,6 +44,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             // Until no other has come for long.
             for (var i = 0u; i < params.spins; i++) {
                 seen = max(seen, atomicLoad(&words[0]));
+                // What changes all the time cannot be read again later instead of being kept.
+#repeat i REGISTERS
+                kept$i = fma(kept$i, vec4f(0.5), vec4f(f32(seen)));
+#end
             }
             atomicMax(&words[1], ALL - seen);
         }

@@ -112,3 +112,19 @@ fn what_the_device_refuses_is_an_error_of_the_call_even_on_a_device_of_somebody_
     run(&context, &recording, &[&x, &y]).unwrap();
     assert_eq!(y.to_vec_blocking().unwrap(), [1.0; 4]);
 }
+
+#[test]
+fn a_device_says_how_many_workgroups_run_together() {
+    let Some(context) = gpu(|options| options) else { return };
+    let recording = super::together::recording();
+    let source = Tensor::zeros(&context, &[super::together::SOURCE as usize], DType::F32).unwrap();
+    let words = Tensor::zeros(&context, &[super::together::WORDS as usize], DType::F32).unwrap();
+    run(&context, &recording, &[&source, &words]).unwrap();
+    let words: Vec<u32> = words.to_vec_blocking().unwrap().into_iter().map(f32::to_bits).collect();
+    // All arrived, and the fewest that one saw are some.
+    assert_eq!(words[0], 1024);
+    assert!((1..=1024).contains(&(u32::MAX - words[1])), "{:?}", &words[..4]);
+    // Software adapters are not asked, whatever they would say.
+    let caps = pollster::block_on(context.caps_together()).unwrap();
+    assert!(!caps.is_software() || caps.together == 0);
+}

@@ -9,10 +9,10 @@ const GROUPS: u32 = 1024;
 const ROUNDS: u32 = 64;
 /// Four words before what workgroups say.
 pub(super) const WORDS: u32 = 4 + ROUNDS * GROUPS;
-/// Numbers that 256 invocations keep in 32 registers of four.
-pub(super) const SOURCE: u32 = 32 * 256 * 4;
-/// Looks of a workgroup: a few milliseconds.
-const SPINS: u32 = 20_000;
+/// Numbers that 256 invocations keep, 40 times four each.
+pub(super) const SOURCE: u32 = 40 * 256 * 4;
+/// Looks of a workgroup while it counts, which each does, and while it waits: a millisecond, and many, which none takes.
+const SPINS: [u32; 2] = [1_000, 100_000];
 
 /// Whether it is worth asking: elsewhere workgroups that wait may keep those from running that they wait for.
 pub(super) fn may_wait(caps: &Caps) -> bool {
@@ -26,9 +26,9 @@ pub(super) fn recording() -> Recording {
     let [source, words] = [("source", bytes[0]), ("words", bytes[1])].map(|(label, bytes)| recording.bound(label, bytes));
     let windows = [source, words].map(|buffer: BufferId| recording.whole(buffer));
     let set = recording.bind(&windows);
-    for phase in 0..2 {
-        let params = ProbeTogetherParams { phase, rounds: ROUNDS, spins: SPINS, groups: GROUPS };
-        recording.dispatch(Kernel::ProbeTogether.plain(), set, &params, [GROUPS, 1, 1], u64::from(GROUPS * SPINS));
+    for (phase, spins) in (0..).zip(SPINS) {
+        let params = ProbeTogetherParams { phase, rounds: ROUNDS, spins, groups: GROUPS };
+        recording.dispatch(Kernel::ProbeTogether.plain(), set, &params, [GROUPS, 1, 1], u64::from(GROUPS * SPINS[0]));
     }
     recording
 }
