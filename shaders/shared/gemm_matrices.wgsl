@@ -350,7 +350,7 @@ fn main(
     // Those beyond the last part write nothing: their rows are beyond the last.
     let m = select(params.rows, first_row + row, part < params.parts);
     let n = first_column + column;
-    let is_plain = is_inside && part < params.parts && params.has_bias == 0u && params.activation_out == 0u && params.accumulates == 0u;
+    let is_plain = is_inside && part < params.parts && params.has_bias == 0u && ACTIVATION_OUT == 0u && params.accumulates == 0u;
     if (!is_plain) {
         let sums_at = subgroup * SIDE * SIDE / 4u;
         let sums_pitch = SIDE / 4u;

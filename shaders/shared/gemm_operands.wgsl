@@ -31,6 +31,8 @@ var<storage, read> a: array<Words>;
 @group(0) @binding(2)
 var<storage, read> b: array<Words>;
 
+// What lies outside is read from the beginning and dropped: without branches, which some compilers take minutes for.
+
 // Fours of four lines.
 struct Lines {
     first: Four,
@@ -63,52 +65,34 @@ fn b_four(at: u32) -> Four {
 }
 
 fn a_line(line: u32, begin: u32, lines: u32, end: u32) -> Four {
-    if (line < lines && begin < end) {
-        return a_four(params.a_first + line * params.a_stride + begin);
-    }
-    return Four();
+    let is_in = line < lines && begin < end;
+    let four = a_four(select(0u, params.a_first + line * params.a_stride + begin, is_in));
+    return select(Four(), four, is_in);
 }
 
 fn b_line(line: u32, begin: u32, lines: u32, end: u32) -> Four {
-    if (line < lines && begin < end) {
-        return b_four(params.b_first + line * params.b_stride + begin);
-    }
-    return Four();
+    let is_in = line < lines && begin < end;
+    let four = b_four(select(0u, params.b_first + line * params.b_stride + begin, is_in));
+    return select(Four(), four, is_in);
 }
 #else
 #ifdef F16
 fn a_one(at: u32, is_in: bool) -> u32 {
-    if (!is_in) {
-        return 0u;
-    }
-    if (A_HALF) {
-        return (a[at / 2u] >> (16u * (at % 2u))) & 0xffffu;
-    }
-    return a[at];
+    let word = a[select(0u, select(at, at / 2u, A_HALF), is_in)];
+    return select(0u, select(word, (word >> (16u * (at % 2u))) & 0xffffu, A_HALF), is_in);
 }
 
 fn b_one(at: u32, is_in: bool) -> u32 {
-    if (!is_in) {
-        return 0u;
-    }
-    if (B_HALF) {
-        return (b[at / 2u] >> (16u * (at % 2u))) & 0xffffu;
-    }
-    return b[at];
+    let word = b[select(0u, select(at, at / 2u, B_HALF), is_in)];
+    return select(0u, select(word, (word >> (16u * (at % 2u))) & 0xffffu, B_HALF), is_in);
 }
 #else
 fn a_one(at: u32, is_in: bool) -> f32 {
-    if (is_in) {
-        return a[at];
-    }
-    return 0.0;
+    return select(0.0, a[select(0u, at, is_in)], is_in);
 }
 
 fn b_one(at: u32, is_in: bool) -> f32 {
-    if (is_in) {
-        return b[at];
-    }
-    return 0.0;
+    return select(0.0, b[select(0u, at, is_in)], is_in);
 }
 #endif
 
@@ -180,8 +164,8 @@ fn a_block(lines: Lines) -> mat4x4f {
     if (A_DEEP) {
         block = transpose(block);
     }
-    if (params.activation_in != 0u) {
-        let code = params.activation_in;
+    if (ACTIVATION_IN != 0u) {
+        let code = ACTIVATION_IN;
         block = mat4x4f(
             activate_four(code, block[0]),
             activate_four(code, block[1]),

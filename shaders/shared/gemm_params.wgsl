@@ -18,8 +18,6 @@ struct Params {
     // From part to part in c.
     part_stride: u32,
     bias_first: u32,
-    activation_in: u32,
-    activation_out: u32,
     has_bias: u32,
     // Adds to c instead of replacing it.
     accumulates: u32,
@@ -40,6 +38,10 @@ var<storage, read> bias: array<f32>;
 @group(0) @binding(4)
 var<storage, read_write> c: array<Sums>;
 
+// Activations of A's elements, and of C's, by their codes: only these are compiled.
+override ACTIVATION_IN: u32 = 0u;
+override ACTIVATION_OUT: u32 = 0u;
+
 fn activate_four(code: u32, x: vec4f) -> vec4f {
     return vec4f(activate(code, x.x), activate(code, x.y), activate(code, x.z), activate(code, x.w));
 }
@@ -49,7 +51,10 @@ fn finished(n: u32, sum: f32) -> f32 {
     if (params.has_bias != 0u) {
         value += bias[params.bias_first + n];
     }
-    return activate(params.activation_out, value);
+    if (ACTIVATION_OUT != 0u) {
+        value = activate(ACTIVATION_OUT, value);
+    }
+    return value;
 }
 
 // Four neighbours of a row, from column n on; those outside of C are dropped.

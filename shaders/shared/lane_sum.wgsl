@@ -24,7 +24,9 @@ fn sum_lanes(b: u32, first: Rows, second: Rows, local: u32, subgroup_size: u32) 
     if (local % width == 0u) {
         let at = (b * UNITS + local / LANES) * MAX_SEGMENTS + (local % LANES) / width;
         wg_segments[at] = sum0;
-        wg_segments[at + UNITS * MAX_SEGMENTS] = sum1;
+        if (BATCH > 1u) {
+            wg_segments[at + UNITS * MAX_SEGMENTS] = sum1;
+        }
     }
 }
 

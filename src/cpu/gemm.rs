@@ -69,6 +69,7 @@ impl Factor<'_> {
 pub(super) fn product(call: &mut Call<'_>) {
     let p: DenseGemmParams = call.params();
     let is = |name: &str| call.constant(name) != 0.0;
+    let [activation_in, activation_out] = ["ACTIVATION_IN", "ACTIVATION_OUT"].map(|name| call.constant(name) as u32);
     let factor = |binding, first, stride, deep: &str, half: &str| Factor {
         elements: Elements::of(call.read(binding), is(half)),
         first: first as usize,
@@ -82,14 +83,14 @@ pub(super) fn product(call: &mut Call<'_>) {
     let (rows, columns, depth, stride) = (p.rows as usize, p.columns as usize, p.depth as usize, p.c_stride as usize);
     let finish = |n: usize, sum: f32| {
         let value = if p.has_bias != 0 { sum + bias[p.bias_first as usize + n] } else { sum };
-        activate(p.activation_out, value)
+        activate(activation_out, value)
     };
     if rows < FEW_ROWS && b.deep && p.parts == 1 {
         let mut strip = vec![0.0; depth];
         for row in 0..rows {
             a.pack(&mut strip, row..row + 1, 0..depth, 1);
-            if p.activation_in != 0 {
-                strip.iter_mut().for_each(|x| *x = activate(p.activation_in, *x));
+            if activation_in != 0 {
+                strip.iter_mut().for_each(|x| *x = activate(activation_in, *x));
             }
             for_each_chunk(&mut c[p.c_first as usize + row * stride..][..columns], CHUNK, |chunk, cells| {
                 for (panel, cells) in cells.chunks_mut(COLUMNS).enumerate() {
@@ -119,8 +120,8 @@ pub(super) fn product(call: &mut Call<'_>) {
             for (number, strip) in strips.chunks_exact_mut((ROWS * deep).max(1)).enumerate() {
                 let side = first + number * ROWS..rows.min(first + (number + 1) * ROWS);
                 a.pack(strip, side, depth.clone(), ROWS);
-                if p.activation_in != 0 {
-                    strip.iter_mut().for_each(|x| *x = activate(p.activation_in, *x));
+                if activation_in != 0 {
+                    strip.iter_mut().for_each(|x| *x = activate(activation_in, *x));
                 }
             }
             for panel in 0..columns.div_ceil(COLUMNS) {

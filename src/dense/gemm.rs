@@ -233,8 +233,6 @@ impl Gemm {
             c_stride: c.stride,
             part_stride: rows * c.stride,
             bias_first,
-            activation_in: self.activations[0] as u32,
-            activation_out: self.activations[1] as u32,
             has_bias: u32::from(self.bias.is_some()),
             accumulates: u32::from(accumulates),
         };
@@ -249,6 +247,7 @@ impl Gemm {
 
     /// The variant for a tile, and its constants; whether each factor is of halves.
     fn kernel(&self, caps: &Caps, tile: Tile, in_fours: bool, halves: [bool; 2]) -> (&'static Shader, Vec<(&'static str, f64)>) {
+        let activations = ["ACTIVATION_IN", "ACTIVATION_OUT"].into_iter().zip(self.activations.map(|code| f64::from(code as u32)));
         if let Tile::Matrices(side) = tile {
             let flags: &[&str] = match (side, self.form) {
                 (16, Form::Nt) => &["coop", "nt"],
@@ -258,11 +257,12 @@ impl Gemm {
                 (_, Form::Nn) => &["coop", "side8", "nn"],
                 (_, Form::Tn) => &["coop", "side8", "tn"],
             };
-            return (caps.shader_with(Kernel::DenseGemm, flags), Vec::new());
+            return (caps.shader_with(Kernel::DenseGemm, flags), activations.collect());
         }
         let number = |is: bool| f64::from(u8::from(is));
         let [a_deep, b_deep] = self.form.deep();
         let mut constants = vec![("A_DEEP", number(a_deep)), ("B_DEEP", number(b_deep))];
+        constants.extend(activations);
         let is_half = halves.contains(&true);
         if is_half {
             constants.extend([("A_HALF", number(halves[0])), ("B_HALF", number(halves[1]))]);

@@ -26,10 +26,11 @@ pub(super) struct Between {
 impl Between {
     /// What the level above is given, of y [T, N, H] of each direction.
     pub(super) async fn merge(&self, mut parts: Vec<Tensor>, report: &mut RunReport) -> Result<Tensor> {
-        if self.kind == Kind::One && self.drop == 0.0 {
-            if let Some(only) = parts.pop() {
-                return Ok(only);
-            }
+        if self.kind == Kind::One
+            && self.drop == 0.0
+            && let Some(only) = parts.pop()
+        {
+            return Ok(only);
         }
         let forward = &parts[0];
         let reverse = parts.get(1).unwrap_or(forward);
