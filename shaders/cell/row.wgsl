@@ -1,4 +1,5 @@
-// Cells with layer norms, forward, the second of two dispatches of a step: the norms and the update. product.wgsl is the first.
+// Cells with layer norms, forward: the norms and the update, where the products are in place; product.wgsl or normed_step.wgsl
+// left them.
 // A workgroup owns a sequence.
 // Twin: src/cpu/cells/row.rs.
 #import cell_call
@@ -16,23 +17,10 @@ alias Total = vec4f;
 
 const INVOCATIONS = 256u;
 
-fn product_at(n: u32, unit: u32) -> vec4f {
-    let at = n * CELL_ROWS * params.hidden + unit;
-    var r = vec4f();
-    if (CELL_ROWS > 0u) {
-        r.x = products[at];
-    }
-    if (CELL_ROWS > 1u) {
-        r.y = products[at + params.hidden];
-    }
-    if (CELL_ROWS > 2u) {
-        r.z = products[at + 2u * params.hidden];
-    }
-    if (CELL_ROWS > 3u) {
-        r.w = products[at + 3u * params.hidden];
-    }
-    return r;
+fn products_first() -> u32 {
+    return 0u;
 }
+#import row_products
 
 // Units of which an invocation keeps what it read: it needs that again behind each sum.
 const KEPT = 4u;

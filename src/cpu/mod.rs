@@ -100,6 +100,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellMoments => cells::moments(&mut call),
         Kernel::CellNormalise => cells::normalise(&mut call),
         Kernel::CellNormaliseGradient => cells::normalise_gradient(&mut call),
+        Kernel::CellNormedStep => cells::normed_step(&mut call),
         Kernel::CellProduct => cells::product(&mut call),
         Kernel::CellRow => cells::row(&mut call),
         Kernel::CellRowGradient => cells::row_gradient(&mut call),

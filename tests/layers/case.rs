@@ -61,9 +61,12 @@ pub struct Given {
     pub states: Vec<Vec<f32>>,
 }
 
+#[derive(Clone)]
 pub struct Case {
     pub pair: Pair,
     pub problem: Problem,
+    /// Of h, and of all other states.
+    pub zoneout: [f32; 2],
 }
 
 impl Case {
@@ -73,7 +76,7 @@ impl Case {
         if pair.cell.norms().recurrent.is_some_and(|norm| !norm.gain) {
             problem.values.get_mut("norm_hh.weight").fill(1.0);
         }
-        Self { pair: pair.clone(), problem }
+        Self { pair: pair.clone(), problem, zoneout: [0.0; 2] }
     }
 
     pub fn layer(&self, context: &Context) -> Layer {
@@ -91,7 +94,8 @@ impl Case {
             bias: p.values.0.contains_key("bias_ih").then_some((&bias_ih[..], &bias_hh[..])),
             parameters: &parameters,
         };
-        let layer = Layer::new(context, &self.pair.cell, &weights).unwrap();
+        let [h, others] = self.zoneout;
+        let layer = Layer::new(context, &self.pair.cell, &weights).unwrap().with_zoneout(h, others).unwrap();
         if p.reverse { layer.reversed() } else { layer }
     }
 

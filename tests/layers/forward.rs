@@ -46,3 +46,19 @@ fn reverse_ragged_and_with_resets() {
         }
     }
 }
+
+/// Without training, zoneout is the mean of what it might be.
+#[test]
+fn zoneout_without_training() {
+    for (name, context) in shared_contexts() {
+        for pair in pairs() {
+            let mut case = Case::random(&pair, [5, 3, 2, 33], 7);
+            case.problem.lengths = vec![5, 0, 3];
+            let each = 5 * 3 * 33;
+            let states = case.pair.truth.states().len();
+            case.problem.zoneout = (0..states).map(|state| Some(vec![if state == 0 { 0.25 } else { 0.5 }; each])).collect();
+            case.zoneout = [0.25, 0.5];
+            case.check(&name, &context, TOLERANCE);
+        }
+    }
+}

@@ -35,6 +35,32 @@ fn reverse_ragged_and_with_resets() {
     }
 }
 
+/// Draws are the same on every device, so values and gradients are those of the twin.
+#[test]
+fn zoneout_in_training() {
+    let contexts = shared_contexts();
+    for pair in pairs() {
+        let mut case = Case::random(&pair, [6, 3, 2, 17], 7);
+        case.problem.lengths = vec![6, 2, 5];
+        case.zoneout = [0.25, 0.5];
+        let pull = case.problem.random_pull(9);
+        let mut twin: Option<(Vec<f32>, Vec<f32>)> = None;
+        for (name, context) in &contexts {
+            let (given, gradients) = case.train(context, &pull).unwrap();
+            let (y, dx) = (given.y, gradients.x.as_ref().unwrap().to_vec_blocking().unwrap());
+            let Some((twin_y, twin_dx)) = &twin else {
+                let plain = Case { zoneout: [0.0; 2], ..case.clone() }.train(context, &pull).unwrap().0;
+                assert_ne!(plain.y, y, "{}", pair.cell.name());
+                twin = Some((y, dx));
+                continue;
+            };
+            let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            assert_close(&format!("{name} {}: y", pair.cell.name()), &y, &wide(twin_y), 1e-4, 1e-4);
+            assert_close(&format!("{name} {}: gradient of x", pair.cell.name()), &dx, &wide(twin_dx), 1e-3, 1e-3);
+        }
+    }
+}
+
 /// Where an invocation has more units than it keeps (1,024 a workgroup).
 #[test]
 fn norms_of_many_units() {

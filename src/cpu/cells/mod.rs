@@ -22,7 +22,7 @@ pub(super) use mid::{mid, mid_step, mids};
 pub(super) use mid_gradient::{mid_gradient, second_gradient};
 pub(super) use norms::{affine, normalise, normalise_gradient};
 pub(super) use product::product;
-pub(super) use row::row;
+pub(super) use row::{normed_step, row};
 pub(super) use row_gradient::row_gradient;
 pub(super) use scan_gradient::scan_gradient;
 pub(super) use states::{copy_states, valid_frames};

@@ -1,15 +1,47 @@
-//! Twin of `shaders/cell/row.wgsl`.
+//! Twins of `shaders/cell/row.wgsl` and `normed_step.wgsl`.
 
 use super::norms::{Norms, statistics};
 use super::sequences::{Sequences, Zoneout};
-use super::step::slot_at;
+use super::step::{products, slot_at};
 use super::unit::{Shape, arguments, masks, vectors};
 use crate::cpu::Call;
 use crate::cpu::parallel::map_all;
-use crate::device::shader::CellRowParams;
+use crate::device::shader::{CellNormedStepParams, CellRowParams};
 
 pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let p: CellRowParams = call.params();
+    let states: &mut [f32] = call.write(5);
+    let y: &mut [f32] = call.write(6);
+    let products: &[f32] = call.write(7);
+    finish(call, &p, states, y, products);
+}
+
+/// Finishes the step before, if there is one, and multiplies. It takes means and variances of the products themselves, so it leaves
+/// no moments.
+pub(in crate::cpu) fn normed_step(call: &mut Call<'_>) {
+    let p: CellNormedStepParams = call.params();
+    let Some(program) = call.program() else { return };
+    let weight: &[f32] = call.read(2);
+    let states: &mut [f32] = call.write(5);
+    let y: &mut [f32] = call.write(6);
+    let halves: &mut [f32] = call.write(7);
+    let [batch, hidden] = [p.batch, p.hidden].map(|side| side as usize);
+    let rows = Shape::of(program).rows;
+    let half = (batch * (rows * hidden + 8 * hidden.div_ceil(8))).next_multiple_of(64);
+    let finishes = call.constant("FINISHES") != 0.0;
+    let step = p.steps + u32::from(finishes);
+    if finishes {
+        finish(call, &p, states, y, &halves[p.steps as usize % 2 * half..][..batch * rows * hidden]);
+    }
+    let h = slot_at(&p, step);
+    let known: &[f32] = states;
+    let new = map_all(batch, |n| products(weight, &known[h + n * hidden..][..hidden], 0..rows, 0..hidden, hidden));
+    let to = &mut halves[step as usize % 2 * half..];
+    to.chunks_exact_mut(rows * hidden).zip(new).for_each(|(to, new)| to.copy_from_slice(&new));
+}
+
+/// The norms and the update of one step, of its products.
+fn finish(call: &Call<'_>, p: &CellRowParams, states: &mut [f32], y: &mut [f32], products: &[f32]) {
     let Some(program) = call.program() else { return };
     let Some(update) = program.twin("cell_update") else { return };
     let shape = Shape::of(program);
@@ -18,15 +50,12 @@ pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let gx: &[f32] = call.read(1);
     let units: &[f32] = call.read(3);
     let words: &[u32] = call.read(4);
-    let states: &mut [f32] = call.write(5);
-    let y: &mut [f32] = call.write(6);
-    let products: &[f32] = call.write(7);
     let sequences =
         Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
     let zoneout = Zoneout { first: p.zone_first, others: p.zone_others, seed: p.seed, means: p.zone_means != 0 };
     let plane = batch * hidden;
     let pitch = p.slots as usize * plane;
-    let (before, after) = (slot_at(&p, p.steps), slot_at(&p, p.steps + 1));
+    let (before, after) = (slot_at(p, p.steps), slot_at(p, p.steps + 1));
     let old: &[f32] = states;
     let new = map_all(batch, |n| {
         let s = vectors(old, shape.states, before + n * hidden, pitch, 0..hidden);

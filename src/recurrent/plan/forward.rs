@@ -123,7 +123,7 @@ pub(in crate::recurrent) fn record_forward(
     copy_states(recording, caps, problem, (problem.shape.states, given, slot(0)), first_frame, buffers.units);
 
     let walk = problem.walk();
-    let products = (walk == Walk::Rows).then(|| recording.workspace("products", (problem.shape.rows * problem.plane_bytes()).max(4)));
+    let products = (walk == Walk::Rows).then(|| recording.workspace("products", rows::product_bytes(problem)));
     let lines = |count: u64, span| Lines::of(count * batch, problem.shape.inputs, hidden, span);
     let factors = match problem.norms.input {
         Some(InputNorm::Layer(norm)) => Some(recording.workspace("factors", lines(most, norm.span).factor_bytes())),

@@ -1,10 +1,33 @@
-//! Cells with layer norms: two launches a step, the products, then the norms and the update of each sequence.
+//! Cells with layer norms: two launches a step, the products, then the norms and the update of each sequence. Forward, where all that has
+//! norms is the product, and the batch is small, it is one: each workgroup finishes the step before for all units of its sequences.
 
 use super::Problem;
 use super::stepped::{GatesAt, Spread, Windows, gradient_params, step_params, steps_back};
 use crate::device::Caps;
 use crate::device::recording::{BindSet, Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellProductParams, Kernel};
+
+/// What workgroups may read again in a step of one launch, bytes: beyond that, a second launch takes less.
+const MOST_READ_AGAIN: u64 = 16 << 20;
+/// Hidden units a workgroup of `shaders/cell/normed_step.wgsl`.
+const UNITS: u64 = 8;
+
+/// Whether a step forward is one launch.
+fn is_one_launch(problem: &Problem) -> bool {
+    let shape = problem.shape;
+    let each = 4 * (shape.inputs + shape.rows + shape.states) * problem.hidden * problem.batch;
+    shape.rows > 0 && problem.norms.state.is_none() && each.saturating_mul(problem.hidden.div_ceil(UNITS)) <= MOST_READ_AGAIN
+}
+
+/// Products of one step, and their moments, in whole windows: elements.
+fn half_size(problem: &Problem) -> u64 {
+    (problem.batch * (problem.shape.rows * problem.hidden + 8 * problem.hidden.div_ceil(UNITS))).next_multiple_of(64)
+}
+
+/// Bytes of what the launches of a step share.
+pub(super) fn product_bytes(problem: &Problem) -> u64 {
+    if is_one_launch(problem) { 8 * half_size(problem) } else { (problem.shape.rows * problem.plane_bytes()).max(4) }
+}
 
 /// What [`product`] multiplies, and where vectors and results are.
 struct Product {
@@ -37,8 +60,7 @@ fn product(recording: &mut Recording, caps: &Caps, problem: &Problem, set: BindS
     recording.dispatch_with(spread.shader, &spread.constants, set, &params, spread.grid, problem.step_work());
 }
 
-/// The steps of a stretch. `bindings` are those of `shaders/shared/cell_call.wgsl`, then y; `products` [N, R, H] is what the two
-/// launches share.
+/// The steps of a stretch. `bindings` are those of `shaders/shared/cell_call.wgsl`, then y; `products` is what the launches share.
 pub(super) fn forward(
     recording: &mut Recording,
     caps: &Caps,
@@ -47,6 +69,9 @@ pub(super) fn forward(
     products: BufferId,
     windows: Windows,
 ) {
+    if is_one_launch(problem) {
+        return forward_in_one(recording, caps, problem, bindings, products, windows);
+    }
     let &[gx, weight_hh, units, sequences, states, y] = bindings;
     let products = recording.whole(products);
     let product_set = recording.bind(&[weight_hh, sequences, states, products]);
@@ -71,6 +96,36 @@ pub(super) fn forward(
             problem.batch * rows.max(hidden),
         );
     }
+}
+
+/// Likewise, with a launch a step, which also finishes the one before, and one more for the last.
+fn forward_in_one(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    bindings: &[Binding; 6],
+    products: BufferId,
+    windows: Windows,
+) {
+    let &[gx, weight_hh, units, sequences, states, y] = bindings;
+    let all = recording.whole(products);
+    let set = recording.bind(&[gx, weight_hh, units, sequences, states, y, all]);
+    let spread = Spread::like_step(caps, problem, Kernel::CellNormedStep);
+    let constants = [0.0, 1.0].map(|finishes| [&spread.constants[..], &[("FINISHES", finishes)]].concat());
+    let (first, count) = windows.stretch;
+    for step in first..first + count {
+        let finishes = u64::from(step > first);
+        let params = step_params(problem, windows, step - finishes);
+        let constants = &constants[finishes as usize];
+        recording.dispatch_program((spread.shader, &problem.program), constants, set, &params, spread.grid, problem.step_work());
+    }
+    let last = first + count - 1;
+    let bytes = problem.shape.rows * problem.plane_bytes();
+    let own = Binding { buffer: products, offset: last % 2 * 4 * half_size(problem), bytes };
+    let set = recording.bind(&[gx, weight_hh, units, sequences, states, y, own]);
+    let params = step_params(problem, windows, last);
+    let grid = fold(problem.batch, caps.max_workgroups);
+    recording.dispatch_program((caps.shader(Kernel::CellRow), &problem.program), &[], set, &params, grid, bytes / 4);
 }
 
 /// The steps of a stretch from its last to its first, and what is left to multiply after the first of all. `bindings` are factors,
