@@ -20,7 +20,7 @@ pub struct LayerWeights<'a> {
     pub weight_hh: &'a [f32],
     /// bias_ih [X H] and bias_hh [R H], or none.
     pub bias: Option<(&'a [f32], &'a [f32])>,
-    /// By name and in this order: the cell's parameters, [H] each ([`Cell::params`]); then what its
+    /// By name and in this order: the cell's parameters, \[H] each ([`Cell::params`]); then what its
     /// [norms](Cell::norms) have:
     /// - that of W x: `norm_ih.weight` and `norm_ih.bias` \[X H], as it has gain and bias; of a batch norm also
     ///   `norm_ih.running_mean` and `norm_ih.running_var` \[X H];

@@ -12,8 +12,9 @@ use crate::failure::{Failure, Result};
 use crate::files::{create, remove};
 use crate::{paths, setup, wasm};
 
-/// What a page may have to load of the package, compressed.
-const BUDGET: usize = 237_000;
+/// What a page may have to load of the package, compressed. Kernels of training are in it, which pages cannot call yet: without them it
+/// would be some 60 kB less.
+const BUDGET: usize = 312_000;
 
 pub fn run(args: &[String]) -> Result {
     crate::no_arguments("npm", args)?;

@@ -7,7 +7,9 @@ use crate::cpu::Call;
 use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
 use crate::device::program::Program;
-use crate::device::shader::{CellLocalGradientParams, CellStepGradientParams};
+#[cfg(not(target_family = "wasm"))]
+use crate::device::shader::CellLocalGradientParams;
+use crate::device::shader::CellStepGradientParams;
 
 /// What one tile of units of a sequence gets: gradients of inputs and products, of the states before, and of the parameters.
 #[derive(Default)]
@@ -33,6 +35,7 @@ pub(in crate::cpu) fn step_gradient(call: &mut Call<'_>) {
 }
 
 /// All steps of a launch, unless it is there for those that another left: here none leaves any.
+#[cfg(not(target_family = "wasm"))]
 pub(in crate::cpu) fn local_gradient(call: &mut Call<'_>) {
     if call.constant("FINISHES") == 0.0 {
         steps_gradient(call);
@@ -40,6 +43,7 @@ pub(in crate::cpu) fn local_gradient(call: &mut Call<'_>) {
 }
 
 /// As many steps as the launch has, and the product that is left after the first.
+#[cfg(not(target_family = "wasm"))]
 pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
     let p: CellLocalGradientParams = call.params();
     let Some(program) = call.program() else { return };

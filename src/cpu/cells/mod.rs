@@ -16,7 +16,9 @@ mod step;
 mod unit;
 
 pub(super) use batch_norm::{batch_norm, batch_norm_gradient, moments};
-pub(super) use gradient::{local_gradient, step_gradient, steps_gradient};
+pub(super) use gradient::step_gradient;
+#[cfg(not(target_family = "wasm"))]
+pub(super) use gradient::{local_gradient, steps_gradient};
 pub(super) use merge::{merge, split};
 pub(super) use mid::{mid, mid_step, mids};
 pub(super) use mid_gradient::{mid_gradient, second_gradient};
@@ -26,4 +28,6 @@ pub(super) use row::{normed_step, row};
 pub(super) use row_gradient::row_gradient;
 pub(super) use scan_gradient::scan_gradient;
 pub(super) use states::{copy_states, valid_frames};
-pub(super) use step::{local, step, steps};
+#[cfg(not(target_family = "wasm"))]
+pub(super) use step::local;
+pub(super) use step::{step, steps};

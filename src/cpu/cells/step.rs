@@ -42,6 +42,7 @@ pub(in crate::cpu) fn steps(call: &mut Call<'_>) {
 }
 
 /// All steps of a launch, unless it is there for those that another left: here none leaves any.
+#[cfg(not(target_family = "wasm"))]
 pub(in crate::cpu) fn local(call: &mut Call<'_>) {
     if call.constant("FINISHES") == 0.0 {
         steps(call);
