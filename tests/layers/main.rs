@@ -12,3 +12,4 @@ mod errors;
 mod forward;
 mod gradients;
 mod stacks;
+mod stretches;
