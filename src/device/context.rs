@@ -284,6 +284,15 @@ impl Context {
         &self.0.caps
     }
 
+    /// [`caps`](Self::caps), with what the device said if it was asked already how many workgroups run together.
+    pub(crate) fn known_caps(&self) -> &Caps {
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(caps) = self.0.asked.get() {
+            return caps;
+        }
+        self.caps()
+    }
+
     /// [`caps`](Self::caps), with what the device says when it is asked how many workgroups run together: at the first call.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) async fn caps_together(&self) -> Result<&Caps> {

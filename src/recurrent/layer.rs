@@ -203,7 +203,8 @@ impl Layer {
     ///
     /// The first state is `state`, or zero. Costs T + 3 dispatches in one pass, twice as many in cells with a second product or
     /// norms, and a handful in cells without a product; and 4 X N H bytes of workspace a frame, at most about 256 MiB: longer input is
-    /// cut.
+    /// cut. Cards that run many workgroups together (they are asked at the first call, some milliseconds) take few launches where the
+    /// weights fit their registers: all steps of 256 MiB of gates are one.
     ///
     /// # Errors
     /// [`Error::Shape`] if x, `lengths` or `state` do not fit the layer or each other, [`Error::Length`] if a length is beyond T,
@@ -298,7 +299,7 @@ impl Layer {
     /// # Errors
     /// [`Error::LimitExceeded`], as [`forward`](Self::forward).
     pub fn plan(&self, frames: usize, batch: usize) -> Result<impl fmt::Display + use<>> {
-        plan::forward(self.context.caps(), &self.problem([frames, batch], true), false)
+        plan::forward(self.context.known_caps(), &self.problem([frames, batch], true), false)
     }
 
     /// Adds the layer, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state

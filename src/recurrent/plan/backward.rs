@@ -135,8 +135,6 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         products: rows_bytes / 4,
         most,
     };
-    let transposed = recording.workspace("weight_transposed", (shape.rows * hidden * hidden * 4).max(4));
-    transpose(recording, caps, [buffers.weight_hh, transposed], [shape.rows * hidden, hidden]);
     let sums = shape.parameters + shape.gains + shape.state_vectors;
     // Of a normalised product also sums for its bias, and what one step leaves to itself; likewise of a second product.
     let normed_rows = if problem.norms.recurrent.is_some() { shape.rows } else { 0 };
@@ -146,6 +144,14 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let marks = u64::from(persistent.is_some());
     #[cfg(target_family = "wasm")]
     let marks = 0;
+    // The persistent tier reads the weights as they are.
+    let transposed = match marks {
+        0 => recording.workspace("weight_transposed", (shape.rows * hidden * hidden * 4).max(4)),
+        _ => buffers.weight_hh,
+    };
+    if marks == 0 {
+        transpose(recording, caps, [buffers.weight_hh, transposed], [shape.rows * hidden, hidden]);
+    }
     let planes = shape.states + sums + 2 * normed_rows + shape.second + marks;
     let carry = recording.workspace("carry", planes * problem.plane_bytes());
     recording.clear(carry);
