@@ -49,9 +49,10 @@ pub struct ContextOptions {
     /// A lower limit than the device's on workgroups along a side of the grid: plans fold their grids
     /// sooner. For tests: grids beyond 65,535 groups are slow where they are most worth testing.
     pub max_workgroups: Option<u32>,
-    /// How many workgroups run at the same time, where that is known: kernels whose workgroups wait for each other use no more. 0
-    /// keeps them from being used. Without it the device is asked when such a kernel might be used first, on native and on cards
-    /// with memory of their own only.
+    /// How many workgroups run at the same time, where that is known: kernels whose workgroups wait for each other (the persistent tier
+    /// of recurrent layers) use no more. 0, the default, keeps them from being used: on an NVIDIA H100 some small ragged batches came
+    /// out wrong with them. `None`: the device is asked when such a kernel might be used first, on native and on cards with memory of
+    /// their own only.
     pub workgroups_together: Option<u32>,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
@@ -71,7 +72,7 @@ impl Default for ContextOptions {
             shader_checks: false,
             max_binding_bytes: None,
             max_workgroups: None,
-            workgroups_together: None,
+            workgroups_together: Some(0),
             web_subgroups: None,
             refused: None,
         }
@@ -80,7 +81,8 @@ impl Default for ContextOptions {
 
 impl ContextOptions {
     /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`), `WEFT_VARIANT`
-    /// (`auto`, `plain` or `subgroups`) and `WEFT_SHADER_CHECKS` (1: with checks, 0: without). With another
+    /// (`auto`, `plain` or `subgroups`), `WEFT_SHADER_CHECKS` (1: with checks, 0: without) and `WEFT_PERSISTENT` (1: recurrent layers may
+    /// run all steps by one launch, see [`workgroups_together`](Self::workgroups_together)). With another
     /// value no context can be made.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -103,6 +105,13 @@ impl ContextOptions {
                 "plain" => options.variant = Variant::Plain,
                 "subgroups" => options.variant = Variant::Subgroups,
                 _ => options.refused = Some(("WEFT_VARIANT", value, "it may be auto, plain or subgroups")),
+            }
+        }
+        if let Some(value) = variable("WEFT_PERSISTENT") {
+            match value.as_str() {
+                "0" => options.workgroups_together = Some(0),
+                "1" => options.workgroups_together = None,
+                _ => options.refused = Some(("WEFT_PERSISTENT", value, "it may be 0 or 1")),
             }
         }
         if let Some(value) = variable("WEFT_SHADER_CHECKS") {
@@ -145,9 +154,9 @@ impl ContextOptions {
         self
     }
 
-    /// Sets [`workgroups_together`](Self::workgroups_together).
-    pub fn with_workgroups_together(mut self, groups: u32) -> Self {
-        self.workgroups_together = Some(groups);
+    /// Sets [`workgroups_together`](Self::workgroups_together): a number, or `None` to ask the device.
+    pub fn with_workgroups_together(mut self, groups: impl Into<Option<u32>>) -> Self {
+        self.workgroups_together = groups.into();
         self
     }
 
