@@ -53,6 +53,8 @@ var<storage, read_write> carry: array<f32>;
 #import cell_sequences
 #import cell_units
 #import zoneout
+#import cell_gates
+#import cell_carry
 
 // The frame of step k of this launch, counted from the last, and frames from `first` to it in memory, which may be negative.
 fn frame_of(k: u32) -> u32 {
@@ -61,71 +63,6 @@ fn frame_of(k: u32) -> u32 {
 
 fn frame_at(first: u32, frame: u32, length: u32) -> u32 {
     return first + (frame - params.first) * length;
-}
-
-// Numbers of one unit: the first at `at`, the others `pitch` after each other.
-fn gates_at(at: u32, count: u32) -> vec4f {
-    var v = vec4f();
-    if (count > 0u) {
-        v.x = gates[at];
-    }
-    if (count > 1u) {
-        v.y = gates[at + params.hidden];
-    }
-    if (count > 2u) {
-        v.z = gates[at + 2u * params.hidden];
-    }
-    if (count > 3u) {
-        v.w = gates[at + 3u * params.hidden];
-    }
-    return v;
-}
-
-fn set_gates(at: u32, count: u32, v: vec4f) {
-    if (count > 0u) {
-        gates[at] = v.x;
-    }
-    if (count > 1u) {
-        gates[at + params.hidden] = v.y;
-    }
-    if (count > 2u) {
-        gates[at + 2u * params.hidden] = v.z;
-    }
-    if (count > 3u) {
-        gates[at + 3u * params.hidden] = v.w;
-    }
-}
-
-fn carry_at(at: u32, count: u32) -> vec4f {
-    var v = vec4f();
-    if (count > 0u) {
-        v.x = carry[at];
-    }
-    if (count > 1u) {
-        v.y = carry[at + plane()];
-    }
-    if (count > 2u) {
-        v.z = carry[at + 2u * plane()];
-    }
-    if (count > 3u) {
-        v.w = carry[at + 3u * plane()];
-    }
-    return v;
-}
-
-fn set_carry(at: u32, count: u32, v: vec4f) {
-    if (count > 0u) {
-        carry[at] = v.x;
-    }
-    if (count > 1u) {
-        carry[at + plane()] = v.y;
-    }
-    if (count > 2u) {
-        carry[at + 2u * plane()] = v.z;
-    }
-    if (count > 3u) {
-        carry[at + 3u * plane()] = v.w;
-    }
 }
 
 // Steps of a unit that are left undone.
@@ -160,18 +97,7 @@ fn before_at(frame: u32, n: u32, unit: u32) -> Before {
         before.r = gates_at(products_at(frame, n, unit), CELL_ROWS);
     }
     let at = n * params.hidden + unit;
-    let first = frame_at(params.slot, frame, 1u) * plane() + at;
-    let pitch = params.slots * plane();
-    before.s.x = states[first];
-    if (CELL_STATES > 1u) {
-        before.s.y = states[pitch + first];
-    }
-    if (CELL_STATES > 2u) {
-        before.s.z = states[2u * pitch + first];
-    }
-    if (CELL_STATES > 3u) {
-        before.s.w = states[3u * pitch + first];
-    }
+    before.s = states_at(frame_at(params.slot, frame, 1u), at);
     before.dy = dy[frame_at(params.dy_first, frame, plane()) + at];
     return before;
 }

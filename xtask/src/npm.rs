@@ -12,8 +12,8 @@ use crate::failure::{Failure, Result};
 use crate::files::{create, remove};
 use crate::{paths, setup, wasm};
 
-/// What a page may have to load of the package, compressed. Kernels of training are in it, which pages cannot call yet: without them it
-/// would be some 60 kB less.
+/// What a page may have to load of the package, compressed. Kernels of training are in it, which pages cannot call yet: they
+/// are the first to go.
 const BUDGET: usize = 312_000;
 
 pub fn run(args: &[String]) -> Result {
