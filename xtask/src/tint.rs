@@ -16,6 +16,8 @@ pub fn run() -> Result {
     setup::node_packages(&script)?;
     let dump = fresh_folder()?;
     Cmd::cargo().args(["check", "--workspace"]).env("WEFT_DUMP_SHADERS", &dump).run()?;
+    // What fills the slots of kernels is printed when a plan is made: a test prints that of every cell.
+    Cmd::cargo().args(["test", "--package", "weft-gpu", "--test", "cells", "texts"]).env("WEFT_DUMP_SHADERS", &dump).run()?;
     Cmd::new("node")
         .args(["check.mjs".as_ref(), dump.as_os_str()])
         .dir(script)
