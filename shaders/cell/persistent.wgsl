@@ -32,7 +32,7 @@ var<storage, read_write> late: array<u32>;
 #shape STAGES 0
 #shape HALVINGS 0
 #endif
-// Sequences of a workgroup, at most 64; those whose h it has at once; those that are multiplied together.
+// Sequences of a workgroup; those whose h it has at once; those that are multiplied together.
 #shape GROUP 1
 #shape CHUNK 1
 #shape TILE 1
@@ -104,39 +104,23 @@ fn publish(at: u32, h: f32) {
 #endif
 }
 
-// Of this workgroup's sequences, those that begin anew at a frame, as bits.
-fn anew_at(first: u32, frame: u32) -> vec2u {
-    var bits = vec2u();
-    if (params.resets_first != 0u) {
-        for (var q = 0u; q < min(GROUP, params.batch - first); q++) {
-            let bit = select(0u, 1u << (q % 32u), begins_anew(first + q, frame));
-            bits |= select(vec2u(bit, 0u), vec2u(0u, bit), q >= 32u);
-        }
-    }
-    return bits;
-}
-
-fn has_bit(bits: vec2u, q: u32) -> bool {
-    return extractBits(select(bits.x, bits.y, q >= 32u), q % 32u, 1u) != 0u;
-}
-
 // Four columns of h before a step: where in y they are, and their words; these are 0 if they are yet to be read.
 struct Source {
     at: u32,
     words: vec4u,
 }
 
-// Of step k of this launch, for a sequence and `count` columns from `column` on. `anew`: whether the sequence begins anew, `was`:
-// whether it did since this launch began.
-fn source_of(k: u32, n: u32, column: u32, count: u32, anew: bool, was: bool) -> Source {
+// Of step k of this launch, for a sequence and `count` columns from `column` on. A sequence that runs at this frame, but not at the
+// one before, comes with the states from before the launch: it cannot have begun anew since.
+fn source_of(k: u32, n: u32, column: u32, count: u32) -> Source {
     var source = Source(0u, vec4u(MINUS_ZERO));
     let frame = frame_of(k);
-    if (n < params.batch && !anew && runs(n, frame)) {
+    if (n < params.batch && runs(n, frame) && !begins_anew(n, frame)) {
         let before = frame_of(k - 1u);
         if (k > 0u && runs(n, before)) {
             source.at = frame_at(params.y_first, before, plane()) + n * params.hidden + column;
             source.words = vec4u();
-        } else if (!was) {
+        } else {
             let at = slot_at(params.steps) + n * params.hidden + column;
             var words = vec4u(bitcast<u32>(states[at]), vec3u());
             if (count > 1u) {
@@ -193,8 +177,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     let keeps_all = params.slots > params.frames;
     let is_even = params.has_lengths == 0u && params.resets_first == 0u;
     var limit = SPINS;
-    var anew = anew_at(first, params.first);
-    var was = vec2u();
     var next_x = vec4f();
     if (is_owner && first + own < params.batch) {
         next_x = inputs_at(params.first, first + own, unit);
@@ -206,7 +188,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     let quad$j = select((local + $(j)u * LANES) % QUADS, $(j)u * COLUMN_LANES + column_lane, IS_DIRECT);
     let column$j = min(quad$j, (hidden - 1u) / 4u) * 4u;
     let count$j = min(hidden - column$j, 4u);
-    var from$j = source_of(0u, first + of$j, column$j, count$j, has_bit(anew, of$j), false);
+    var from$j = source_of(0u, first + of$j, column$j, count$j);
 #end
 
     for (var k = 0u; k < params.frames; k++) {
@@ -282,15 +264,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                     from$j = Source(base + min(first + next_q * CHUNK + of$j, params.batch - 1u) * hidden + column$j, vec4u());
 #end
                 } else {
-                    if (is_last) {
-                        was |= anew;
-                        anew = anew_at(first, frame_of(next_k));
-                    }
 #repeat j LOADS
-                    let of_group$j = next_q * CHUNK + of$j;
-                    let anew$j = has_bit(anew, of_group$j);
-                    let was$j = has_bit(was, of_group$j);
-                    from$j = source_of(next_k, first + of_group$j, column$j, count$j, anew$j, was$j);
+                    from$j = source_of(next_k, first + next_q * CHUNK + of$j, column$j, count$j);
 #end
                 }
                 // While this chunk is computed, the words of the next one come.
@@ -358,15 +333,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                     from$j = Source(base + min(first + next_q * CHUNK + of$j, params.batch - 1u) * hidden + column$j, vec4u());
 #end
                 } else {
-                    if (is_last) {
-                        was |= anew;
-                        anew = anew_at(first, frame_of(next_k));
-                    }
 #repeat j LOADS
-                    let of_group$j = next_q * CHUNK + of$j;
-                    let anew$j = has_bit(anew, of_group$j);
-                    let was$j = has_bit(was, of_group$j);
-                    from$j = source_of(next_k, first + of_group$j, column$j, count$j, anew$j, was$j);
+                    from$j = source_of(next_k, first + next_q * CHUNK + of$j, column$j, count$j);
 #end
                 }
             }

@@ -50,9 +50,8 @@ pub struct ContextOptions {
     /// sooner. For tests: grids beyond 65,535 groups are slow where they are most worth testing.
     pub max_workgroups: Option<u32>,
     /// How many workgroups run at the same time, where that is known: kernels whose workgroups wait for each other (the persistent tier
-    /// of recurrent layers) use no more. 0, the default, keeps them from being used: on an NVIDIA H100 some small ragged batches came
-    /// out wrong with them. `None`: the device is asked when such a kernel might be used first, on native and on cards with memory of
-    /// their own only.
+    /// of recurrent layers) use no more. 0 keeps them from being used. `None`, the default: the device is asked when such a kernel might
+    /// be used first, on native and on cards with memory of their own only.
     pub workgroups_together: Option<u32>,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
@@ -72,7 +71,7 @@ impl Default for ContextOptions {
             shader_checks: false,
             max_binding_bytes: None,
             max_workgroups: None,
-            workgroups_together: Some(0),
+            workgroups_together: None,
             web_subgroups: None,
             refused: None,
         }
@@ -81,8 +80,8 @@ impl Default for ContextOptions {
 
 impl ContextOptions {
     /// From `WGPU_BACKEND`, `WGPU_ADAPTER_NAME`, `WGPU_POWER_PREF` (`low` or `high`), `WEFT_VARIANT`
-    /// (`auto`, `plain` or `subgroups`), `WEFT_SHADER_CHECKS` (1: with checks, 0: without) and `WEFT_PERSISTENT` (1: recurrent layers may
-    /// run all steps by one launch, see [`workgroups_together`](Self::workgroups_together)). With another
+    /// (`auto`, `plain` or `subgroups`), `WEFT_SHADER_CHECKS` (1: with checks, 0: without) and `WEFT_PERSISTENT` (0: recurrent layers
+    /// never run many steps by one launch; 1: where they can, see [`workgroups_together`](Self::workgroups_together)). With another
     /// value no context can be made.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())

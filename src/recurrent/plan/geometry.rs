@@ -11,7 +11,7 @@ pub(super) struct Geometry {
     /// Invocations of a workgroup that stand side by side for different units, a power of two, and for different columns.
     pub unit_lanes: u32,
     pub column_lanes: u32,
-    /// Sequences of a workgroup, at most 64; those of them whose h it has at once; those that it multiplies together.
+    /// Sequences of a workgroup; those of them whose h it has at once; those that it multiplies together.
     pub group: u32,
     pub chunk: u32,
     pub tile: u32,
