@@ -1,11 +1,15 @@
 // Copies the states of all sequences from one slot of a buffer to one of another, or makes them zero: those of all
-// sequences, or of those that begin anew at a frame.
+// sequences, or of those that begin anew at a frame. Either buffer may have states before those that are copied; in the
+// destination those become zero.
 // Twin: src/cpu/cells/states.rs.
 
 struct Params {
     batch: u32,
     hidden: u32,
     states: u32,
+    // States of each buffer before those that are copied.
+    from_state: u32,
+    to_state: u32,
     // Slots of each buffer, and the one that is meant.
     from_slots: u32,
     from_slot: u32,
@@ -21,12 +25,12 @@ struct Params {
 
 @group(0) @binding(0)
 var<uniform> params: Params;
-// [states, from_slots, batch, hidden]
+// [from_state + states, from_slots, batch, hidden]
 @group(0) @binding(1)
 var<storage, read> source: array<f32>;
 @group(0) @binding(2)
 var<storage, read> sequences: array<u32>;
-// [states, to_slots, batch, hidden]
+// [to_state + states, to_slots, batch, hidden]
 @group(0) @binding(3)
 var<storage, read_write> destination: array<f32>;
 
@@ -35,12 +39,12 @@ var<storage, read_write> destination: array<f32>;
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let number = id.x + id.y * groups.x * 256u;
-    if (number < plane() * params.states) {
+    if (number < plane() * (params.to_state + params.states)) {
         let state = number / plane();
         let at = number % plane();
         var value = 0.0;
-        if (params.has_source != 0u && !begins_anew(at / params.hidden, params.frame)) {
-            value = source[(state * params.from_slots + params.from_slot) * plane() + at];
+        if (params.has_source != 0u && state >= params.to_state && !begins_anew(at / params.hidden, params.frame)) {
+            value = source[((state - params.to_state + params.from_state) * params.from_slots + params.from_slot) * plane() + at];
         }
         destination[(state * params.to_slots + params.to_slot) * plane() + at] = value;
     }

@@ -83,6 +83,9 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellBatchNorm => cells::batch_norm(&mut call),
         Kernel::CellBatchNormGradient => cells::batch_norm_gradient(&mut call),
         Kernel::CellCopyStates => cells::copy_states(&mut call),
+        Kernel::CellEmpty => cells::empty(&mut call),
+        Kernel::CellFirst => cells::first(&mut call),
+        Kernel::CellFirstGradient => cells::first_gradient(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellLocal => cells::local(&mut call),
         #[cfg(not(target_family = "wasm"))]
@@ -110,6 +113,8 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellStep => cells::step(&mut call),
         Kernel::CellStepGradient => cells::step_gradient(&mut call),
         Kernel::CellValidFrames => cells::valid_frames(&mut call),
+        Kernel::CellWeight => cells::weight(&mut call),
+        Kernel::CellWeightGradient => cells::weight_gradient(&mut call),
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),

@@ -1,7 +1,7 @@
 //! A layer: one cell with its weights, on a device.
 
 use super::options::{RunOptions, TrainOptions};
-use super::plan::{self, ForwardBuffers, Problem, Shape, Zoneout};
+use super::plan::{self, ForwardBuffers, Problem, Shape, WeightDrop, Zoneout};
 use super::sequences::{Checked, Masks};
 use super::weights::{LayerWeights, LoadedWeights};
 use super::{Cell, Gradients, State, Tape};
@@ -50,6 +50,10 @@ pub struct Layer {
     pub(super) zoneout: [f32; 2],
     pub(super) weight_ih: Tensor,
     pub(super) weight_hh: Tensor,
+    /// Units of a head see each other only.
+    pub(super) heads: usize,
+    /// [P, H]
+    pub(super) weight_hr: Option<Tensor>,
     pub(super) bias_ih: Option<Tensor>,
     /// [R + P + G, H]: bias_hh, the parameters, then the gains of the product's norm, and gain and bias of the state's.
     pub(super) units: Tensor,
@@ -73,7 +77,80 @@ impl Layer {
     /// [`Error::Value`] if one of those is 0, [`Error::LimitExceeded`] if the device cannot hold the weights in one window of
     /// a buffer.
     pub fn new(context: &Context, cell: &Cell, weights: &LayerWeights<'_>) -> Result<Self> {
-        weights.check(cell)?;
+        Self::with_columns(context, cell, weights, weights.hidden_size)
+    }
+
+    /// A layer whose h is projected (Sak et al. 2014; `proj_size` of PyTorch's LSTM): h = W_hr m, where m is what the cell gives.
+    /// `weight_hr` is [P, H] with P at most H, and `weight_hh` [R H, P]. y and h have P numbers, the other states H.
+    ///
+    /// Steps multiply m by W_hh W_hr, which is [R H, H] and made anew in each call: no step waits for h, and every tier runs them. That
+    /// is R H H numbers a step in place of R H P + P H, and 2 R H H P operations a call, so calls of few frames and of P far below H
+    /// cost more than they would otherwise. Frames one at a time give the same as all at once but for rounding.
+    ///
+    /// ```
+    /// # fn main() -> weft::Result<()> {
+    /// use weft::recurrent::{Cell, Layer, LayerWeights};
+    /// use weft::{Context, Tensor};
+    ///
+    /// let gpu = Context::cpu();
+    /// let (input_size, hidden_size, outputs) = (3, 4, 2);
+    /// let lstm = Layer::projected(&gpu, &Cell::lstm(), &LayerWeights {
+    ///     input_size,
+    ///     hidden_size,
+    ///     weight_ih: &[0.1; 4 * 4 * 3],
+    ///     weight_hh: &[0.2; 4 * 4 * 2],
+    ///     bias: None,
+    ///     parameters: &[],
+    /// }, &[0.3; 2 * 4])?;
+    /// let (y, state) = lstm.forward_blocking(&Tensor::from_slice(&gpu, &[5, 1, 3], &[0.5; 15])?, None, None)?;
+    /// assert_eq!((y.shape(), state.h_blocking()?.len(), state.read_blocking(1)?.len()), (&[5, 1, outputs][..], 2, 4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Value`] if the cell looks at h itself, as gated averages do, has no other state, or norms of its
+    /// product; [`Error::Shape`] if `weight_hr` is not [P, H] with P from 1 to H.
+    pub fn projected(context: &Context, cell: &Cell, weights: &LayerWeights<'_>, weight_hr: &[f32]) -> Result<Self> {
+        let hidden = weights.hidden_size;
+        let outputs = weight_hr.len() / hidden.max(1);
+        if hidden > 0 && (!weight_hr.len().is_multiple_of(hidden) || !(1..=hidden).contains(&outputs)) {
+            let expected = format!("[P, {hidden}] with P from 1 to {hidden}");
+            return Err(Error::Shape { argument: "weight_hr", expected, got: format!("{} elements", weight_hr.len()) });
+        }
+        let layer = Self::with_columns(context, cell, weights, outputs)?;
+        if !layer.shape.projects {
+            let help = "project h of a cell that uses it in its product only and carries other states: an LSTM without layer norms";
+            return Err(Error::Value { argument: "cell", value: cell.name().to_owned(), help });
+        }
+        Ok(Self { weight_hr: Some(Tensor::from_slice(context, &[outputs, hidden], weight_hr)?), ..layer })
+    }
+
+    /// A layer whose units see those of their own head only: the recurrent weight is block-diagonal (sLSTM's heads, Beck et al. 2024).
+    /// Head k has the units from k D on, D = H / heads, and `weight_hh` is [R H, D]: the columns of each row's own head, so blocks
+    /// [R, heads, D, D].
+    ///
+    /// Steps multiply by the whole matrix, zeros included, so they take as long as those of a dense layer; the weight and its gradient
+    /// are `heads` times smaller. Each call spreads the blocks by one launch.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Value`] unless `heads` divides H and the cell has a product.
+    pub fn block_diagonal(context: &Context, cell: &Cell, weights: &LayerWeights<'_>, heads: usize) -> Result<Self> {
+        let hidden = weights.hidden_size;
+        if heads == 0 || !hidden.is_multiple_of(heads) {
+            let value = format!("{heads} for hidden_size {hidden}");
+            return Err(Error::Value { argument: "heads", value, help: "give a number that divides hidden_size" });
+        }
+        if cell.recurrent().is_empty() {
+            let help = "give a cell with a recurrent product: units of this one do not see each other";
+            return Err(Error::Value { argument: "cell", value: cell.name().to_owned(), help });
+        }
+        Ok(Self { heads, ..Self::with_columns(context, cell, weights, hidden / heads)? })
+    }
+
+    /// With so many columns of weight_hh.
+    fn with_columns(context: &Context, cell: &Cell, weights: &LayerWeights<'_>, columns: usize) -> Result<Self> {
+        weights.check(cell, columns)?;
         let &LayerWeights { input_size, hidden_size, weight_ih, weight_hh, bias, .. } = weights;
         let (shape, program) = super::program::program(cell);
         plan::check_weights(context.caps(), shape, input_size, hidden_size)?;
@@ -113,7 +190,9 @@ impl Layer {
             reversed: false,
             zoneout: [0.0; 2],
             weight_ih: Tensor::from_slice(context, &[rows(shape.inputs), input_size], weight_ih)?,
-            weight_hh: Tensor::from_slice(context, &[rows(shape.rows), hidden_size], weight_hh)?,
+            weight_hh: Tensor::from_slice(context, &[rows(shape.rows), columns], weight_hh)?,
+            heads: 1,
+            weight_hr: None,
             bias_ih,
             units: Tensor::from_slice(context, &[units_rows, hidden_size], &units)?,
             norm_ih,
@@ -122,17 +201,25 @@ impl Layer {
 
     /// Takes the weights from a file: `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and
     /// `PREFIX.bias_hh`; or all with PyTorch's suffix `_l0`. An empty prefix means the bare names. Parameters and norms go by
-    /// the names of [`LayerWeights::parameters`].
+    /// the names of [`LayerWeights::parameters`]. Where there is a `weight_hr`, the layer is [`projected`](Self::projected).
     ///
     /// # Errors
     /// [`Error::Weights`] if a tensor is missing or its shape is not that of such a layer; as [`new`](Self::new).
     pub fn load(context: &Context, cell: &Cell, weights: &Weights, prefix: &str) -> Result<Self> {
-        LoadedWeights::read(weights, prefix, cell, None)?.with(|weights| Self::new(context, cell, weights))
+        LoadedWeights::read(weights, prefix, cell, None, 1)?.layer(context, cell)
+    }
+
+    /// [`load`](Self::load) of a [`block_diagonal`](Self::block_diagonal) layer, whose `weight_hh` is [R H, H / heads].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load) and [`block_diagonal`](Self::block_diagonal).
+    pub fn load_block_diagonal(context: &Context, cell: &Cell, weights: &Weights, prefix: &str, heads: usize) -> Result<Self> {
+        LoadedWeights::read(weights, prefix, cell, None, heads)?.layer(context, cell)
     }
 
     /// [`load`](Self::load), of the names with this suffix.
     pub(super) fn load_suffixed(context: &Context, cell: &Cell, weights: &Weights, prefix: &str, suffix: &str) -> Result<Self> {
-        LoadedWeights::read(weights, prefix, cell, Some(suffix))?.with(|weights| Self::new(context, cell, weights))
+        LoadedWeights::read(weights, prefix, cell, Some(suffix), 1)?.layer(context, cell)
     }
 
     /// The same layer, from the last frame to the first: each sequence begins at its own last frame.
@@ -145,7 +232,7 @@ impl Layer {
     /// probability `h`, those of all other states with probability `others`; without training they become the mean of that.
     ///
     /// # Errors
-    /// [`Error::Value`] unless both are at least 0 and less than 1.
+    /// [`Error::Value`] unless both are at least 0 and less than 1, and that of h 0 where h is projected.
     pub fn with_zoneout(self, h: f32, others: f32) -> Result<Self> {
         for (argument, odds) in [("zoneout of h", h), ("zoneout of other states", others)] {
             if !(0.0..1.0).contains(&odds) {
@@ -155,6 +242,10 @@ impl Layer {
                     help: "give a probability: at least 0, less than 1",
                 });
             }
+        }
+        if h > 0.0 && self.weight_hr.is_some() {
+            let help = "a projected h has no zoneout: use that of the other states";
+            return Err(Error::Value { argument: "zoneout of h", value: crate::error::number(h), help });
         }
         Ok(Self { zoneout: [h, others], ..self })
     }
@@ -174,18 +265,37 @@ impl Layer {
         self.hidden_size
     }
 
+    /// Numbers that y has of each frame: H, or P where h is projected.
+    pub fn output_size(&self) -> usize {
+        self.weight_hr.as_ref().and_then(|weight| weight.shape().first().copied()).unwrap_or(self.hidden_size)
+    }
+
+    /// The states of `batch` sequences before their first frame: zeros.
+    ///
+    /// # Errors
+    /// As [`Tensor::zeros`].
+    pub fn zero_state(&self, batch: usize) -> Result<State> {
+        if self.weight_hr.is_none() {
+            return State::zeros(&self.context, &self.cell, batch, self.hidden_size);
+        }
+        let [h, others] = self.state_shapes(batch);
+        State::projected(Tensor::zeros(&self.context, &h[1..], DType::F32)?, Tensor::zeros(&self.context, &others, DType::F32)?)
+    }
+
     /// The context that the weights live in.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// What training changes, in the order of [`Gradients`]: weight_ih [X H, I], weight_hh [R H, H], bias_ih [X H] if there is one,
+    /// What training changes, in the order of [`Gradients`]: weight_ih [X H, I], weight_hh [R H, H] (or as many columns as heads or a
+    /// projection leave it), bias_ih [X H] if there is one,
     /// the units [R + P + G, H]: bias_hh, the parameters of the cell, then the gains of the norm of its product, and gain and bias of
-    /// the norm of its state; and the gain of the norm of W x [X H] if there is one.
+    /// the norm of its state; the gain of the norm of W x [X H] and weight_hr [P, H] if there are.
     pub fn trainable(&self) -> Vec<(&'static str, &Tensor)> {
         let mut all = vec![("weight_ih", &self.weight_ih), ("weight_hh", &self.weight_hh), ("units", &self.units)];
         all.extend(self.bias_ih.as_ref().map(|bias| ("bias_ih", bias)));
         all.extend(self.norm_ih.gain.as_ref().map(|gain| ("norm_ih.weight", gain)));
+        all.extend(self.weight_hr.as_ref().map(|weight| ("weight_hr", weight)));
         all
     }
 
@@ -195,7 +305,7 @@ impl Layer {
         self.norm_ih.running.as_ref()
     }
 
-    /// Runs the layer over x [T, N, I], and gives y [T, N, H] (h of every frame) and the state after the last frame. T may be 1:
+    /// Runs the layer over x [T, N, I], and gives y [T, N, H] (h of every frame; [T, N, P] where it is projected) and the state after the last frame. T may be 1:
     /// frames one at a time give the same as all at once. Both results stay on the device.
     ///
     /// Sequence n ends after `lengths[n]` frames (0 is allowed; `None`: all have T). From there on its y is 0 and its state stays
@@ -222,12 +332,13 @@ impl Layer {
     pub async fn run(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<(Tensor, State, RunReport)> {
         let checked = self.check(x, options)?;
         let zoneout = self.zoneout_with(0, true);
-        let (y, state, _, report) = self.record_and_run(x, options.state, &checked, &Masks::None, zoneout, false).await?;
+        let draws = (zoneout, WeightDrop::default());
+        let (y, state, _, report) = self.record_and_run(x, options.state, &checked, &Masks::None, draws, false).await?;
         Ok((y, state, report))
     }
 
-    /// As [`run`](Self::run), in training: zoneout and the masks of the cell are drawn from the seed, and what
-    /// [`backward`](Self::backward) needs is kept: x, and the states of every frame, 4 S N H bytes each. A batch norm takes mean and
+    /// As [`run`](Self::run), in training: zoneout, the masks of the cell and dropped weights are drawn from the seed, and what
+    /// [`backward`](Self::backward) needs is kept: x, and the states of every frame, 4 S N H bytes each (4 N H more where h is projected). A batch norm takes mean and
     /// variance of the frames that the sequences have, and moves the running ones.
     ///
     /// # Errors
@@ -237,12 +348,15 @@ impl Layer {
         let checked = self.check(x, &options.run)?;
         let masks = Masks::drawn(self.shape.masks as usize * checked.batch * self.hidden_size, options)?;
         let zoneout = self.zoneout_with(options.seed, false);
-        let (y, state, kept, report) = self.record_and_run(x, options.run.state, &checked, &masks, zoneout, true).await?;
-        let (states, sequences) = kept;
-        Ok((y, state, Tape { x: x.clone(), states, sequences, checked, zoneout, report }))
+        let weight_drop = weight_drop(options)?;
+        let draws = (zoneout, weight_drop);
+        let (y, state, kept, report) = self.record_and_run(x, options.run.state, &checked, &masks, draws, true).await?;
+        let Kept { states, sequences, unprojected } = kept;
+        let h = options.run.state.and_then(State::projected_h).cloned();
+        Ok((y, state, Tape { x: x.clone(), h, states, sequences, unprojected, checked, zoneout, weight_drop, report }))
     }
 
-    /// Gradients of whatever `dy` [T, N, H] is the gradient of, through a call of [`train`](Self::train). `d_state`: gradients of
+    /// Gradients of whatever `dy`, of the shape of y, is the gradient of, through a call of [`train`](Self::train). `d_state`: gradients of
     /// the state that it gave, if anything depends on it (truncated back-propagation leaves it out).
     ///
     /// The gates are computed again, so the tape holds no more than the states. What dy holds past the end of a sequence is never
@@ -302,7 +416,7 @@ impl Layer {
         plan::forward(self.context.known_caps(), &self.problem([frames, batch], true), false)
     }
 
-    /// Adds the layer, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
+    /// Adds the layer, whose h is not projected, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
     /// [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and N are at least 1. The weights are declared
     /// here and appended to `bound`.
     pub(crate) fn record<'a>(
@@ -324,10 +438,14 @@ impl Layer {
                 .as_ref()
                 .map(|[mean, variance]| [declare("running_mean", mean), declare("running_var", variance)]),
             weight_hh: declare("weight_hh", &self.weight_hh),
+            weight_hr: None,
             units: declare("units", &self.units),
             sequences: None,
+            h: None,
             state: Some(state),
+            new_h: None,
             new_state,
+            unprojected: None,
             y,
             states: None,
         };
@@ -349,6 +467,10 @@ impl Layer {
             resets: false,
             state,
             zoneout: self.zoneout_with(0, true),
+            heads: self.heads as u64,
+            projection: self.weight_hr.as_ref().map(|_| self.output_size() as u64),
+            first_h: state && self.weight_hr.is_some(),
+            weight_drop: WeightDrop::default(),
             norms: *self.cell.norms(),
             training: false,
         }
@@ -375,36 +497,63 @@ impl Layer {
     }
 
     pub(super) fn check_state(&self, argument: &'static str, state: &State, batch: usize) -> Result<()> {
-        let expected = [self.shape.states as usize, batch, self.hidden_size];
-        if state.tensor().shape() != expected {
-            let expected = format!("{expected:?} for {batch} sequences of this {}", self.cell.name());
-            return Err(Error::Shape { argument, expected, got: format!("{:?}", state.tensor().shape()) });
+        let [h, others] = self.state_shapes(batch);
+        let got = state.projected_h().map(Tensor::shape);
+        if state.tensor().shape() == others && got == self.weight_hr.as_ref().map(|_| &h[1..]) {
+            return Ok(());
         }
-        Ok(())
+        let shapes = |h: Option<&[usize]>, others: &[usize]| match h {
+            Some(h) => format!("h {h:?} and {others:?}"),
+            None => format!("{others:?}"),
+        };
+        let expected = shapes(self.weight_hr.as_ref().map(|_| &h[1..]), &others);
+        let expected = format!("{expected} for {batch} sequences of this {}", self.cell.name());
+        Err(Error::Shape { argument, expected, got: shapes(got, state.tensor().shape()) })
     }
 
-    /// y, the new state, what is kept (states, words of the sequences), and the report.
+    /// Shapes [1, N, P] of h, and of the tensor of states: [S, N, H], or without h where that is projected.
+    pub(super) fn state_shapes(&self, batch: usize) -> [[usize; 3]; 2] {
+        let apart = usize::from(self.weight_hr.is_some());
+        [[1, batch, self.output_size()], [self.shape.states as usize - apart, batch, self.hidden_size]]
+    }
+
+    /// Room for states of so many sequences.
+    pub(super) fn empty_state(&self, batch: usize) -> Result<State> {
+        let [h, others] = self.state_shapes(batch);
+        let others = Tensor::empty(&self.context, &others, DType::F32)?;
+        match self.weight_hr {
+            Some(_) => State::projected(Tensor::empty(&self.context, &h[1..], DType::F32)?, others),
+            None => State::of(others),
+        }
+    }
+
+    /// y, the new state, what is kept, and the report.
     async fn record_and_run(
         &self,
         x: &Tensor,
         state: Option<&State>,
         checked: &Checked,
         masks: &Masks,
-        zoneout: Zoneout,
+        (zoneout, weight_drop): (Zoneout, WeightDrop),
         keeps: bool,
-    ) -> Result<(Tensor, State, (Option<Tensor>, Option<Tensor>), RunReport)> {
+    ) -> Result<(Tensor, State, Kept, RunReport)> {
         let &Checked { frames, batch, .. } = checked;
         let (states, hidden) = (self.shape.states as usize, self.hidden_size);
-        let y = Tensor::empty(&self.context, &[frames, batch, hidden], DType::F32)?;
+        let y = Tensor::empty(&self.context, &[frames, batch, self.output_size()], DType::F32)?;
         if frames == 0 || batch == 0 {
-            let unchanged = state.cloned().map_or_else(|| State::zeros(&self.context, &self.cell, batch, hidden), Ok)?;
-            return Ok((y, unchanged, (None, None), RunReport::default()));
+            let unchanged = state.cloned().map_or_else(|| self.zero_state(batch), Ok)?;
+            return Ok((y, unchanged, Kept::default(), RunReport::default()));
         }
-        let problem = checked.apply(Problem { zoneout, training: keeps, ..self.problem([frames, batch], state.is_some()) });
-        let new_state = Tensor::empty(&self.context, &[states, batch, hidden], DType::F32)?;
+        let problem = Problem { zoneout, weight_drop, training: keeps, ..self.problem([frames, batch], state.is_some()) };
+        let problem = checked.apply(problem);
+        let new_state = self.empty_state(batch)?;
         let kept = match keeps {
             true => Some(Tensor::empty(&self.context, &[states, frames + 1, batch, hidden], DType::F32)?),
             false => None,
+        };
+        let unprojected = match self.weight_hr.as_ref().filter(|_| keeps) {
+            Some(_) => Some(Tensor::empty(&self.context, &[frames, batch, hidden], DType::F32)?),
+            None => None,
         };
         let sequences = match problem.has_sequences() {
             true => {
@@ -418,14 +567,35 @@ impl Layer {
         bound.extend(&self.bias_ih);
         bound.extend(&self.norm_ih.gain);
         bound.extend(self.norm_ih.running.iter().flatten());
-        bound.extend([&self.weight_hh, &self.units]);
+        bound.push(&self.weight_hh);
+        bound.extend(&self.weight_hr);
+        bound.push(&self.units);
         bound.extend(&sequences);
-        bound.extend(state.map(State::tensor));
-        bound.extend([&new_state, &y]);
+        bound.extend(state.into_iter().flat_map(State::parts));
+        bound.extend(new_state.parts());
+        bound.extend(&unprojected);
+        bound.push(&y);
         bound.extend(&kept);
         let report = self.context.run(&recording, &bound).await?;
-        Ok((y, State::of(new_state)?, (kept, sequences), report))
+        Ok((y, new_state, Kept { states: kept, sequences, unprojected }, report))
     }
+}
+
+/// What training keeps of a call, besides what it was given.
+#[derive(Default)]
+struct Kept {
+    states: Option<Tensor>,
+    sequences: Option<Tensor>,
+    unprojected: Option<Tensor>,
+}
+
+fn weight_drop(options: &TrainOptions<'_>) -> Result<WeightDrop> {
+    let odds = options.weight_dropout;
+    if !(0.0..1.0).contains(&odds) {
+        let value = crate::error::number(odds);
+        return Err(Error::Value { argument: "weight_dropout", value, help: "give a probability: at least 0, less than 1" });
+    }
+    Ok(WeightDrop { odds: (f64::from(odds) * 4_294_967_296.0) as u32, scale: 1.0 / (1.0 - odds), seed: options.seed })
 }
 
 impl fmt::Debug for Layer {

@@ -23,6 +23,9 @@ pub struct TrainOptions<'a> {
     pub recurrent_dropout: f32,
     /// The mask itself instead, [N, H] of factors.
     pub mask: Option<&'a [f32]>,
-    /// What zoneout and masks are drawn from: the same seed gives the same numbers on every device.
+    /// DropConnect (Wan et al. 2013; the weight drop of Merity et al. 2018): probability that a number of the recurrent weight is 0 in
+    /// this call; the others are multiplied by 1 / (1 - p). All sequences and frames see the same. Costs a launch over the weight.
+    pub weight_dropout: f32,
+    /// What zoneout, masks and dropped weights are drawn from: the same seed gives the same numbers on every device.
     pub seed: u32,
 }

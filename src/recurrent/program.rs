@@ -35,6 +35,7 @@ pub(super) fn program(cell: &Cell) -> (Shape, Arc<Program>) {
         parameters: count(cell.params()),
         masks: count(cell.masks()),
         summed: is_summed(cell),
+        projects: is_summed(cell) && cell.states().len() > 1 && !reads_h(cell),
         gains: norm.filter(|norm| norm.gain).map_or(0, |_| count(cell.recurrent())),
         state_vectors: state.map_or(0, |(_, norm)| u64::from(norm.gain) + u64::from(norm.bias)),
     };
@@ -113,6 +114,13 @@ fn is_summed(cell: &Cell) -> bool {
     let gates = cell.gates().len();
     let is_plain = cell.second() == 0 && cell.norms().recurrent.is_none() && cell.norms().state.is_none();
     is_plain && gates == cell.recurrent().len() && (0..gates).all(|gate| of("x", gate).is_some() && of("x", gate) == of("r", gate))
+}
+
+/// Whether the update looks at the h before it, besides the product.
+fn reads_h(cell: &Cell) -> bool {
+    let update = cell.update();
+    let h = update.inputs().iter().position(|name| name == "s0");
+    update.reads().any(|place| Some(place) == h)
 }
 
 /// A function of a cell with its arguments and results by their places: four lanes a group. A name without a number is the first.

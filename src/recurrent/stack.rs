@@ -12,10 +12,10 @@ use std::fmt;
 /// What a level of both directions gives to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merge {
-    /// Side by side: forward, then reverse, 2 H numbers (PyTorch, ONNX, SpeechBrain).
+    /// Side by side: forward, then reverse, twice as many numbers (PyTorch, ONNX, SpeechBrain).
     #[default]
     Concat,
-    /// Their sum, H numbers.
+    /// Their sum, as many numbers as each has.
     Sum,
 }
 
@@ -88,15 +88,15 @@ impl Stack {
         };
         let mut width = first.forward.input_size();
         for (number, level) in levels.iter().enumerate() {
-            let hidden = level.forward.hidden_size();
+            let hidden = level.forward.output_size();
             for layer in level.layers() {
                 if !layer.context().same_as(first.forward.context()) {
                     return Err(Error::OtherContext { argument: "levels" });
                 }
-                let got = [layer.input_size(), layer.hidden_size()];
+                let got = [layer.input_size(), layer.output_size()];
                 if got != [width, hidden] {
-                    let expected = format!("{width} inputs and {hidden} units in level {number}");
-                    return Err(Error::Shape { argument: "levels", expected, got: format!("{} inputs and {} units", got[0], got[1]) });
+                    let expected = format!("{width} inputs and {hidden} outputs in level {number}");
+                    return Err(Error::Shape { argument: "levels", expected, got: format!("{} inputs and {} outputs", got[0], got[1]) });
                 }
             }
             width = outputs(level, merge);
@@ -209,7 +209,7 @@ impl Stack {
         let (mut all, mut end, mut d) = (Vec::new(), self.layers(), dy.clone());
         for (number, level) in self.levels.iter().enumerate().rev() {
             let begin = end - level.directions();
-            let parts = self.between(level, Some(tape.seed), number).split(&d, level.forward.hidden_size()).await?;
+            let parts = self.between(level, Some(tape.seed), number).split(&d, level.forward.output_size()).await?;
             let mut own = Vec::new();
             for ((layer, dy), place) in level.layers().zip(&parts).zip(begin..end) {
                 let tape = tape.tapes.get(place).ok_or_else(|| self.wrong("tape", tape.tapes.len()))?;
@@ -265,7 +265,7 @@ impl Stack {
 }
 
 fn outputs(level: &Level, merge: Merge) -> usize {
-    level.forward.hidden_size() * if merge == Merge::Concat { level.directions() } else { 1 }
+    level.forward.output_size() * if merge == Merge::Concat { level.directions() } else { 1 }
 }
 
 impl fmt::Debug for Stack {

@@ -7,12 +7,13 @@ use crate::tensor::{DType, Tensor};
 use std::fmt;
 
 /// The states of N sequences after their last frame, on the device: one tensor [S, N, H], h first (S is 2 for an LSTM: h and c;
-/// 1 for a GRU). Give it to the next call.
+/// 1 for a GRU). Give it to the next call. Where h is [projected](super::Layer::projected), it is a tensor of its own, [N, P].
 ///
 /// A call never changes the state that it was given, so an old one can be returned to (beams, retries). Clones share memory.
 #[derive(Clone)]
 pub struct State {
     tensor: Tensor,
+    projected: Option<Tensor>,
 }
 
 impl State {
@@ -21,7 +22,7 @@ impl State {
     /// # Errors
     /// As [`Tensor::zeros`].
     pub fn zeros(context: &Context, cell: &Cell, batch: usize, hidden_size: usize) -> Result<Self> {
-        Ok(Self { tensor: Tensor::zeros(context, &[cell.states().len(), batch, hidden_size], DType::F32)? })
+        Ok(Self { tensor: Tensor::zeros(context, &[cell.states().len(), batch, hidden_size], DType::F32)?, projected: None })
     }
 
     /// Takes an f32 tensor [S, N, H] for a state.
@@ -33,12 +34,39 @@ impl State {
             return Err(Error::Shape { argument: "state", expected: "[S, N, H]".to_owned(), got: format!("{:?}", tensor.shape()) });
         }
         tensor.expect_f32("state")?;
-        Ok(Self { tensor })
+        Ok(Self { tensor, projected: None })
     }
 
-    /// The tensor [S, N, H].
+    /// Takes f32 tensors h [N, P] and others [S - 1, N, H] (c of an LSTM) for a state of a layer that projects h.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they have not two and three sides, or not the same N, [`Error::Value`] if they do not hold f32.
+    pub fn projected(h: Tensor, others: Tensor) -> Result<Self> {
+        match (h.shape(), others.shape()) {
+            (&[batch, _], &[_, same, _]) if batch == same => {}
+            (h, others) => {
+                let got = format!("{h:?} and {others:?}");
+                return Err(Error::Shape { argument: "state", expected: "h [N, P] and others [S - 1, N, H]".to_owned(), got });
+            }
+        }
+        h.expect_f32("h")?;
+        others.expect_f32("others")?;
+        Ok(Self { tensor: others, projected: Some(h) })
+    }
+
+    /// The tensor [S, N, H]; without h, [S - 1, N, H], where that is projected.
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
+    }
+
+    /// h [N, P], where it is projected.
+    pub fn projected_h(&self) -> Option<&Tensor> {
+        self.projected.as_ref()
+    }
+
+    /// Its tensors, as plans ask for them.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Tensor> {
+        self.projected.iter().chain(std::iter::once(&self.tensor))
     }
 
     /// Number of sequences.
@@ -46,7 +74,7 @@ impl State {
         self.tensor.shape().get(1).copied().unwrap_or_default()
     }
 
-    /// Reads h back: [N, H], row-major.
+    /// Reads h back: [N, H], row-major; [N, P] where it is projected.
     ///
     /// # Errors
     /// [`Error::DeviceLost`], [`Error::OutOfMemory`].
@@ -60,6 +88,11 @@ impl State {
     /// As [`h`](Self::h); [`Error::Value`] if the cell has no such state.
     pub async fn read(&self, number: usize) -> Result<Vec<f32>> {
         let [states, batch, hidden] = *self.tensor.shape() else { return Ok(Vec::new()) };
+        let number = match &self.projected {
+            Some(h) if number == 0 => return h.to_vec().await,
+            Some(_) => number - 1,
+            None => number,
+        };
         if number >= states {
             return Err(Error::Value { argument: "number", value: number.to_string(), help: "a cell has fewer states: see Cell::states" });
         }
@@ -82,6 +115,9 @@ impl State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "state {:?}", self.tensor.shape())
+        match &self.projected {
+            Some(h) => write!(f, "state {:?} and {:?}", h.shape(), self.tensor.shape()),
+            None => write!(f, "state {:?}", self.tensor.shape()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What training keeps of a call, and the gradients that follow from it.
 
-use super::plan::{self, Problem, Zoneout};
+use super::plan::{self, Problem, WeightDrop, Zoneout};
 use super::sequences::Checked;
 use super::{Layer, State};
 use crate::device::RunReport;
@@ -12,10 +12,15 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Tape {
     pub(super) x: Tensor,
+    /// [N, P]: the h that was given, where it is projected.
+    pub(super) h: Option<Tensor>,
     pub(super) states: Option<Tensor>,
     pub(super) sequences: Option<Tensor>,
+    /// [T, N, H]: what was projected.
+    pub(super) unprojected: Option<Tensor>,
     pub(super) checked: Checked,
     pub(super) zoneout: Zoneout,
+    pub(super) weight_drop: WeightDrop,
     pub(super) report: RunReport,
 }
 
@@ -28,8 +33,10 @@ pub struct Gradients {
     pub weight_ih: Tensor,
     /// [X H]
     pub bias_ih: Tensor,
-    /// [R H, H]
+    /// Of the shape of the weight: [R H, H], [R H, H / heads], or [R H, P].
     pub weight_hh: Tensor,
+    /// [P, H], where h is projected.
+    pub weight_hr: Option<Tensor>,
     /// [R + P + G, H]: of bias_hh, of the cell's parameters, then of the gains of its product's norm, and of gain and bias of its
     /// state's.
     pub units: Tensor,
@@ -44,7 +51,7 @@ pub struct Gradients {
 impl Tape {
     /// Bytes of the states that it keeps; x comes on top, which is shared with the caller.
     pub fn bytes(&self) -> u64 {
-        self.states.as_ref().map_or(0, Tensor::bytes)
+        self.states.iter().chain(&self.unprojected).map(Tensor::bytes).sum()
     }
 
     /// What the forward call did and took.
@@ -57,15 +64,16 @@ impl Tape {
         let context = &layer.context;
         let hidden = layer.hidden_size;
         dy.expect_f32("dy")?;
-        if dy.shape() != [frames, batch, hidden] {
-            let expected = format!("[{frames}, {batch}, {hidden}], as y");
+        if dy.shape() != [frames, batch, layer.output_size()] {
+            let expected = format!("[{frames}, {batch}, {}], as y", layer.output_size());
             return Err(Error::Shape { argument: "dy", expected, got: format!("{:?}", dy.shape()) });
         }
         if let Some(state) = d_state {
             layer.check_state("d_state", state, batch)?;
         }
         let expected = [layer.shape.states as usize, frames + 1, batch, hidden];
-        if let Some(other) = self.states.as_ref().filter(|states| states.shape() != expected) {
+        let is_other = |states: &&Tensor| states.shape() != expected || self.unprojected.is_some() != layer.weight_hr.is_some();
+        if let Some(other) = self.states.as_ref().filter(is_other) {
             let expected = format!("{expected:?}: the tape of a call of this layer");
             return Err(Error::Shape { argument: "tape", expected, got: format!("{:?}", other.shape()) });
         }
@@ -78,33 +86,46 @@ impl Tape {
                 weight_ih: zeros(layer.weight_ih.shape())?,
                 bias_ih: zeros(&[layer.shape.inputs as usize * hidden])?,
                 weight_hh: zeros(layer.weight_hh.shape())?,
+                weight_hr: layer.weight_hr.as_ref().map(|weight| zeros(weight.shape())).transpose()?,
                 units: zeros(layer.units.shape())?,
                 norm_ih: layer.norm_ih.gain.as_ref().map(|gain| zeros(gain.shape())).transpose()?,
-                state: d_state.cloned().map_or_else(|| State::zeros(context, &layer.cell, batch, hidden), Ok)?,
+                state: d_state.cloned().map_or_else(|| layer.zero_state(batch), Ok)?,
                 report: RunReport::default(),
             });
         };
-        let problem = Problem { zoneout: self.zoneout, training: true, ..layer.problem([frames, batch], d_state.is_some()) };
-        let problem = self.checked.apply(problem);
+        let problem = self.checked.apply(Problem {
+            zoneout: self.zoneout,
+            weight_drop: self.weight_drop,
+            first_h: self.h.is_some(),
+            training: true,
+            ..layer.problem([frames, batch], d_state.is_some())
+        });
         let recording = plan::backward(context.caps_together().await?, &problem, wants_dx)?;
         let dx = wants_dx.then(|| like(&self.x)).transpose()?;
         let [weight_ih, weight_hh, units] = [like(&layer.weight_ih)?, like(&layer.weight_hh)?, like(&layer.units)?];
         let bias_ih = Tensor::empty(context, &[layer.shape.inputs as usize * hidden], DType::F32)?;
         let norm_ih = layer.norm_ih.gain.as_ref().map(like).transpose()?;
-        let state = Tensor::empty(context, &[layer.shape.states as usize, batch, hidden], DType::F32)?;
+        let weight_hr = layer.weight_hr.as_ref().map(like).transpose()?;
+        let state = layer.empty_state(batch)?;
         let mut bound = vec![&self.x, &layer.weight_ih];
         bound.extend(&layer.bias_ih);
         bound.extend(&layer.norm_ih.gain);
-        bound.extend([&layer.weight_hh, &layer.units]);
+        bound.push(&layer.weight_hh);
+        bound.extend(&layer.weight_hr);
+        bound.push(&layer.units);
         bound.extend(&self.sequences);
+        bound.extend(self.h.iter().chain(&self.unprojected));
         bound.extend([states, dy]);
-        bound.extend(d_state.map(State::tensor));
+        bound.extend(d_state.into_iter().flat_map(State::parts));
         bound.extend(&dx);
         bound.extend([&weight_ih, &bias_ih]);
         bound.extend(&norm_ih);
-        bound.extend([&weight_hh, &units, &state]);
+        bound.push(&weight_hh);
+        bound.extend(&weight_hr);
+        bound.push(&units);
+        bound.extend(state.parts());
         let report = context.run(&recording, &bound).await?;
-        Ok(Gradients { x: dx, weight_ih, bias_ih, weight_hh, units, norm_ih, state: State::of(state)?, report })
+        Ok(Gradients { x: dx, weight_ih, bias_ih, weight_hh, weight_hr, units, norm_ih, state, report })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Weights of a layer on their way in: from slices, or from a file.
 
-use super::Cell;
 use super::cells::InputNorm;
+use super::{Cell, Layer};
+use crate::device::Context;
 use crate::error::{Error, Result};
 use crate::weights::Weights;
 
@@ -16,7 +17,7 @@ pub struct LayerWeights<'a> {
     pub hidden_size: usize,
     /// [X H, I]
     pub weight_ih: &'a [f32],
-    /// [R H, H]
+    /// [R H, H]; less columns where units are [of heads](super::Layer::block_diagonal), or h is [projected](super::Layer::projected).
     pub weight_hh: &'a [f32],
     /// bias_ih [X H] and bias_hh [R H], or none.
     pub bias: Option<(&'a [f32], &'a [f32])>,
@@ -57,8 +58,8 @@ impl LayerWeights<'_> {
         all
     }
 
-    /// Compares every slice with the sizes.
-    pub(super) fn check(&self, cell: &Cell) -> Result<()> {
+    /// Compares every slice with the sizes. `hh_columns` are those of `weight_hh`.
+    pub(super) fn check(&self, cell: &Cell, hh_columns: usize) -> Result<()> {
         let (inputs, hidden) = (self.input_size, self.hidden_size);
         for (argument, size) in [("input_size", inputs), ("hidden_size", hidden)] {
             if size == 0 {
@@ -76,7 +77,7 @@ impl LayerWeights<'_> {
         };
         let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
         check("weight_ih", self.weight_ih, gates, Some(inputs))?;
-        check("weight_hh", self.weight_hh, rows, Some(hidden))?;
+        check("weight_hh", self.weight_hh, rows, Some(hh_columns))?;
         if let Some((bias_ih, bias_hh)) = self.bias {
             check("bias_ih", bias_ih, gates, None)?;
             check("bias_hh", bias_hh, rows, None)?;
@@ -109,6 +110,8 @@ pub(super) struct LoadedWeights {
     hidden_size: usize,
     weight_ih: Vec<f32>,
     weight_hh: Vec<f32>,
+    weight_hr: Option<Vec<f32>>,
+    heads: usize,
     bias: Option<(Vec<f32>, Vec<f32>)>,
     parameters: Vec<(String, Vec<f32>)>,
 }
@@ -116,7 +119,8 @@ pub(super) struct LoadedWeights {
 impl LoadedWeights {
     /// Reads `PREFIX.weight_ih`, `PREFIX.weight_hh` and, both or neither, `PREFIX.bias_ih` and `PREFIX.bias_hh`, and what
     /// [`LayerWeights::parameters`] names; where those are missing, the names with PyTorch's suffix `_l0`. The sizes are those of the file.
-    pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell, suffix: Option<&str>) -> Result<Self> {
+    /// `weight_hr`, if there is one, is a projection.
+    pub(super) fn read(weights: &Weights, prefix: &str, cell: &Cell, suffix: Option<&str>, heads: usize) -> Result<Self> {
         let plain = |part: &str| if prefix.is_empty() { part.to_owned() } else { format!("{prefix}.{part}") };
         let has = |part: &str| weights.shape(&plain(part)).is_some();
         let suffix = suffix.unwrap_or(if !has("weight_ih") && has("weight_ih_l0") { "_l0" } else { "" });
@@ -130,14 +134,20 @@ impl LoadedWeights {
             }
         };
         let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
+        let projection = weights.shape(&name("weight_hr")).is_some().then(|| matrix("weight_hr")).transpose()?;
         // The sides of the first matrix are those of the layer.
         let (hidden_size, weight_hh) = match rows {
             0 => (None, Vec::new()),
             _ => {
-                let ([have, hidden], weight_hh) = matrix("weight_hh")?;
-                if hidden == 0 || have != rows.saturating_mul(hidden) {
-                    let problem =
-                        format!("has shape [{have}, {hidden}], expected [{rows} H, H] for a {} of H units, H at least 1", cell.name());
+                let ([have, columns], weight_hh) = matrix("weight_hh")?;
+                let ([outputs, hidden], letters) = match &projection {
+                    Some((sides, _)) => (*sides, "P"),
+                    None if heads > 1 => ([columns, columns.saturating_mul(heads)], "H / heads"),
+                    None => ([columns; 2], "H"),
+                };
+                if hidden == 0 || columns != outputs || have != rows.saturating_mul(hidden) {
+                    let of = format!("{} of H units, H at least 1", cell.name());
+                    let problem = format!("has shape [{have}, {columns}], expected [{rows} H, {letters}] for a {of}");
                     return Err(weights.fault(&name("weight_hh"), problem));
                 }
                 (Some(hidden), weight_hh)
@@ -162,19 +172,25 @@ impl LoadedWeights {
             Ok((part, values))
         };
         let parameters = LayerWeights::parameters_of(cell).into_iter().map(parameter).collect::<Result<_>>()?;
-        Ok(Self { input_size, hidden_size, weight_ih, weight_hh, bias, parameters })
+        let weight_hr = projection.map(|(_, weight)| weight);
+        Ok(Self { input_size, hidden_size, weight_ih, weight_hh, weight_hr, heads, bias, parameters })
     }
 
-    /// Lends them.
-    pub(super) fn with<T>(&self, f: impl FnOnce(&LayerWeights<'_>) -> T) -> T {
+    /// The layer that they make.
+    pub(super) fn layer(&self, context: &Context, cell: &Cell) -> Result<Layer> {
         let parameters: Vec<(&str, &[f32])> = self.parameters.iter().map(|(name, values)| (&**name, &**values)).collect();
-        f(&LayerWeights {
+        let weights = LayerWeights {
             input_size: self.input_size,
             hidden_size: self.hidden_size,
             weight_ih: &self.weight_ih,
             weight_hh: &self.weight_hh,
             bias: self.bias.as_ref().map(|(ih, hh)| (&**ih, &**hh)),
             parameters: &parameters,
-        })
+        };
+        match &self.weight_hr {
+            Some(weight_hr) => Layer::projected(context, cell, &weights, weight_hr),
+            None if self.heads > 1 => Layer::block_diagonal(context, cell, &weights, self.heads),
+            None => Layer::new(context, cell, &weights),
+        }
     }
 }

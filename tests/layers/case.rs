@@ -67,6 +67,9 @@ pub struct Case {
     pub problem: Problem,
     /// Of h, and of all other states.
     pub zoneout: [f32; 2],
+    /// Units see those of their own head only.
+    pub heads: usize,
+    pub weight_dropout: f32,
 }
 
 impl Case {
@@ -76,13 +79,22 @@ impl Case {
         if pair.cell.norms().recurrent.is_some_and(|norm| !norm.gain) {
             problem.values.get_mut("norm_hh.weight").fill(1.0);
         }
-        Self { pair: pair.clone(), problem, zoneout: [0.0; 2] }
+        Self { pair: pair.clone(), problem, zoneout: [0.0; 2], heads: 1, weight_dropout: 0.0 }
+    }
+
+    /// Numbers of the recurrent weight that a layer keeps: those within blocks.
+    fn kept(&self, weight_hh: &[f64]) -> Vec<f32> {
+        let hidden = self.problem.hidden;
+        let size = hidden / self.heads;
+        let within = |&(i, _): &(usize, &f64)| self.heads == 1 || i / hidden % hidden / size == i % hidden / size;
+        weight_hh.iter().enumerate().filter(within).map(|(_, &x)| x as f32).collect()
     }
 
     pub fn layer(&self, context: &Context) -> Layer {
         let p = &self.problem;
         let all = |name: &str| p.values.0.get(name).map(|_| p.values.f32(name)).unwrap_or_default();
-        let [weight_ih, weight_hh, bias_ih, bias_hh] = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(all);
+        let [weight_ih, bias_ih, bias_hh] = ["weight_ih", "bias_ih", "bias_hh"].map(all);
+        let weight_hh = p.values.0.get("weight_hh").map(|weight| self.kept(weight)).unwrap_or_default();
         let has_product = !self.pair.cell.recurrent().is_empty();
         let parameters: Vec<(String, Vec<f32>)> = self.parameters().into_iter().map(|name| (name.clone(), self.parameter(&name))).collect();
         let parameters: Vec<(&str, &[f32])> = parameters.iter().map(|(name, values)| (&**name, &**values)).collect();
@@ -95,7 +107,13 @@ impl Case {
             parameters: &parameters,
         };
         let [h, others] = self.zoneout;
-        let layer = Layer::new(context, &self.pair.cell, &weights).unwrap().with_zoneout(h, others).unwrap();
+        let cell = &self.pair.cell;
+        let layer = match self.pair.truth.projection {
+            Some(_) => Layer::projected(context, cell, &weights, &p.values.f32("weight_hr")),
+            None if self.heads > 1 => Layer::block_diagonal(context, cell, &weights, self.heads),
+            None => Layer::new(context, cell, &weights),
+        };
+        let layer = layer.unwrap().with_zoneout(h, others).unwrap();
         if p.reverse { layer.reversed() } else { layer }
     }
 
@@ -121,9 +139,18 @@ impl Case {
 
     pub fn state(&self, context: &Context) -> State {
         let p = &self.problem;
-        let names = self.pair.truth.states();
-        let values: Vec<f32> = names.iter().flat_map(|name| p.values.f32(name)).collect();
-        State::of(Tensor::from_slice(context, &[names.len(), p.batch, p.hidden], &values).unwrap()).unwrap()
+        self.state_of(context, self.pair.truth.states().iter().map(|name| p.values.f32(name)).collect())
+    }
+
+    /// Of all states, h first.
+    fn state_of(&self, context: &Context, mut values: Vec<Vec<f32>>) -> State {
+        let p = &self.problem;
+        let h = self.pair.truth.projection.map(|outputs| (outputs, values.remove(0)));
+        let others = Tensor::from_slice(context, &[values.len(), p.batch, p.hidden], &values.concat()).unwrap();
+        match h {
+            Some((outputs, h)) => State::projected(Tensor::from_slice(context, &[p.batch, outputs], &h).unwrap(), others).unwrap(),
+            None => State::of(others).unwrap(),
+        }
     }
 
     /// With the first states of the problem.
@@ -169,12 +196,11 @@ impl Case {
         let state = self.state(context);
         let mask: Option<Vec<f32>> = p.mask.as_ref().map(|mask| mask.iter().map(|&m| m as f32).collect());
         let run = RunOptions { lengths: Some(&p.lengths), state: Some(&state), resets: &p.resets };
-        let options = TrainOptions { run, mask: mask.as_deref(), ..TrainOptions::default() };
+        let options = TrainOptions { run, mask: mask.as_deref(), weight_dropout: self.weight_dropout, seed: 7, ..TrainOptions::default() };
         let (y, last, tape) = layer.train_blocking(&self.x(context), &options)?;
         let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|&v| v as f32).collect() };
         let dy = Tensor::from_slice(context, y.shape(), &narrow(&pull.y))?;
-        let d_state: Vec<f32> = pull.states.iter().flat_map(|state| narrow(state)).collect();
-        let d_state = State::of(Tensor::from_slice(context, last.tensor().shape(), &d_state)?)?;
+        let d_state = self.state_of(context, pull.states.iter().map(|state| narrow(state)).collect());
         let gradients = layer.backward_blocking(&tape, &dy, Some(&d_state))?;
         Ok((self.given(&y, &last), gradients))
     }
@@ -194,7 +220,8 @@ impl Case {
         let expected = p.gradients(&pull);
         let (given, gradients) = self.train(context, &pull).unwrap();
         let what = format!("{name} {} {:?}", self.pair.cell.name(), self.sizes());
-        assert_close(&format!("{what}: y in training"), &given.y, &p.solve().y, self.loosened(1e-5), self.loosened(1e-5));
+        let solution = p.solve();
+        assert_close(&format!("{what}: y in training"), &given.y, &solution.y, self.loosened(1e-5), self.loosened(1e-5));
         let read = |tensor: &Tensor| tensor.to_vec_blocking().unwrap();
         let mut all = vec![
             ("x".to_owned(), read(gradients.x.as_ref().unwrap())),
@@ -206,6 +233,9 @@ impl Case {
         if rows > 0 {
             all.push(("weight_hh".to_owned(), read(&gradients.weight_hh)));
             all.push(("bias_hh".to_owned(), units[..rows * p.hidden].to_vec()));
+        }
+        if let Some(weight_hr) = &gradients.weight_hr {
+            all.push(("weight_hr".to_owned(), read(weight_hr)));
         }
         let mut first = rows * p.hidden;
         for name in self.parameters() {
@@ -220,6 +250,10 @@ impl Case {
         assert_eq!(first, units.len());
         for (number, name) in self.pair.truth.states().iter().enumerate() {
             all.push(((*name).to_owned(), gradients.state.read_blocking(number).unwrap()));
+        }
+        let mut expected = expected;
+        if let Some(weight_hh) = expected.0.get_mut("weight_hh") {
+            *weight_hh = self.kept(weight_hh).into_iter().map(f64::from).collect();
         }
         for (part, got) in &all {
             compare(&what, part, got, &expected, self.loosened(tolerance));

@@ -13,3 +13,4 @@ mod forward;
 mod gradients;
 mod stacks;
 mod stretches;
+mod weights;

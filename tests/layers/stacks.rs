@@ -21,7 +21,10 @@ fn stack(context: &Context, cell: &Cell, truth: &truth::Stack) -> Stack {
             bias: bias.as_ref().map(|(ih, hh)| (&ih[..], &hh[..])),
             parameters: &[],
         };
-        Layer::new(context, cell, &weights).unwrap()
+        match get("weight_hr") {
+            Some(weight_hr) => Layer::projected(context, cell, &weights, &weight_hr).unwrap(),
+            None => Layer::new(context, cell, &weights).unwrap(),
+        }
     };
     let levels = (0..truth.layers).map(|level| match truth.direction {
         Direction::Forward => Level::one(layer(level, "")),
@@ -38,16 +41,28 @@ fn narrow(values: &[f64]) -> Vec<f32> {
 
 /// The first states of the truth, [L D, N, H] by name, layer by layer.
 fn states(context: &Context, truth: &truth::Stack, names: &[&str]) -> Vec<State> {
-    let plane = truth.batch * truth.hidden;
     let one = |number: usize| {
-        let values: Vec<f32> = names.iter().flat_map(|name| narrow(&truth.values.get(name)[number * plane..][..plane])).collect();
-        State::of(Tensor::from_slice(context, &[names.len(), truth.batch, truth.hidden], &values).unwrap()).unwrap()
+        let part = |name: &&str| {
+            let plane = truth.batch * truth.cell.width(name, truth.hidden);
+            narrow(&truth.values.get(name)[number * plane..][..plane])
+        };
+        state_of(context, truth, names.iter().map(part).collect())
     };
     (0..truth.layers * truth.directions()).map(one).collect()
 }
 
+/// Of one layer, of all its states, h first.
+fn state_of(context: &Context, truth: &truth::Stack, mut values: Vec<Vec<f32>>) -> State {
+    let h = truth.cell.projection.map(|outputs| (outputs, values.remove(0)));
+    let others = Tensor::from_slice(context, &[values.len(), truth.batch, truth.hidden], &values.concat()).unwrap();
+    match h {
+        Some((outputs, h)) => State::projected(Tensor::from_slice(context, &[truth.batch, outputs], &h).unwrap(), others).unwrap(),
+        None => State::of(others).unwrap(),
+    }
+}
+
 fn cell(truth: &truth::Stack) -> Option<Cell> {
-    match truth.cell {
+    match (truth::Cell { projection: None, bias: true, ..truth.cell }) {
         cell if cell == truth::Cell::lstm() => Some(Cell::lstm()),
         cell if cell == truth::Cell::gru() => Some(Cell::gru()),
         cell if cell == truth::Cell::rnn(truth::Activation::Tanh) => Cell::rnn(Activation::Tanh).ok(),
@@ -73,12 +88,13 @@ fn check(name: &str, context: &Context, cell: &Cell, truth: &truth::Stack, pull:
     let (trained, _, tape) = stack.train_blocking(&x, &first, &TrainOptions { run, ..TrainOptions::default() }).unwrap();
     assert_eq!(trained.to_vec_blocking().unwrap(), y.to_vec_blocking().unwrap(), "{name}: without dropout training gives the same");
     let dy = Tensor::from_slice(context, y.shape(), &narrow(&pull.y)).unwrap();
-    let plane = truth.batch * truth.hidden;
     let d_states: Vec<State> = (0..first.len())
         .map(|layer| {
-            let part = |state: usize| pull.states.get(state).map_or(vec![0.0; plane], |d| narrow(&d[layer * plane..][..plane]));
-            let values: Vec<f32> = (0..names.len()).flat_map(part).collect();
-            State::of(Tensor::from_slice(context, &[names.len(), truth.batch, truth.hidden], &values).unwrap()).unwrap()
+            let part = |state: usize| {
+                let plane = truth.batch * truth.cell.width(names[state], truth.hidden);
+                pull.states.get(state).map_or(vec![0.0; plane], |d| narrow(&d[layer * plane..][..plane]))
+            };
+            state_of(context, truth, (0..names.len()).map(part).collect())
         })
         .collect();
     let (dx, gradients) = stack.backward_blocking(&tape, &dy, &d_states).unwrap();
@@ -96,6 +112,9 @@ fn check(name: &str, context: &Context, cell: &Cell, truth: &truth::Stack, pull:
         let suffix = format!("_l{}{}", number / truth.directions(), if number % truth.directions() == 1 { "_reverse" } else { "" });
         compare(&format!("weight_ih{suffix}"), &gradients.weight_ih);
         compare(&format!("weight_hh{suffix}"), &gradients.weight_hh);
+        if let Some(weight_hr) = &gradients.weight_hr {
+            compare(&format!("weight_hr{suffix}"), weight_hr);
+        }
         if truth.cell.bias {
             compare(&format!("bias_ih{suffix}"), &gradients.bias_ih);
             compare(&format!("bias_hh{suffix}"), &gradients.units.reshape(&[gradients.units.len()]).unwrap());
@@ -106,7 +125,8 @@ fn check(name: &str, context: &Context, cell: &Cell, truth: &truth::Stack, pull:
 #[test]
 fn values_and_gradients_of_pytorch() {
     let cases: Vec<_> = torch_cases().into_iter().filter_map(|case| Some((cell(&case.stack)?, case))).collect();
-    assert!(cases.len() >= 10, "{} cases", cases.len());
+    assert_eq!(cases.len(), 15);
+    assert!(cases.iter().any(|(_, case)| case.stack.cell.projection.is_some()));
     for (name, context) in shared_contexts() {
         for (cell, case) in &cases {
             check(&format!("{name} {}", case.name), &context, cell, &case.stack, &case.pull);

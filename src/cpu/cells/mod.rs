@@ -1,6 +1,7 @@
 //! Twins of `shaders/cell/*.wgsl`.
 
 mod batch_norm;
+mod first;
 mod gradient;
 mod merge;
 mod mid;
@@ -14,8 +15,10 @@ mod sequences;
 mod states;
 mod step;
 mod unit;
+mod weights;
 
 pub(super) use batch_norm::{batch_norm, batch_norm_gradient, moments};
+pub(super) use first::{empty, first, first_gradient};
 pub(super) use gradient::step_gradient;
 #[cfg(not(target_family = "wasm"))]
 pub(super) use gradient::{local_gradient, steps_gradient};
@@ -31,3 +34,4 @@ pub(super) use states::{copy_states, valid_frames};
 #[cfg(not(target_family = "wasm"))]
 pub(super) use step::local;
 pub(super) use step::{step, steps};
+pub(super) use weights::{weight, weight_gradient};

@@ -12,11 +12,13 @@ pub(in crate::cpu) fn copy_states(call: &mut Call<'_>) {
     let [hidden, resets_first, reset_words] = [p.hidden, p.resets_first, p.reset_words].map(|n| n as usize);
     let sequences = Sequences { words, has_lengths: p.has_lengths != 0, resets_first, reset_words };
     let plane = p.batch as usize * hidden;
-    for state in 0..p.states as usize {
-        let from = (state * p.from_slots as usize + p.from_slot as usize) * plane;
+    let [from_state, to_state] = [p.from_state, p.to_state].map(|n| n as usize);
+    for state in 0..to_state + p.states as usize {
+        let is_copied = p.has_source != 0 && state >= to_state;
+        let from = ((state + from_state).saturating_sub(to_state) * p.from_slots as usize + p.from_slot as usize) * plane;
         let to = (state * p.to_slots as usize + p.to_slot as usize) * plane;
         for (n, row) in destination[to..][..plane].chunks_exact_mut(hidden).enumerate() {
-            if p.has_source != 0 && !sequences.begins_anew(n, p.frame) {
+            if is_copied && !sequences.begins_anew(n, p.frame) {
                 row.copy_from_slice(&source[from + n * hidden..][..hidden]);
             } else {
                 row.fill(0.0);

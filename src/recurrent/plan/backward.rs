@@ -7,7 +7,9 @@ use super::local;
 use super::norms::{self, Lines};
 #[cfg(not(target_family = "wasm"))]
 use super::persistent::Backward;
+use super::projected::Projected;
 use super::stepped::{self, Windows};
+use super::weights::Recurrent;
 use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
 use crate::device::Caps;
@@ -28,16 +30,24 @@ pub(in crate::recurrent) struct BackwardBuffers {
     pub bias_ih: Option<BufferId>,
     /// [X H]: of the norm of W x.
     pub norm_gain: Option<BufferId>,
-    /// [R H, H]
+    /// [R H, H], or with less columns: those of a head, or of a projected h.
     pub weight_hh: BufferId,
+    /// [P, H]
+    pub weight_hr: Option<BufferId>,
     /// [R + P + G, H]
     pub units: BufferId,
     pub sequences: Option<BufferId>,
+    /// [N, P]: the projected h before the first frame.
+    pub h: Option<BufferId>,
+    /// [T, N, H]: what was projected.
+    pub unprojected: Option<BufferId>,
     /// [S, T + 1, N, H]
     pub states: BufferId,
-    /// [T, N, H]
+    /// [T, N, H], or [T, N, P]
     pub dy: BufferId,
-    /// [S, N, H]: gradients of the last states; without them they are zero.
+    /// [N, P]
+    pub d_new_h: Option<BufferId>,
+    /// [S, N, H], without a projected h: gradients of the last states; without them they are zero.
     pub d_new_state: Option<BufferId>,
     /// [T, N, I]
     pub dx: Option<BufferId>,
@@ -47,11 +57,15 @@ pub(in crate::recurrent) struct BackwardBuffers {
     pub d_bias_ih: BufferId,
     /// [X H]
     pub d_norm_gain: Option<BufferId>,
-    /// [R H, H]
+    /// As weight_hh.
     pub d_weight_hh: BufferId,
+    /// [P, H]
+    pub d_weight_hr: Option<BufferId>,
     /// [R + P + G, H]
     pub d_units: BufferId,
-    /// [S, N, H]
+    /// [N, P]
+    pub d_h: Option<BufferId>,
+    /// [S, N, H], without a projected h.
     pub d_state: BufferId,
 }
 
@@ -62,9 +76,12 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
     let [x_frame, gates, rows, y_frame] = problem.frame_bytes();
     let of_batch = |bytes: u64| bytes / batch;
     let state_bytes = problem.plane_bytes() * shape.states;
+    let apart_bytes = problem.plane_bytes() * (shape.states - problem.apart());
+    let h_bytes = problem.row_bytes(problem.outputs());
     let words: u64 = problem.sequence_words().iter().sum();
-    let [weight_ih, weight_hh] = [of_batch(gates) * input_size, (of_batch(rows) * hidden).max(4)];
+    let [weight_ih, weight_hh] = [of_batch(gates) * input_size, (of_batch(rows) * problem.kept_columns()).max(4)];
     let units = (shape.unit_vectors() * hidden * 4).max(4);
+    let weight_hr = problem.projection.map(|outputs| outputs * hidden * 4);
     let mut recording = Recording::new();
     let buffers = BackwardBuffers {
         x: recording.bound("x", x_frame * frames),
@@ -72,18 +89,24 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
         norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
         weight_hh: recording.bound("weight_hh", weight_hh),
+        weight_hr: weight_hr.map(|bytes| recording.bound("weight_hr", bytes)),
         units: recording.bound("units", units),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
+        h: problem.first_h.then(|| recording.bound("h", h_bytes)),
+        unprojected: problem.projection.map(|_| recording.bound("unprojected", y_frame * frames)),
         states: recording.bound("states", state_bytes * (frames + 1)),
-        dy: recording.bound("dy", y_frame * frames),
-        d_new_state: problem.state.then(|| recording.bound("d_new_state", state_bytes)),
+        dy: recording.bound("dy", h_bytes * frames),
+        d_new_h: problem.projection.filter(|_| problem.state).map(|_| recording.bound("d_new_h", h_bytes)),
+        d_new_state: problem.state.then(|| recording.bound("d_new_state", apart_bytes)),
         dx: wants_dx.then(|| recording.bound("dx", x_frame * frames)),
         d_weight_ih: recording.bound("d_weight_ih", weight_ih),
         d_bias_ih: recording.bound("d_bias_ih", of_batch(gates)),
         d_norm_gain: problem.has_gain_ih().then(|| recording.bound("d_norm_gain", of_batch(gates))),
         d_weight_hh: recording.bound("d_weight_hh", weight_hh),
+        d_weight_hr: weight_hr.map(|bytes| recording.bound("d_weight_hr", bytes)),
         d_units: recording.bound("d_units", units),
-        d_state: recording.bound("d_state", state_bytes),
+        d_h: problem.projection.map(|_| recording.bound("d_h", h_bytes)),
+        d_state: recording.bound("d_state", apart_bytes),
     };
     record_backward(&mut recording, caps, problem, &buffers)?;
     Ok(recording)
@@ -144,21 +167,25 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let marks = u64::from(persistent.is_some());
     #[cfg(target_family = "wasm")]
     let marks = 0;
+    let weights = Recurrent::new(recording, caps, problem, buffers.weight_hh, buffers.weight_hr)?;
+    let d_matrix = weights.gradient(recording, problem, buffers.d_weight_hh);
     // The persistent tier reads the weights as they are.
     let transposed = match marks {
         0 => recording.workspace("weight_transposed", (shape.rows * hidden * hidden * 4).max(4)),
-        _ => buffers.weight_hh,
+        _ => weights.matrix,
     };
     if marks == 0 {
-        transpose(recording, caps, [buffers.weight_hh, transposed], [shape.rows * hidden, hidden]);
+        transpose(recording, caps, [weights.matrix, transposed], [shape.rows * hidden, hidden]);
     }
     let planes = shape.states + sums + 2 * normed_rows + shape.second + marks;
     let carry = recording.workspace("carry", planes * problem.plane_bytes());
     recording.clear(carry);
+    let [apart, together] = [problem.apart(), shape.states - problem.apart()];
     if let Some(given) = buffers.d_new_state {
-        let slots = (shape.states, Some(Slot::only(given)), Slot::only(carry));
+        let slots = (together, Some(Slot::only(given)), Slot::only(carry).from_state(apart));
         copy_states(recording, caps, problem, slots, None, buffers.units);
     }
+    let projection = Projected::new(recording, caps, problem, buffers, &weights, carry, most)?;
     // What is past the ends must not reach the products, not even multiplied by zero.
     let clean_x = problem.lengths.then(|| recording.workspace("valid_x", most * x_bytes));
 
@@ -191,14 +218,14 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let accumulates = turn > 0;
         let x = match (clean_x, buffers.sequences) {
             (Some(clean), Some(sequences)) => {
-                valid_frames(recording, caps, problem, [buffers.x, sequences, clean], begin, count);
+                valid_frames(recording, caps, problem, [buffers.x, sequences, clean], input_size, (begin, count));
                 Matrix::new(window(clean, 0, count, x_bytes), input_size as u32)
             }
             _ => Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
         };
         let whole = |recording: &Recording, buffer, stride: u64| Matrix::new(recording.whole(buffer), stride as u32);
         let weight_ih = whole(recording, buffers.weight_ih, input_size);
-        let weight_hh = whole(recording, buffers.weight_hh, hidden);
+        let weight_hh = whole(recording, weights.matrix, hidden);
         let inputs = gates.matrix(0, 0, columns);
         let products = if shape.summed { inputs } else { gates.matrix(1, 0, rows) };
         // The h before each frame of the stretch.
@@ -244,7 +271,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let columns_from = |matrix: Matrix, from: u64| Matrix { first: matrix.first + from, ..matrix };
         for &(from, rows, vectors) in &parts {
             if let Some(mids) = mids.filter(|_| from == first_rows) {
-                let states = Slot { buffer: buffers.states, slots, slot: earliest };
+                let states = Slot { buffer: buffers.states, slots, slot: earliest, state: 0 };
                 mid::multiplied(
                     recording,
                     caps,
@@ -260,12 +287,18 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             let factors = [vectors, rows_from(weight_hh, from), columns_from(products, from)];
             product(Form::Nt, [lines, rows, hidden], factors, bias_hh, shape.summed).record(recording, caps)?;
         }
+        if let Some(projected) = &projection {
+            projected.add_first_rows(recording, caps, problem, inputs, (begin, count));
+        }
         if let (Some(norm), Some(factors)) = (problem.norms.recurrent, factors) {
             let of = lines_of(count, shape.rows, norm.span);
             norms::normalise(recording, caps, (of, norm.eps), products, [None, None], factors, buffers.units);
         }
 
-        let (dy, dy_first) = window(buffers.dy, begin, count, y_bytes).aligned(caps);
+        let (dy, dy_first) = match &projection {
+            Some(projected) => (projected.record_dy(recording, caps, problem, (begin, count))?, 0),
+            None => window(buffers.dy, begin, count, y_bytes).aligned(caps),
+        };
         let [transposed, units, sequences, states] =
             [transposed, buffers.units, sequences, buffers.states].map(|buffer| recording.whole(buffer));
         let set = [transposed, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
@@ -281,7 +314,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let windows = Windows { stretch, y_first: dy_first, slots };
         #[cfg(not(target_family = "wasm"))]
         let waits = persistent.as_ref().map(|tier| {
-            let weight_hh = recording.whole(buffers.weight_hh);
+            let weight_hh = recording.whole(weights.matrix);
             let [gates, carry] = [gates_buffer, carry].map(|buffer| recording.whole(buffer));
             let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
             tier.record(recording, caps, problem, &[weight_hh, units, sequences, states, dy, gates, carry], &params);
@@ -298,7 +331,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
 
         // Before the norm of W x changes the gradients of the gates: they may be those of the products too.
         if rows > 0 {
-            let d_weight_hh = whole(recording, buffers.d_weight_hh, hidden);
+            let d_weight_hh = whole(recording, d_matrix, hidden);
+            if let Some(projected) = &projection {
+                projected.take_first_rows(recording, caps, problem, inputs, (begin, count));
+            }
             for &(from, rows, vectors) in &parts {
                 let factors = [columns_from(products, from), vectors, rows_from(d_weight_hh, from)];
                 product(Form::Tn, [rows, hidden, lines], factors, None, accumulates).record(recording, caps)?;
@@ -344,7 +380,12 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let out = Matrix { buffer: buffers.d_units, first: vector * hidden, stride: hidden as u32, dtype: DType::F32 };
         record_column_sums(recording, caps, sums, [batch as u32, hidden as u32], out, false)?;
     }
-    let slots = (shape.states, Some(Slot::only(carry)), Slot::only(buffers.d_state));
+    let first_rows = projection.as_ref().and_then(Projected::first_rows);
+    weights.back(recording, caps, problem, [d_matrix, buffers.d_weight_hh], buffers.d_weight_hr, first_rows)?;
+    if let Some(projected) = &projection {
+        projected.record_d_h(recording, caps, problem)?;
+    }
+    let slots = (together, Some(Slot::only(carry).from_state(apart)), Slot::only(buffers.d_state));
     copy_states(recording, caps, problem, slots, None, buffers.units);
     within("one call, launches", recording.dispatches() as u64, caps.max_launches(), "carry the gradients over several calls")
 }
@@ -357,18 +398,21 @@ fn transpose(recording: &mut Recording, caps: &Caps, buffers: [BufferId; 2], [ro
     recording.dispatch(caps.shader(Kernel::DenseTranspose), set, &params, fold(tiles, caps.max_workgroups), rows * columns);
 }
 
-fn valid_frames(recording: &mut Recording, caps: &Caps, problem: &Problem, [x, sequences, out]: [BufferId; 3], begin: u64, count: u64) {
-    let [x_bytes, ..] = problem.frame_bytes();
-    let (x, x_first) = window(x, begin, count, x_bytes).aligned(caps);
-    let set = [x, recording.whole(sequences), window(out, 0, count, x_bytes)];
+/// The frames of x [T, N, columns] that sequences have, and zeros.
+pub(super) fn valid_frames(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    [x, sequences, out]: [BufferId; 3],
+    columns: u64,
+    (begin, count): (u64, u64),
+) {
+    let frame_bytes = problem.row_bytes(columns);
+    let (x, x_first) = window(x, begin, count, frame_bytes).aligned(caps);
+    let set = [x, recording.whole(sequences), window(out, 0, count, frame_bytes)];
     let set = recording.bind(&set);
-    let params = CellValidFramesParams {
-        batch: problem.batch as u32,
-        columns: problem.input_size as u32,
-        frames: count as u32,
-        first: begin as u32,
-        x_first,
-    };
-    let values = count * problem.batch * problem.input_size;
+    let params =
+        CellValidFramesParams { batch: problem.batch as u32, columns: columns as u32, frames: count as u32, first: begin as u32, x_first };
+    let values = count * problem.batch * columns;
     recording.dispatch(caps.shader(Kernel::CellValidFrames), set, &params, fold(values.div_ceil(256), caps.max_workgroups), values);
 }

@@ -7,7 +7,8 @@ use super::norms::{self, Lines};
 #[cfg(not(target_family = "wasm"))]
 use super::persistent::Forward;
 use super::stepped::{self, Windows};
-use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
+use super::weights::Recurrent;
+use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
@@ -26,17 +27,25 @@ pub(in crate::recurrent) struct ForwardBuffers {
     /// [X H]: of the norm of W x; its running mean and variance.
     pub norm_gain: Option<BufferId>,
     pub running: Option<[BufferId; 2]>,
-    /// [R H, H]
+    /// [R H, H], or with less columns: those of a head, or of a projected h.
     pub weight_hh: BufferId,
+    /// [P, H]
+    pub weight_hr: Option<BufferId>,
     /// [R + P + G, H]: bias_hh, the parameters, then what norms have.
     pub units: BufferId,
     /// Words of the sequences.
     pub sequences: Option<BufferId>,
-    /// [S, N, H]
+    /// [N, P]: a projected h.
+    pub h: Option<BufferId>,
+    /// [S, N, H], without a projected h.
     pub state: Option<BufferId>,
-    /// [S, N, H]
+    /// [N, P]
+    pub new_h: Option<BufferId>,
+    /// [T, N, H]: what is projected, if it is kept.
+    pub unprojected: Option<BufferId>,
+    /// [S, N, H], without a projected h.
     pub new_state: BufferId,
-    /// [T, N, H]
+    /// [T, N, H], or [T, N, P]
     pub y: BufferId,
     /// [S, T + 1, N, H]: the states before every frame, in their order, if they are kept; those after the last step come last, or
     /// first where the direction is reverse.
@@ -50,9 +59,12 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
     let hidden = problem.hidden;
     let state_bytes = problem.plane_bytes().saturating_mul(problem.shape.states);
     let kept_bytes = state_bytes.saturating_mul(problem.frames.saturating_add(1));
-    let [x_bytes, y_bytes] = [x_bytes, y_bytes].map(|bytes| bytes.saturating_mul(problem.frames));
+    let [x_bytes, steps_bytes] = [x_bytes, y_bytes].map(|bytes| bytes.saturating_mul(problem.frames));
+    let apart_bytes = problem.plane_bytes() * (problem.shape.states - problem.apart());
+    let h_bytes = problem.row_bytes(problem.outputs());
+    let y_bytes = h_bytes.saturating_mul(problem.frames);
     let help = "carry the state over several calls, or use smaller batches";
-    for (what, need) in [("x, bytes", x_bytes), ("y, bytes", y_bytes), ("state, bytes", state_bytes)] {
+    for (what, need) in [("x, bytes", x_bytes), ("y, bytes", steps_bytes), ("state, bytes", state_bytes)] {
         within(what, need, caps.max_buffer_bytes, help)?;
     }
     if keeps {
@@ -67,11 +79,15 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
         norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
         running: problem.is_batch_norm().then(|| ["running_mean", "running_var"].map(|name| recording.bound(name, of_batch(gates)))),
-        weight_hh: recording.bound("weight_hh", (of_batch(rows) * hidden).max(4)),
+        weight_hh: recording.bound("weight_hh", (of_batch(rows) * problem.kept_columns()).max(4)),
+        weight_hr: problem.projection.map(|outputs| recording.bound("weight_hr", outputs * hidden * 4)),
         units: recording.bound("units", (problem.shape.unit_vectors() * hidden * 4).max(4)),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
-        state: problem.state.then(|| recording.bound("state", state_bytes)),
-        new_state: recording.bound("new_state", state_bytes),
+        h: problem.first_h.then(|| recording.bound("h", h_bytes)),
+        state: problem.state.then(|| recording.bound("state", apart_bytes)),
+        new_h: problem.projection.map(|_| recording.bound("new_h", h_bytes)),
+        new_state: recording.bound("new_state", apart_bytes),
+        unprojected: problem.projection.filter(|_| keeps).map(|_| recording.bound("unprojected", steps_bytes)),
         y: recording.bound("y", y_bytes),
         states: keeps.then(|| recording.bound("states", kept_bytes)),
     };
@@ -108,8 +124,16 @@ pub(in crate::recurrent) fn record_forward(
         .saturating_add(3);
     within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
 
+    let weights = Recurrent::new(recording, caps, problem, buffers.weight_hh, buffers.weight_hr)?;
+    let first_rows = projected::first_rows(recording, caps, problem, &weights, buffers.h)?;
+    // What the steps give: y, unless that is projected.
+    let steps_y = match (problem.projection, buffers.unprojected) {
+        (None, _) => buffers.y,
+        (Some(_), Some(kept)) => kept,
+        (Some(_), None) => recording.workspace("unprojected", y_bytes * frames),
+    };
     #[cfg(not(target_family = "wasm"))]
-    let persistent = Forward::of(recording, caps, problem, buffers.y, most);
+    let persistent = Forward::of(recording, caps, problem, steps_y, most);
     #[cfg(not(target_family = "wasm"))]
     let least_slots = persistent.as_ref().map_or(2, |tier| tier.slots);
     #[cfg(target_family = "wasm")]
@@ -117,10 +141,11 @@ pub(in crate::recurrent) fn record_forward(
     let slots = if buffers.states.is_some() { frames + 1 } else { least_slots };
     let state_bytes = problem.plane_bytes() * problem.shape.states;
     let states = buffers.states.unwrap_or_else(|| recording.workspace("states", slots * state_bytes));
-    let slot = |step: u64| Slot { buffer: states, slots, slot: problem.slot_of(step, slots) };
+    let slot = |step: u64| Slot { buffer: states, slots, slot: problem.slot_of(step, slots), state: 0 };
     let given = buffers.state.map(Slot::only);
     let first_frame = buffers.sequences.map(|sequences| (problem.frame_of(0), sequences));
-    copy_states(recording, caps, problem, (problem.shape.states, given, slot(0)), first_frame, buffers.units);
+    let [apart, together] = [problem.apart(), problem.shape.states - problem.apart()];
+    copy_states(recording, caps, problem, (together, given, slot(0).from_state(apart)), first_frame, buffers.units);
 
     let walk = problem.walk();
     let products = (walk == Walk::Rows).then(|| recording.workspace("products", rows::product_bytes(problem)));
@@ -165,10 +190,14 @@ pub(in crate::recurrent) fn record_forward(
             let values = Matrix::new(gx, columns as u32);
             norms::normalise(recording, caps, (lines(count, norm.span), norm.eps), values, affine, factors, buffers.units);
         }
+        if let Some(rows) = first_rows {
+            let gates = Matrix::new(gx, columns as u32);
+            projected::at_first_frames(recording, caps, problem, [rows, sequences], gates, (begin, count), false);
+        }
 
-        let (y, y_first) = window(buffers.y, begin, count, y_bytes).aligned(caps);
+        let (y, y_first) = window(steps_y, begin, count, y_bytes).aligned(caps);
         // A binding cannot be left out: the units stand in for sequences that nothing is known of.
-        let whole = [buffers.weight_hh, buffers.units, sequences, states];
+        let whole = [weights.matrix, buffers.units, sequences, states];
         let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
         let bindings = [gx, weight_hh, units, sequences, all_states, y];
         #[cfg(not(target_family = "wasm"))]
@@ -188,6 +217,11 @@ pub(in crate::recurrent) fn record_forward(
             _ => stepped::forward(recording, caps, problem, &bindings, windows),
         }
     }
-    copy_states(recording, caps, problem, (problem.shape.states, Some(slot(frames)), Slot::only(buffers.new_state)), None, buffers.units);
+    let last = Some(slot(frames).from_state(apart));
+    copy_states(recording, caps, problem, (together, last, Slot::only(buffers.new_state)), None, buffers.units);
+    if let (Some(weight_hr), Some(new_h)) = (buffers.weight_hr, buffers.new_h) {
+        let given = (buffers.h, buffers.sequences);
+        projected::outputs(recording, caps, problem, [steps_y, buffers.y, weight_hr], (slot(frames), new_h), given)?;
+    }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod mid;
 mod norms;
 #[cfg(not(target_family = "wasm"))]
 mod persistent;
+mod projected;
 mod rows;
 mod scan;
 mod stepped;
@@ -19,6 +20,7 @@ mod stepped;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod tier;
+mod weights;
 
 pub(super) use backward::backward;
 pub(super) use forward::{ForwardBuffers, forward, record_forward};
@@ -47,6 +49,8 @@ pub(super) struct Shape {
     pub masks: u64,
     /// Whether the cell knows projection and product only as their sum.
     pub summed: bool,
+    /// Whether h can be projected: the cell itself does not look at it, and there are other states.
+    pub projects: bool,
     /// Gains of the product's norm: one for each row, or none. Vectors of the norm of a state: gain and bias.
     pub gains: u64,
     pub state_vectors: u64,
@@ -93,6 +97,16 @@ pub(super) struct Zoneout {
     pub means: bool,
 }
 
+/// Which numbers of the recurrent weight are dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct WeightDrop {
+    /// Of 2^32, how often a number is; 0: never.
+    pub odds: u32,
+    /// What the others are multiplied by.
+    pub scale: f32,
+    pub seed: u32,
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
@@ -109,6 +123,12 @@ pub(super) struct Problem {
     /// Whether first states are given, or gradients of the last ones; otherwise they are zero.
     pub state: bool,
     pub zoneout: Zoneout,
+    /// Heads, whose units see each other only: 1 if all do.
+    pub heads: u64,
+    /// P, if h is projected, and whether that of the states before the first frame is given.
+    pub projection: Option<u64>,
+    pub first_h: bool,
+    pub weight_drop: WeightDrop,
     pub norms: Norms,
     /// Whether a batch norm takes the statistics of this batch.
     pub training: bool,
@@ -130,6 +150,21 @@ impl Problem {
     /// Bytes of one state of all sequences.
     fn plane_bytes(&self) -> u64 {
         self.row_bytes(self.hidden)
+    }
+
+    /// Columns of the recurrent weight as it is kept.
+    fn kept_columns(&self) -> u64 {
+        self.projection.unwrap_or(self.hidden / self.heads.max(1))
+    }
+
+    /// Numbers of h, and of y, of a sequence.
+    fn outputs(&self) -> u64 {
+        self.projection.unwrap_or(self.hidden)
+    }
+
+    /// States that are not in the tensor of states: a projected h.
+    fn apart(&self) -> u64 {
+        u64::from(self.projection.is_some())
     }
 
     fn is_batch_norm(&self) -> bool {
@@ -245,16 +280,23 @@ struct Slot {
     buffer: BufferId,
     slots: u64,
     slot: u64,
+    /// States before those that are meant.
+    state: u64,
 }
 
 impl Slot {
     /// Of a buffer with one slot.
     fn only(buffer: BufferId) -> Self {
-        Self { buffer, slots: 1, slot: 0 }
+        Self { buffer, slots: 1, slot: 0, state: 0 }
+    }
+
+    /// The states from this one on.
+    fn from_state(self, state: u64) -> Self {
+        Self { state, ..self }
     }
 }
 
-/// Copies `states` states of all sequences from a slot to another, or makes them zero. At the frame that follows, those of sequences
+/// Copies `states` states of all sequences from a slot to another, or makes them zero, as those before them become. At the frame that follows, those of sequences
 /// that begin anew become zero. `stand_in` is any buffer that is read.
 fn copy_states(
     recording: &mut Recording,
@@ -272,6 +314,8 @@ fn copy_states(
         batch: problem.batch as u32,
         hidden: problem.hidden as u32,
         states: states as u32,
+        from_state: from.state as u32,
+        to_state: destination.state as u32,
         from_slots: from.slots as u32,
         from_slot: from.slot as u32,
         to_slots: destination.slots as u32,
@@ -282,7 +326,7 @@ fn copy_states(
         resets_first: next.map_or(0, |_| problem.resets_first() as u32),
         reset_words: problem.reset_words() as u32,
     };
-    let values = states * problem.batch * problem.hidden;
+    let values = (destination.state + states) * problem.batch * problem.hidden;
     let grid = fold(values.div_ceil(256), caps.max_workgroups);
     recording.dispatch(caps.shader(Kernel::CellCopyStates), set, &params, grid, values);
 }

@@ -36,6 +36,10 @@ impl Call {
             resets: false,
             state: true,
             zoneout: Zoneout { seed: 5, ..Zoneout::default() },
+            heads: 1,
+            projection: None,
+            first_h: false,
+            weight_drop: super::WeightDrop::default(),
             norms: super::Norms::default(),
             training: false,
         };

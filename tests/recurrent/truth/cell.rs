@@ -47,7 +47,7 @@ pub struct Cell {
     pub coupled: bool,
     /// sLSTM: f = exp, instead of the logistic function.
     pub exponential_forget: bool,
-    /// LSTM: h = weight_hr (o output(c)), of so many numbers.
+    /// LSTM and sLSTM: h = weight_hr (o output(c)), of so many numbers.
     pub projection: Option<usize>,
     /// bias_ih and bias_hh.
     pub bias: bool,
@@ -260,8 +260,7 @@ impl Cell {
                 });
                 let shown = tape.map(shown, |x| self.output.at(x));
                 let h = tape.mul(o, shown);
-                let h = if self.projection.is_some() { tape.product(weights.get("weight_hr"), h) } else { h };
-                vec![h, c]
+                vec![self.project_h(tape, weights, h), c]
             }
             Kind::GruAfter | Kind::GruBefore => {
                 let [xr, xz, xn] = [0, 1, 2].map(|gate| part(tape, x, gate));
@@ -311,7 +310,8 @@ impl Cell {
                 let kept = tape.mul(f, n);
                 let n = tape.add(kept, i);
                 let mean = tape.div(c, n);
-                vec![tape.mul(o, mean), c, n, m]
+                let h = tape.mul(o, mean);
+                vec![self.project_h(tape, weights, h), c, n, m]
             }
             Kind::MinGru => {
                 let (z, a) = (part(tape, x, 0), part(tape, x, 1));
@@ -326,6 +326,10 @@ impl Cell {
                 vec![tape.mul(o, c), c]
             }
         }
+    }
+
+    fn project_h(&self, tape: &mut Tape, weights: &Ids, h: Id) -> Id {
+        if self.projection.is_some() { tape.product(weights.get("weight_hr"), h) } else { h }
     }
 
     /// R h, with norm and bias.
