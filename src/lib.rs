@@ -45,6 +45,8 @@ pub use wgpu;
 mod pages {
     #[doc = include_str!("../README.md")]
     struct Readme;
+    #[doc = include_str!("../docs/choosing-a-cell.md")]
+    struct ChoosingACell;
     #[doc = include_str!("../docs/choosing-a-lattice.md")]
     struct ChoosingALattice;
     #[doc = include_str!("../docs/coming-from.md")]

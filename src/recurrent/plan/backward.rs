@@ -182,7 +182,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     recording.clear(carry);
     let [apart, together] = [problem.apart(), shape.states - problem.apart()];
     if let Some(given) = buffers.d_new_state {
-        let slots = (together, Some(Slot::only(given)), Slot::only(carry).from_state(apart));
+        let slots = (together, Some(Slot::only(given)), Slot::only(carry).at_state(apart));
         copy_states(recording, caps, problem, slots, None, buffers.units);
     }
     let projection = Projected::new(recording, caps, problem, buffers, &weights, carry, most)?;
@@ -385,7 +385,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     if let Some(projected) = &projection {
         projected.record_d_h(recording, caps, problem)?;
     }
-    let slots = (together, Some(Slot::only(carry).from_state(apart)), Slot::only(buffers.d_state));
+    let slots = (together, Some(Slot::only(carry).at_state(apart)), Slot::only(buffers.d_state));
     copy_states(recording, caps, problem, slots, None, buffers.units);
     within("one call, launches", recording.dispatches() as u64, caps.max_launches(), "carry the gradients over several calls")
 }

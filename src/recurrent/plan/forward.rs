@@ -145,7 +145,7 @@ pub(in crate::recurrent) fn record_forward(
     let given = buffers.state.map(Slot::only);
     let first_frame = buffers.sequences.map(|sequences| (problem.frame_of(0), sequences));
     let [apart, together] = [problem.apart(), problem.shape.states - problem.apart()];
-    copy_states(recording, caps, problem, (together, given, slot(0).from_state(apart)), first_frame, buffers.units);
+    copy_states(recording, caps, problem, (together, given, slot(0).at_state(apart)), first_frame, buffers.units);
 
     let walk = problem.walk();
     let products = (walk == Walk::Rows).then(|| recording.workspace("products", rows::product_bytes(problem)));
@@ -217,7 +217,7 @@ pub(in crate::recurrent) fn record_forward(
             _ => stepped::forward(recording, caps, problem, &bindings, windows),
         }
     }
-    let last = Some(slot(frames).from_state(apart));
+    let last = Some(slot(frames).at_state(apart));
     copy_states(recording, caps, problem, (together, last, Slot::only(buffers.new_state)), None, buffers.units);
     if let (Some(weight_hr), Some(new_h)) = (buffers.weight_hr, buffers.new_h) {
         let given = (buffers.h, buffers.sequences);

@@ -291,7 +291,7 @@ impl Slot {
     }
 
     /// The states from this one on.
-    fn from_state(self, state: u64) -> Self {
+    fn at_state(self, state: u64) -> Self {
         Self { state, ..self }
     }
 }
