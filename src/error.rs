@@ -93,6 +93,16 @@ pub enum Error {
         /// What it must be.
         help: &'static str,
     },
+    /// A tier of recurrent layers that was asked for cannot run the call.
+    #[error("the {tier} tier cannot run this: {reason}; what can: {others}")]
+    Tier {
+        /// The tier.
+        tier: &'static str,
+        /// What stands against it.
+        reason: String,
+        /// The tiers that can.
+        others: String,
+    },
     /// A tensor belongs to another context than the call.
     #[error("{argument} lives in another context: upload it into the context of the call")]
     OtherContext {

@@ -4,10 +4,10 @@ use super::options::{RunOptions, TrainOptions};
 use super::plan::{self, ForwardBuffers, Problem, Shape, WeightDrop, Zoneout};
 use super::sequences::{Checked, Masks};
 use super::weights::{LayerWeights, LoadedWeights};
-use super::{Cell, Gradients, State, Tape};
+use super::{Cell, Gradients, Plan, State, Tape, Tier};
 use crate::device::program::Program;
 use crate::device::recording::{BufferId, Recording};
-use crate::device::{Context, RunReport};
+use crate::device::{Caps, Context, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
@@ -48,6 +48,7 @@ pub struct Layer {
     pub(super) hidden_size: usize,
     pub(super) reversed: bool,
     pub(super) zoneout: [f32; 2],
+    pub(super) tier: Option<Tier>,
     pub(super) weight_ih: Tensor,
     pub(super) weight_hh: Tensor,
     /// Units of a head see each other only.
@@ -189,6 +190,7 @@ impl Layer {
             hidden_size,
             reversed: false,
             zoneout: [0.0; 2],
+            tier: None,
             weight_ih: Tensor::from_slice(context, &[rows(shape.inputs), input_size], weight_ih)?,
             weight_hh: Tensor::from_slice(context, &[rows(shape.rows), columns], weight_hh)?,
             heads: 1,
@@ -248,6 +250,13 @@ impl Layer {
             return Err(Error::Value { argument: "zoneout of h", value: crate::error::number(h), help });
         }
         Ok(Self { zoneout: [h, others], ..self })
+    }
+
+    /// The same layer, whose steps this tier takes in every call, forward and backward; `None`, as at first: plans choose. A call that
+    /// the tier cannot run is an [`Error::Tier`].
+    #[must_use]
+    pub fn with_tier(self, tier: impl Into<Option<Tier>>) -> Self {
+        Self { tier: tier.into(), ..self }
     }
 
     /// The cell.
@@ -319,6 +328,7 @@ impl Layer {
     /// # Errors
     /// [`Error::Shape`] if x, `lengths` or `state` do not fit the layer or each other, [`Error::Length`] if a length is beyond T,
     /// [`Error::OtherContext`], [`Error::LimitExceeded`] if one frame of all sequences exceeds what a kernel can see at once,
+    /// [`Error::Tier`] if the tier that was asked for cannot run this,
     /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
     pub async fn forward(&self, x: &Tensor, lengths: Option<&[usize]>, state: Option<&State>) -> Result<(Tensor, State)> {
         let (y, state, _) = self.run(x, &RunOptions { lengths, state, ..RunOptions::default() }).await?;
@@ -407,13 +417,26 @@ impl Layer {
         pollster::block_on(self.backward_weights(tape, dy, d_state))
     }
 
-    /// What [`forward`](Self::forward) would do for `batch` sequences of `frames` frames with a carried state, to be printed:
-    /// buffers, launches, workspace. Touches no device.
+    /// What [`forward`](Self::forward) would do for `batch` sequences of `frames` frames with a carried state: buffers, launches,
+    /// and [which tier takes the steps](Plan::explain). Touches no device; a card that was not asked yet how many workgroups run
+    /// together is taken for one that runs none.
     ///
     /// # Errors
-    /// [`Error::LimitExceeded`], as [`forward`](Self::forward).
-    pub fn plan(&self, frames: usize, batch: usize) -> Result<impl fmt::Display + use<>> {
-        plan::forward(self.context.known_caps(), &self.problem([frames, batch], true), false)
+    /// [`Error::LimitExceeded`] and [`Error::Tier`], as [`forward`](Self::forward).
+    pub fn plan(&self, frames: usize, batch: usize) -> Result<Plan> {
+        let problem = self.problem([frames, batch], true);
+        Ok(Plan::new(plan::forward(self.context.known_caps(), &problem, false)?, &problem, self.cell.name(), "forward"))
+    }
+
+    /// As [`plan`](Self::plan), of [`train`](Self::train) and of [`backward`](Self::backward).
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_training(&self, frames: usize, batch: usize) -> Result<[Plan; 2]> {
+        let (caps, name) = (self.context.known_caps(), self.cell.name());
+        let problem = Problem { training: true, ..self.problem([frames, batch], true) };
+        let train = Plan::new(plan::forward(caps, &problem, true)?, &problem, name, "training");
+        Ok([train, Plan::new(plan::backward(caps, &problem, true)?, &problem, name, "backward")])
     }
 
     /// Adds the layer, whose h is not projected, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
@@ -421,7 +444,7 @@ impl Layer {
     /// here and appended to `bound`.
     pub(crate) fn record<'a>(
         &'a self,
-        recording: &mut Recording,
+        (recording, caps): (&mut Recording, &Caps),
         bound: &mut Vec<&'a Tensor>,
         sides: [usize; 2],
         [x, state, new_state, y]: [BufferId; 4],
@@ -449,7 +472,8 @@ impl Layer {
             y,
             states: None,
         };
-        plan::record_forward(recording, self.context.caps(), &self.problem(sides, true), &buffers)
+        plan::record_forward(recording, caps, &self.problem(sides, true), &buffers)?;
+        Ok(())
     }
 
     /// Of sequences of full length.
@@ -473,6 +497,7 @@ impl Layer {
             weight_drop: WeightDrop::default(),
             norms: *self.cell.norms(),
             training: false,
+            tier: self.tier,
         }
     }
 
@@ -562,7 +587,7 @@ impl Layer {
             }
             false => None,
         };
-        let recording = plan::forward(self.context.caps_together().await?, &problem, keeps)?;
+        let (recording, _) = plan::forward(self.context.caps_together().await?, &problem, keeps)?;
         let mut bound = vec![x, &self.weight_ih];
         bound.extend(&self.bias_ih);
         bound.extend(&self.norm_ih.gain);

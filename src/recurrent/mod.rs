@@ -2,11 +2,11 @@
 //!
 //! A [`Cell`] is data: the update of one hidden unit. A [`Layer`] is a cell with its weights. Conventions are PyTorch's: gate
 //! order, two biases, x [T, N, I] and y [T, N, H] with T frames, N sequences, I inputs and H hidden units. [`Layer::forward`]
-//! projects the input of all frames by one product, then runs one fused kernel a frame (`shaders/cell/step.wgsl`), everything
-//! in one recording.
+//! projects the input of all frames by one product, then a [`Tier`] takes the steps, everything in one recording.
 
 mod between;
 pub mod cells;
+mod explain;
 mod layer;
 mod options;
 pub mod orders;
@@ -16,12 +16,15 @@ mod sequences;
 mod stack;
 mod state;
 mod tape;
+mod tier;
 mod weights;
 
 pub use cells::Cell;
+pub use explain::{Explanation, Plan};
 pub use layer::Layer;
 pub use options::{RunOptions, TrainOptions};
 pub use stack::{Level, Merge, Stack, StackTape};
 pub use state::State;
 pub use tape::{Gradients, Tape};
+pub use tier::{Refusal, Tier};
 pub use weights::LayerWeights;

@@ -2,7 +2,7 @@
 
 use super::between::{Between, Kind};
 use super::options::{RunOptions, TrainOptions};
-use super::{Cell, Gradients, Layer, State, Tape};
+use super::{Cell, Gradients, Layer, State, Tape, Tier};
 use crate::device::{Context, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -137,6 +137,18 @@ impl Stack {
             return Err(Error::Value { argument: "dropout", value, help: "give a probability: at least 0, less than 1" });
         }
         Ok(Self { dropout, ..self })
+    }
+
+    /// The same stack, all of whose layers have this tier: see [`Layer::with_tier`].
+    #[must_use]
+    pub fn with_tier(mut self, tier: impl Into<Option<Tier>>) -> Self {
+        let tier = tier.into();
+        for level in &mut self.levels {
+            for layer in std::iter::once(&mut level.forward).chain(&mut level.reverse) {
+                layer.tier = tier;
+            }
+        }
+        self
     }
 
     /// The levels, the lowest first.

@@ -6,7 +6,7 @@ use crate::dense::{Activation, record_linear};
 use crate::device::Context;
 use crate::device::recording::Recording;
 use crate::error::{Error, Result, number};
-use crate::recurrent::{Cell, Layer, LayerWeights, State};
+use crate::recurrent::{Cell, Layer, LayerWeights, State, Tier};
 use crate::tensor::{DType, Tensor, declare};
 use crate::weights::Weights;
 use std::fmt;
@@ -100,7 +100,18 @@ impl Vad {
             },
         )?;
         let output = [upload("output.weight", &[1, units, 1])?, upload("output.bias", &[1])?];
+        // Always the same tier, however long a piece is: so the probabilities do not depend on where it was cut.
+        let lstm = lstm.with_tier(Tier::Stepped);
         Ok(Self(Arc::new(Network { context: context.clone(), stft, encoder, lstm, output })))
+    }
+
+    /// The same network, of the same weights on the device, whose LSTM another tier runs than the [stepped](Tier::Stepped) one. What the tier
+    /// cannot run is an [`Error::Tier`].
+    #[must_use]
+    pub fn with_tier(&self, tier: Tier) -> Self {
+        let Network { context, stft, encoder, lstm, output } = &*self.0;
+        let lstm = lstm.clone().with_tier(tier);
+        Self(Arc::new(Network { context: context.clone(), stft: stft.clone(), encoder: encoder.clone(), lstm, output: output.clone() }))
     }
 
     /// The context that the weights live in.
@@ -145,7 +156,7 @@ impl Network {
         let probabilities = Tensor::empty(&self.context, &[frames], DType::F32)?;
         let after = Tensor::empty(&self.context, state.tensor().shape(), DType::F32)?;
 
-        let caps = self.context.caps();
+        let caps = self.context.caps_together().await?;
         let mut recording = Recording::new();
         let mut bound = Vec::new();
         let audio = declare(&mut recording, &mut bound, "audio", &audio);
@@ -162,7 +173,7 @@ impl Network {
         let before = declare(&mut recording, &mut bound, "state", state.tensor());
         let new_state = declare(&mut recording, &mut bound, "new_state", &after);
         let hidden = recording.workspace("hidden", 4 * frames as u64 * u64::from(UNITS));
-        self.lstm.record(&mut recording, &mut bound, [frames, 1], [features, before, new_state, hidden])?;
+        self.lstm.record((&mut recording, caps), &mut bound, [frames, 1], [features, before, new_state, hidden])?;
 
         let [weight, bias] = self.output.each_ref().map(|t| declare(&mut recording, &mut bound, "output", t));
         let y = declare(&mut recording, &mut bound, "probabilities", &probabilities);

@@ -2,14 +2,13 @@
 //! their gradients in their place, and products over all frames make of those the gradients of inputs and weights.
 
 use super::batch_norm::{self, Statistics};
-#[cfg(not(target_family = "wasm"))]
-use super::local;
 use super::norms::{self, Lines};
-#[cfg(not(target_family = "wasm"))]
-use super::persistent::Backward;
 use super::projected::Projected;
 use super::stepped::{self, Windows};
+use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
+#[cfg(not(target_family = "wasm"))]
+use super::{local, persistent};
 use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
 use crate::device::Caps;
@@ -71,7 +70,7 @@ pub(in crate::recurrent) struct BackwardBuffers {
 
 /// Makes the plan. The caller provides the buffers in the order of their declaration in [`BackwardBuffers`], those that the problem
 /// has. `wants_dx`: whether the gradient of x is wanted. T and N are at least 1.
-pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: bool) -> Result<Recording> {
+pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: bool) -> Result<(Recording, Choice)> {
     let &Problem { frames, batch, hidden, input_size, shape, .. } = problem;
     let [x_frame, gates, rows, y_frame] = problem.frame_bytes();
     let of_batch = |bytes: u64| bytes / batch;
@@ -108,8 +107,8 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
         d_h: problem.projection.map(|_| recording.bound("d_h", h_bytes)),
         d_state: recording.bound("d_state", apart_bytes),
     };
-    record_backward(&mut recording, caps, problem, &buffers)?;
-    Ok(recording)
+    let choice = record_backward(&mut recording, caps, problem, &buffers)?;
+    Ok((recording, choice))
 }
 
 /// Gates of a stretch in their buffer: inputs of all its frames, then products, unless they were added.
@@ -134,15 +133,18 @@ impl Gates {
     }
 }
 
-fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, buffers: &BackwardBuffers) -> Result<()> {
+fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, buffers: &BackwardBuffers) -> Result<Choice> {
     let &Problem { frames, batch, input_size, hidden, shape, .. } = problem;
     let [x_bytes, inputs_bytes, rows_bytes, y_bytes] = problem.frame_bytes();
     let rows_bytes = if shape.summed { 0 } else { rows_bytes };
     // Two stretches have their gates at once, unless all frames are one.
     let one = inputs_bytes + rows_bytes;
-    let most = match stretch_frames(caps, problem, one)? {
+    let [all, half] = [one, 2 * one].map(|bytes| stretch_frames(caps, problem, bytes));
+    let choice = choose(caps, problem, Side::Backward { most: all.as_ref().map_or(frames, |&most| most) })?;
+    let way = choice.way;
+    let most = match way.limited(caps, problem, all?) {
         most if most >= frames => frames,
-        _ => stretch_frames(caps, problem, 2 * one)?,
+        _ => way.limited(caps, problem, half?),
     };
     if problem.is_batch_norm() && most < frames {
         let need = frames.saturating_mul(one);
@@ -162,14 +164,14 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     // Of a normalised product also sums for its bias, and what one step leaves to itself; likewise of a second product.
     let normed_rows = if problem.norms.recurrent.is_some() { shape.rows } else { 0 };
     #[cfg(not(target_family = "wasm"))]
-    let persistent = Backward::of(recording, caps, problem, most);
-    #[cfg(not(target_family = "wasm"))]
-    let marks = u64::from(persistent.is_some());
-    #[cfg(target_family = "wasm")]
-    let marks = 0;
+    let waiting = match way {
+        Way::Persistent(geometry) => Some(persistent::Backward::new(recording, caps, problem, geometry, most)),
+        _ => None,
+    };
     let weights = Recurrent::new(recording, caps, problem, buffers.weight_hh, buffers.weight_hr)?;
     let d_matrix = weights.gradient(recording, problem, buffers.d_weight_hh);
-    // The persistent tier reads the weights as they are.
+    // Those that take many steps by a launch read the weights as they are, and note what they leave to do.
+    let marks = u64::from(!matches!(way, Way::Scan | Way::Stepped));
     let transposed = match marks {
         0 => recording.workspace("weight_transposed", (shape.rows * hidden * hidden * 4).max(4)),
         _ => weights.matrix,
@@ -312,21 +314,23 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             half(other).at(problem.frame_of(step) - problem.first_frame(at))
         };
         let windows = Windows { stretch, y_first: dy_first, slots };
-        #[cfg(not(target_family = "wasm"))]
-        let waits = persistent.as_ref().map(|tier| {
-            let weight_hh = recording.whole(weights.matrix);
-            let [gates, carry] = [gates_buffer, carry].map(|buffer| recording.whole(buffer));
-            let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
-            tier.record(recording, caps, problem, &[weight_hh, units, sequences, states, dy, gates, carry], &params);
-        });
-        #[cfg(target_family = "wasm")]
-        let waits = None::<()>;
-        match walk {
-            _ if waits.is_some() => {}
-            Walk::Scan => scan::backward(recording, caps, problem, set, windows, &gates_at),
-            Walk::Steps => stepped::backward(recording, caps, problem, set, windows, &gates_at),
-            Walk::Rows => rows::backward(recording, caps, problem, transposed, &normed, windows, &gates_at),
-            Walk::Mid => mid::backward(recording, caps, problem, set, windows, &gates_at),
+        match (way, walk) {
+            #[cfg(not(target_family = "wasm"))]
+            (Way::Local | Way::Persistent(_), _) => {
+                let weight_hh = recording.whole(weights.matrix);
+                let bindings = [weight_hh, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
+                let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
+                if let Some(tier) = &waiting {
+                    tier.record(recording, caps, problem, &bindings, &params);
+                } else {
+                    let set = recording.bind(&bindings);
+                    local::backward(recording, caps, problem, set, &params, false);
+                }
+            }
+            (_, Walk::Scan) => scan::backward(recording, caps, problem, set, windows, &gates_at),
+            (_, Walk::Steps) => stepped::backward(recording, caps, problem, set, windows, &gates_at),
+            (_, Walk::Rows) => rows::backward(recording, caps, problem, transposed, &normed, windows, &gates_at),
+            (_, Walk::Mid) => mid::backward(recording, caps, problem, set, windows, &gates_at),
         }
 
         // Before the norm of W x changes the gradients of the gates: they may be those of the products too.
@@ -387,7 +391,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     }
     let slots = (together, Some(Slot::only(carry).at_state(apart)), Slot::only(buffers.d_state));
     copy_states(recording, caps, problem, slots, None, buffers.units);
-    within("one call, launches", recording.dispatches() as u64, caps.max_launches(), "carry the gradients over several calls")
+    within("one call, launches", recording.dispatches() as u64, caps.max_launches(), "carry the gradients over several calls")?;
+    Ok(choice)
 }
 
 fn transpose(recording: &mut Recording, caps: &Caps, buffers: [BufferId; 2], [rows, columns]: [u64; 2]) {

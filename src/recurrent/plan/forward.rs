@@ -1,13 +1,12 @@
 //! Forward: the input projection of many frames by one product, then the steps.
 
 use super::batch_norm::{self, Statistics};
-#[cfg(not(target_family = "wasm"))]
-use super::local;
 use super::norms::{self, Lines};
-#[cfg(not(target_family = "wasm"))]
-use super::persistent::Forward;
 use super::stepped::{self, Windows};
+use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
+#[cfg(not(target_family = "wasm"))]
+use super::{local, persistent};
 use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix};
 use crate::device::Caps;
@@ -54,7 +53,7 @@ pub(in crate::recurrent) struct ForwardBuffers {
 
 /// Makes the plan. The caller provides the buffers in the order of their declaration in [`ForwardBuffers`], those that the problem
 /// has, and the states if they are kept. T and N are at least 1.
-pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool) -> Result<Recording> {
+pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool) -> Result<(Recording, Choice)> {
     let [x_bytes, gates, rows, y_bytes] = problem.frame_bytes();
     let hidden = problem.hidden;
     let state_bytes = problem.plane_bytes().saturating_mul(problem.shape.states);
@@ -91,20 +90,22 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
         y: recording.bound("y", y_bytes),
         states: keeps.then(|| recording.bound("states", kept_bytes)),
     };
-    record_forward(&mut recording, caps, problem, &buffers)?;
-    Ok(recording)
+    let choice = record_forward(&mut recording, caps, problem, &buffers)?;
+    Ok((recording, choice))
 }
 
-/// Adds the layer to a plan. T and N are at least 1; what is optional is there as `problem` says.
+/// Adds the layer to a plan, and says what runs its steps. T and N are at least 1; what is optional is there as `problem` says.
 pub(in crate::recurrent) fn record_forward(
     recording: &mut Recording,
     caps: &Caps,
     problem: &Problem,
     buffers: &ForwardBuffers,
-) -> Result<()> {
+) -> Result<Choice> {
     let &Problem { frames, batch, input_size, hidden, .. } = problem;
     let [x_bytes, gates_bytes, _, y_bytes] = problem.frame_bytes();
-    let most = stretch_frames(caps, problem, gates_bytes)?;
+    let choice = choose(caps, problem, Side::Forward)?;
+    let way = choice.way;
+    let most = way.limited(caps, problem, stretch_frames(caps, problem, gates_bytes)?);
     let columns = problem.shape.inputs * hidden;
     let projection = recording.workspace("projection", most * gates_bytes);
     let project = |recording: &Recording, begin: u64, count: u64| Gemm {
@@ -133,9 +134,13 @@ pub(in crate::recurrent) fn record_forward(
         (Some(_), None) => recording.workspace("unprojected", y_bytes * frames),
     };
     #[cfg(not(target_family = "wasm"))]
-    let persistent = Forward::of(recording, caps, problem, steps_y, most);
+    let (alone, waiting) = match way {
+        Way::Local => (Some(local::Forward::new(recording, problem, most)), None),
+        Way::Persistent(geometry) => (None, Some(persistent::Forward::new(recording, caps, problem, geometry, steps_y, most))),
+        Way::Scan | Way::Stepped => (None, None),
+    };
     #[cfg(not(target_family = "wasm"))]
-    let least_slots = persistent.as_ref().map_or(2, |tier| tier.slots);
+    let least_slots = alone.as_ref().map(|tier| tier.slots).or(waiting.as_ref().map(|tier| tier.slots)).unwrap_or(2);
     #[cfg(target_family = "wasm")]
     let least_slots = 2;
     let slots = if buffers.states.is_some() { frames + 1 } else { least_slots };
@@ -201,9 +206,16 @@ pub(in crate::recurrent) fn record_forward(
         let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
         let bindings = [gx, weight_hh, units, sequences, all_states, y];
         #[cfg(not(target_family = "wasm"))]
-        if let Some(tier) = &persistent {
-            tier.record(recording, caps, problem, &bindings, &local::forward_params(problem, stretch, y_first, slots));
-            continue;
+        {
+            let params = || local::forward_params(problem, stretch, y_first, slots);
+            if let Some(tier) = &alone {
+                tier.record(recording, caps, problem, &bindings, &params());
+                continue;
+            }
+            if let Some(tier) = &waiting {
+                tier.record(recording, caps, problem, &bindings, &params());
+                continue;
+            }
         }
         let windows = Windows { stretch, y_first, slots };
         match (walk, mids) {
@@ -223,5 +235,5 @@ pub(in crate::recurrent) fn record_forward(
         let given = (buffers.h, buffers.sequences);
         projected::outputs(recording, caps, problem, [steps_y, buffers.y, weight_hr], (slot(frames), new_h), given)?;
     }
-    Ok(())
+    Ok(choice)
 }

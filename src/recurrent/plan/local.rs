@@ -1,9 +1,38 @@
 //! The local tier: a launch runs all steps of a stretch, a workgroup those of one sequence.
 
-use super::Problem;
+use super::{Problem, slots_of_stretches};
 use crate::device::Caps;
-use crate::device::recording::{BindSet, Recording, fold};
+use crate::device::recording::{BindSet, Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellLocalGradientParams, CellLocalParams, Kernel};
+
+/// The steps of a call forward.
+pub(super) struct Forward {
+    /// Takes the place of what the persistent tier leaves.
+    late: BufferId,
+    /// Slots of states that are not kept.
+    pub slots: u64,
+}
+
+impl Forward {
+    /// For stretches of `most` frames.
+    pub(super) fn new(recording: &mut Recording, problem: &Problem, most: u64) -> Self {
+        Self { late: recording.workspace("late", 4), slots: slots_of_stretches(problem.frames, most) }
+    }
+
+    /// One stretch. The windows: gx, weight_hh, units, sequences, states and y.
+    pub(super) fn record(
+        &self,
+        recording: &mut Recording,
+        caps: &Caps,
+        problem: &Problem,
+        &[gx, weight_hh, units, sequences, states, y]: &[Binding; 6],
+        params: &CellLocalParams,
+    ) {
+        let set = [gx, weight_hh, units, sequences, states, y, recording.whole(self.late)];
+        let set = recording.bind(&set);
+        forward(recording, caps, problem, set, params, false);
+    }
+}
 
 /// Params of the launch that runs a stretch forward: where its first step begins in the window of y, and slots of states.
 pub(super) fn forward_params(problem: &Problem, (first, count): (u64, u64), y_first: u32, slots: u64) -> CellLocalParams {

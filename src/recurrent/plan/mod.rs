@@ -20,11 +20,14 @@ mod stepped;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod tier;
+mod ways;
 mod weights;
 
 pub(super) use backward::backward;
 pub(super) use forward::{ForwardBuffers, forward, record_forward};
+pub(super) use ways::Choice;
 
+use super::Tier;
 use super::cells::{InputNorm, Norms};
 use crate::device::Caps;
 use crate::device::program::Program;
@@ -77,7 +80,7 @@ enum Walk {
 }
 
 impl Walk {
-    /// Launches a step, at most.
+    /// Launches a step, at most, and so steps that wait for each other.
     fn launches(self) -> u64 {
         match self {
             Self::Scan | Self::Steps => 1,
@@ -132,6 +135,8 @@ pub(super) struct Problem {
     pub norms: Norms,
     /// Whether a batch norm takes the statistics of this batch.
     pub training: bool,
+    /// What shall run the steps, if anything was asked for.
+    pub tier: Option<Tier>,
 }
 
 impl Problem {
@@ -186,6 +191,11 @@ impl Problem {
             (_, 0) => Walk::Steps,
             _ => Walk::Mid,
         }
+    }
+
+    /// Steps that wait for each other, by launches or within them.
+    pub(super) fn serial_steps(&self, tier: Tier) -> u64 {
+        self.frames * if tier == Tier::Stepped { self.walk().launches() } else { 1 }
     }
 
     /// Elementary operations of a launch that is one step.

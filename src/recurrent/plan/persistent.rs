@@ -2,7 +2,6 @@
 //! that one left, should workgroups not have run together. Nothing is read back in between.
 
 use super::geometry::Geometry;
-use super::tier::Tier;
 use super::{Problem, local, slots_of_stretches};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording};
@@ -39,7 +38,7 @@ impl Waiting {
     }
 }
 
-/// The steps of a call forward, if this tier takes them.
+/// The steps of a call forward.
 pub(super) struct Forward {
     geometry: Geometry,
     waiting: Waiting,
@@ -50,12 +49,11 @@ pub(super) struct Forward {
 
 impl Forward {
     /// For stretches of `most` frames; `y` is all of it.
-    pub(super) fn of(recording: &mut Recording, caps: &Caps, problem: &Problem, y: BufferId, most: u64) -> Option<Self> {
-        let Tier::Persistent(geometry) = Tier::of(caps, problem, false) else { return None };
+    pub(super) fn new(recording: &mut Recording, caps: &Caps, problem: &Problem, geometry: Geometry, y: BufferId, most: u64) -> Self {
         let undone = recording.workspace("undone", problem.plane_bytes());
         recording.clear(undone);
         recording.clear(y);
-        Some(Self { geometry, waiting: Waiting::of(caps), undone, slots: slots_of_stretches(problem.frames, most) })
+        Self { geometry, waiting: Waiting::of(caps), undone, slots: slots_of_stretches(problem.frames, most) }
     }
 
     /// One stretch. The windows: gx, weight_hh, units, sequences, states and y.
@@ -72,7 +70,7 @@ impl Forward {
     }
 }
 
-/// The steps of a call backward, if this tier takes them.
+/// The steps of a call backward.
 pub(super) struct Backward {
     geometry: Geometry,
     waiting: Waiting,
@@ -81,14 +79,9 @@ pub(super) struct Backward {
 
 impl Backward {
     /// For stretches of `most` frames.
-    pub(super) fn of(recording: &mut Recording, caps: &Caps, problem: &Problem, most: u64) -> Option<Self> {
-        let bytes = exchange_bytes(problem, most);
-        let Tier::Persistent(geometry) = Tier::of(caps, problem, true) else { return None };
-        (bytes <= caps.max_window_bytes()).then(|| Self {
-            geometry,
-            waiting: Waiting::of(caps),
-            exchange: recording.workspace("exchange", bytes),
-        })
+    pub(super) fn new(recording: &mut Recording, caps: &Caps, problem: &Problem, geometry: Geometry, most: u64) -> Self {
+        let exchange = recording.workspace("exchange", exchange_bytes(problem, most));
+        Self { geometry, waiting: Waiting::of(caps), exchange }
     }
 
     /// One stretch. The windows: weight_hh, units, sequences, states, dy, gates, and carry, with one plane more.
@@ -112,6 +105,11 @@ fn shader(caps: &Caps, kernel: Kernel, coherent: bool) -> &'static Shader {
 
 fn grid(problem: &Problem, geometry: &Geometry) -> [u32; 3] {
     [(problem.hidden as u32).div_ceil(geometry.units()), (problem.batch as u32).div_ceil(geometry.group), 1]
+}
+
+/// Workgroups of a launch.
+pub(super) fn workgroups(problem: &Problem, geometry: &Geometry) -> u64 {
+    grid(problem, geometry).iter().map(|&side| u64::from(side)).product()
 }
 
 /// Forward. The windows: gx, weight_hh, units, sequences, states, y, whose frames of this stretch must be 0, and a word for each unit
@@ -151,6 +149,6 @@ pub(super) fn backward(
 }
 
 /// What units hand to each other backward, in so many frames.
-fn exchange_bytes(problem: &Problem, frames: u64) -> u64 {
+pub(super) fn exchange_bytes(problem: &Problem, frames: u64) -> u64 {
     frames.saturating_mul(problem.batch).saturating_mul(problem.hidden).saturating_mul(16)
 }

@@ -42,6 +42,7 @@ impl Call {
             weight_drop: super::WeightDrop::default(),
             norms: super::Norms::default(),
             training: false,
+            tier: None,
         };
         Self { problem, lengths: vec![frames as u32; batch as usize], resets: Vec::new(), keeps_all: false }
     }
@@ -428,8 +429,8 @@ fn a_plan_says_which_tier_it_takes() {
     let problem = Call::new(&Cell::lstm(), 50, 1, 64).problem;
     let names = |together| {
         let caps = Caps { together, ..Caps::portable() };
-        let recording = super::forward(&caps, &problem, false).unwrap();
-        [recording.to_string(), super::backward(&caps, &problem, true).unwrap().to_string()]
+        let recording = super::forward(&caps, &problem, false).unwrap().0;
+        [recording.to_string(), super::backward(&caps, &problem, true).unwrap().0.to_string()]
     };
     assert!(names(0).iter().all(|plan| !plan.contains("cell_persistent")));
     let [forward, backward] = names(132);

@@ -1,34 +1,18 @@
-//! Which tier runs the steps, and how its workgroups are laid out.
+//! How the workgroups of the persistent tier are laid out.
 
 use super::geometry::Geometry;
-use super::{Problem, Walk};
+use super::Problem;
 use crate::device::Caps;
 
-/// Steps below which a launch each is no worse.
-const FEW_FRAMES: u64 = 8;
 /// Registers of a core, and of an invocation at most; those that a kernel takes besides weights and what it reads.
 const CORE_REGISTERS: u32 = 65_536;
 const LANE_REGISTERS: u32 = 255;
 const OWN_REGISTERS: u32 = 40;
 
-/// What runs the steps of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tier {
-    /// A launch a step.
-    Stepped,
-    /// A launch for many steps, whose workgroups wait for each other.
-    Persistent(Geometry),
-}
-
-impl Tier {
-    /// The persistent tier, if so many workgroups were seen to run together that the weights fit their registers.
-    pub(super) fn of(caps: &Caps, problem: &Problem, backward: bool) -> Self {
-        if caps.together == 0 || problem.frames < FEW_FRAMES || !matches!(problem.walk(), Walk::Steps) {
-            return Self::Stepped;
-        }
-        let sides = [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        best(caps, sides, backward, problem.shape.parameters > 0).map_or(Self::Stepped, Self::Persistent)
-    }
+/// The layout of the least cost, if the registers of workgroups that run together hold the weights.
+pub(super) fn geometry(caps: &Caps, problem: &Problem, backward: bool) -> Option<Geometry> {
+    let sides = [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+    best(caps, sides, backward, problem.shape.parameters > 0)
 }
 
 /// The geometry of the least cost, for [rows of the product, hidden, batch].

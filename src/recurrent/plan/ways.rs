@@ -1,0 +1,176 @@
+//! Which tier runs the steps of a call, and why no other.
+
+#[cfg(not(target_family = "wasm"))]
+use super::geometry::Geometry;
+#[cfg(not(target_family = "wasm"))]
+use super::{persistent, tier};
+use super::{Problem, Walk};
+use crate::device::Caps;
+use crate::error::{Error, Result};
+use crate::recurrent::{Refusal, Tier};
+
+/// Steps below which a launch each is no worse.
+const FEW_FRAMES: u64 = 8;
+/// Share of a submit's work that a launch of the local tier may have: its workgroups are as many as sequences, most cores idle.
+#[cfg(not(target_family = "wasm"))]
+const LOCAL_SHARE: u64 = 64;
+
+/// Which half of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Forward,
+    /// In stretches of so many frames at most.
+    Backward {
+        most: u64,
+    },
+}
+
+/// A tier, as it is laid out for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Scan,
+    Stepped,
+    #[cfg(not(target_family = "wasm"))]
+    Local,
+    #[cfg(not(target_family = "wasm"))]
+    Persistent(Geometry),
+}
+
+impl Way {
+    pub(super) fn tier(&self) -> Tier {
+        match self {
+            Self::Scan => Tier::Scan,
+            Self::Stepped => Tier::Stepped,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Local => Tier::Local,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Persistent(_) => Tier::Persistent,
+        }
+    }
+
+    /// Frames of a stretch that a launch may take, of so many.
+    pub(super) fn limited(&self, caps: &Caps, problem: &Problem, most: u64) -> u64 {
+        match self {
+            #[cfg(not(target_family = "wasm"))]
+            // A batch norm's gradient takes all gates at once.
+            Self::Local if !problem.is_batch_norm() => {
+                most.min(caps.submit_work() / LOCAL_SHARE / (problem.shape.rows * problem.hidden * problem.hidden).max(1)).max(1)
+            }
+            _ => {
+                let _ = (caps, problem);
+                most
+            }
+        }
+    }
+}
+
+/// What runs the steps, why, and why nothing else does.
+#[derive(Clone, Debug)]
+pub(in crate::recurrent) struct Choice {
+    pub(super) way: Way,
+    pub why: String,
+    pub refused: Vec<Refusal>,
+}
+
+impl Choice {
+    pub fn tier(&self) -> Tier {
+        self.way.tier()
+    }
+}
+
+/// The tier that the problem asks for, or the first that can and should.
+///
+/// # Errors
+/// [`Error::Tier`] if the one that is asked for cannot.
+pub(super) fn choose(caps: &Caps, problem: &Problem, side: Side) -> Result<Choice> {
+    let (mut chosen, mut refused) = (None, Vec::new());
+    // The best first; each refusal of one that could is about the others' being better.
+    for tier in [Tier::Scan, Tier::Persistent, Tier::Local, Tier::Stepped] {
+        let way = possible(tier, caps, problem, side);
+        let why = match (&way, problem.tier) {
+            (Err(reason), _) => Err(reason.clone()),
+            (Ok(_), Some(asked)) if asked == tier => Ok("asked for".to_owned()),
+            (Ok(_), Some(asked)) => Err(format!("the {asked} tier was asked for")),
+            (Ok(_), None) if chosen.is_some() => Err("slower".to_owned()),
+            (Ok(way), None) => worth(way, caps, problem),
+        };
+        match (way, why) {
+            (Ok(way), Ok(why)) => chosen = Some((way, why)),
+            (way, Err(reason)) => refused.push(Refusal { tier, reason, possible: way.is_ok() }),
+            (Err(_), Ok(_)) => {}
+        }
+    }
+    let others = |refused: &[Refusal]| {
+        let names: Vec<&str> = refused.iter().filter(|refusal| refusal.possible).map(|refusal| refusal.tier.name()).collect();
+        names.join(", ")
+    };
+    match (chosen, problem.tier) {
+        (Some((way, why)), _) => Ok(Choice { way, why, refused }),
+        (None, asked) => {
+            let tier = asked.unwrap_or(Tier::Stepped);
+            let reason = refused.iter().find(|refusal| refusal.tier == tier).map(|refusal| refusal.reason.clone());
+            Err(Error::Tier { tier: tier.name(), reason: reason.unwrap_or_default(), others: others(&refused) })
+        }
+    }
+}
+
+/// A tier's way, if it can run the steps.
+fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<Way, String> {
+    let refused = |reason: &str| Err(reason.to_owned());
+    match (tier, problem.walk()) {
+        (Tier::Scan, Walk::Scan) => Ok(Way::Scan),
+        (Tier::Scan, _) => refused("units of this cell see each other, by a product"),
+        (_, Walk::Scan) => refused("the cell has no product: no unit waits for another"),
+        (Tier::Stepped, _) => Ok(Way::Stepped),
+        (_, Walk::Mid) => refused("the cell's second product takes all of what the first gives"),
+        (_, Walk::Rows) => refused("norms over the units of a sequence come between product and update"),
+        #[cfg(target_family = "wasm")]
+        _ => {
+            let _ = (caps, side);
+            refused("not in browsers")
+        }
+        #[cfg(not(target_family = "wasm"))]
+        (Tier::Local, _) => Ok(Way::Local),
+        #[cfg(not(target_family = "wasm"))]
+        (Tier::Persistent, _) => registers(caps, problem, side).map(Way::Persistent),
+    }
+}
+
+/// How the persistent tier would lay out its workgroups.
+#[cfg(not(target_family = "wasm"))]
+fn registers(caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<Geometry, String> {
+    if caps.together == 0 {
+        let reason = "no workgroups may wait for each other: this is no card that can be asked how many run together, or the context \
+                      does not ask (ContextOptions::with_workgroups_together)";
+        return Err(reason.to_owned());
+    }
+    if let Side::Backward { most } = side {
+        let (need, have) = (persistent::exchange_bytes(problem, most), caps.max_window_bytes());
+        if need > have {
+            return Err(format!("units would hand {need} B to each other, the largest window of a buffer has {have} B"));
+        }
+    }
+    tier::geometry(caps, problem, side != Side::Forward).ok_or_else(|| {
+        let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
+        format!("{bytes} B of weights do not fit the registers of the {} workgroups that run together", caps.together)
+    })
+}
+
+/// Whether what can run the steps should, where nobody asked; the better ways were refused.
+fn worth(way: &Way, caps: &Caps, problem: &Problem) -> std::result::Result<String, String> {
+    let _ = caps;
+    match way {
+        Way::Scan => Ok("units do not see each other".to_owned()),
+        Way::Stepped => Ok("runs any product, on any device".to_owned()),
+        #[cfg(not(target_family = "wasm"))]
+        Way::Local => Err("one workgroup a sequence reads all weights at each step".to_owned()),
+        #[cfg(not(target_family = "wasm"))]
+        Way::Persistent(_) if problem.frames < FEW_FRAMES => Err(format!("{} steps are no worse by a launch each", problem.frames)),
+        #[cfg(not(target_family = "wasm"))]
+        Way::Persistent(geometry) => Ok(format!(
+            "the registers of {} of {} workgroups hold the weights",
+            persistent::workgroups(problem, geometry),
+            caps.together
+        )),
+    }
+}
