@@ -31,7 +31,7 @@ pub mod speech;
 mod tensor;
 mod weights;
 
-pub use device::{Caps, Context, ContextOptions, RunReport, Variant};
+pub use device::{Caps, Context, ContextOptions, DeviceKind, RunReport, Variant};
 pub use error::{Error, Result};
 /// The 16-bit float of [`Tensor::from_f16`].
 pub use half::f16;

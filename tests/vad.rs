@@ -1,6 +1,6 @@
 //! Silero VAD v6: against onnxruntime's numbers, against an f64 network of its own, and with bad input.
 //! The weights and the recording are fetched once, as the example does it.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 #[path = "../examples/vad/fetch/mod.rs"]
@@ -8,6 +8,7 @@ mod fetch;
 
 use common::{Lcg, assert_close, difference};
 use std::ops::ControlFlow;
+use weft::recurrent::Tier;
 use weft::speech::{SegmentOptions, Vad, VadOptions, segments};
 use weft::{Context, Error, Weights};
 
@@ -145,6 +146,41 @@ fn probabilities_are_those_of_onnxruntime() {
 
         let found = segments(&got, samples.len(), &SegmentOptions::default());
         assert!(found.len() >= 2 && found.is_sorted_by(|a, b| a.end_s <= b.start_s), "{found:?}");
+    }
+}
+
+/// Each tier that takes the LSTM's steps, and pieces of any length by it.
+#[test]
+fn tiers_give_the_same_probabilities() {
+    let frames = 94;
+    let (samples, golden) = (recording()[..frames * Vad::FRAME].to_vec(), golden()[..frames].to_vec());
+    for (name, context) in common::contexts_together() {
+        let vad = Vad::load(&context, &weights()).unwrap();
+        for tier in [Tier::Stepped, Tier::Local, Tier::Persistent] {
+            let vad = vad.with_tier(tier);
+            let got = match vad.probabilities_blocking(&samples, VadOptions::default()) {
+                Ok(got) => got,
+                // Four workgroups have room for few weights, less where lanes do not sum by shuffles.
+                Err(error @ Error::Tier { .. }) => {
+                    let caps = context.caps();
+                    assert!(tier == Tier::Persistent && name != "cpu" && caps.is_software() && caps.subgroups.is_none(), "{name}: {error}");
+                    println!("{name}: {error}");
+                    continue;
+                }
+                Err(error) => panic!("{name}, {tier}: {error}"),
+            };
+            assert_close(&format!("{name}, {tier}"), &got, &golden, tolerance(&context), 0.0);
+            let mut stream = vad.stream().unwrap();
+            let pieces: Vec<f32> = samples[..12_000].chunks(5000).flat_map(|piece| stream.push_blocking(piece).unwrap()).collect();
+            if tier == Tier::Persistent {
+                // What waits in vain is summed in another order.
+                assert_close(&format!("{name}, {tier}, in pieces"), &pieces, &golden[..pieces.len()], tolerance(&context), 0.0);
+            } else {
+                assert_eq!(pieces, got[..pieces.len()], "{name}, {tier}");
+            }
+        }
+        let error = vad.with_tier(Tier::Scan).probabilities_blocking(&samples, VadOptions::default()).unwrap_err();
+        assert!(matches!(error, Error::Tier { tier: "scan", .. }), "{error}");
     }
 }
 

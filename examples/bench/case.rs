@@ -1,5 +1,6 @@
 //! What is timed, and how a case is named and chosen.
 
+use std::time::Duration;
 use weft::lattice::Status;
 use weft::{Context, Error, RunReport};
 
@@ -31,7 +32,7 @@ pub struct Ready {
     pub before: Option<Box<dyn Fn() -> weft::Result<()>>>,
     /// Least bytes that it must move.
     pub bytes: f64,
-    /// Multiplications and additions of a product of matrices.
+    /// Multiplications and additions of products of matrices.
     pub flops: Option<f64>,
     /// Cells of its lattices, without the padding; a recurrent layer has none.
     pub cells: Option<u64>,
@@ -39,6 +40,20 @@ pub struct Ready {
     pub workspace: Option<u64>,
     /// Bytes of its results on the device.
     pub results: u64,
+    /// Tells of the steps of a recurrent layer, once it was called: cards are asked at the first call what they can.
+    pub steps: Option<Box<dyn Fn() -> weft::Result<Steps>>>,
+}
+
+/// The steps of a recurrent layer, or of several.
+pub struct Steps {
+    /// What takes them.
+    pub tiers: String,
+    /// Steps that workgroups wait for each other in, within launches.
+    pub waits: u64,
+    /// Frames of all sequences together.
+    pub frames: u64,
+    /// What making the plans of a call took on the CPU, the median.
+    pub plan: Duration,
 }
 
 /// Makes the data and the call of a case.

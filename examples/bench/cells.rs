@@ -1,72 +1,138 @@
 //! The recurrent cells, input projection included: forward, and forward with backward.
 
-use super::case::{Case, Labels, Ready};
-use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions, TrainOptions};
+use super::case::{Case, Labels, Ready, Steps};
+use std::time::{Duration, Instant};
+use weft::recurrent::{Cell, Layer, LayerWeights, Plan, RunOptions, Tier, TrainOptions};
 use weft::{Context, RunReport, Tensor};
 
 /// H (= input size) and N; T = 500.
-const SIZES: &[[usize; 2]] = &[[64, 1], [128, 1], [256, 1], [256, 16], [512, 16], [640, 1], [640, 16], [1024, 1], [1024, 16], [1024, 64]];
-/// Sizes of cells with norms or other products, and of LiGRU and SLi-GRU as its authors measured them.
-const MORE_SIZES: &[[usize; 2]] = &[[256, 16], [512, 1], [512, 16], [1024, 16]];
+const SIZES: &[[usize; 2]] = &[[256, 1], [256, 16], [512, 16], [640, 1], [640, 16], [1024, 1], [1024, 16], [1024, 64]];
+/// Sizes of cells with norms or other products, of each tier by name, and of ragged batches.
+const MORE_SIZES: &[[usize; 2]] = &[[256, 16], [512, 16], [1024, 16]];
+const TIER_SIZES: &[[usize; 2]] = &[[64, 1], [64, 16], [128, 1], [256, 1], [512, 1], [640, 1], [640, 16], [1024, 1]];
+const RAGGED_SIZES: &[[usize; 2]] = &[[256, 16], [640, 16], [1024, 64]];
 const QUICK_SIZES: &[[usize; 2]] = &[[16, 1], [32, 2]];
+
+const TIERS: [(&str, Tier); 3] = [("lstm-stepped", Tier::Stepped), ("lstm-local", Tier::Local), ("lstm-persistent", Tier::Persistent)];
+
+/// One layer that is timed: its cell and how it is called.
+#[derive(Clone, Copy)]
+struct Row {
+    op: &'static str,
+    cell: fn() -> Cell,
+    tier: Option<Tier>,
+    ragged: bool,
+    trains: bool,
+}
 
 /// Every case of the table, in its order.
 pub fn cases(quick: bool) -> Vec<Case> {
     let t = if quick { 10 } else { 500 };
-    let sizes = if quick { QUICK_SIZES } else { SIZES };
-    let cells = [("lstm", Cell::lstm as fn() -> Cell), ("gru", Cell::gru), ("li-gru", Cell::li_gru)];
-    let each =
-        |&[h, n]: &[usize; 2]| cells.into_iter().flat_map(move |(op, cell)| [false, true].map(|trains| case(op, cell, trains, [t, n, h])));
+    let row = |op, cell| Row { op, cell, tier: None, ragged: false, trains: false };
+    let plain = [row("lstm", Cell::lstm as fn() -> Cell), row("gru", Cell::gru), row("li-gru", Cell::li_gru)];
     let more = [
-        ("sli-gru", Cell::sli_gru as fn() -> Cell),
-        ("layer-norm-lstm", Cell::layer_norm_lstm),
-        ("layer-norm-gru", Cell::layer_norm_gru),
-        ("gru-reset-before", Cell::gru_reset_before),
-        ("min-gru", || Cell::min_gru(false)),
+        row("sli-gru", Cell::sli_gru as fn() -> Cell),
+        row("layer-norm-lstm", Cell::layer_norm_lstm),
+        row("layer-norm-gru", Cell::layer_norm_gru),
+        row("gru-reset-before", Cell::gru_reset_before),
+        row("min-gru", || Cell::min_gru(false)),
     ];
-    let more_sizes = if quick { QUICK_SIZES } else { MORE_SIZES };
-    let others = more_sizes
-        .iter()
-        .flat_map(|&[h, n]| more.into_iter().flat_map(move |(op, cell)| [false, true].map(|trains| case(op, cell, trains, [t, n, h]))));
-    sizes.iter().flat_map(each).chain(others).collect()
+    let ragged = [Row { ragged: true, ..plain[0] }];
+    let tiers = TIERS.map(|(op, tier)| Row { tier: Some(tier), ..row(op, Cell::lstm) });
+    let mut cases = Vec::new();
+    for (sizes, rows) in [(SIZES, &plain[..]), (RAGGED_SIZES, &ragged), (MORE_SIZES, &more), (TIER_SIZES, &tiers)] {
+        for &[h, n] in if quick { QUICK_SIZES } else { sizes } {
+            let both = rows.iter().flat_map(|&row| [false, true].map(|trains| Row { trains, ..row }));
+            cases.extend(both.map(|row| case(row, [t, n, h])));
+        }
+    }
+    cases
 }
 
-fn case(op: &'static str, cell: fn() -> Cell, trains: bool, [t, n, h]: [usize; 3]) -> Case {
-    let direction = if trains { "forward+backward" } else { "forward" };
-    let labels = Labels { op, input: "x", dtype: "f32", layout: "padded", lengths: "full", data: "flat", direction };
-    let prepare = Box::new(move |gpu: &Context| ready(gpu, &cell(), trains, [t, n, h]));
-    Case { labels, shape: vec![("h", h), ("t", t), ("n", n)], prepare }
+fn case(row: Row, [t, n, h]: [usize; 3]) -> Case {
+    let direction = if row.trains { "forward+backward" } else { "forward" };
+    let lengths = if row.ragged { "ragged" } else { "full" };
+    let labels = Labels { op: row.op, input: "x", dtype: "f32", layout: "padded", lengths, data: "flat", direction };
+    Case { labels, shape: vec![("h", h), ("t", t), ("n", n)], prepare: Box::new(move |gpu: &Context| ready(gpu, row, [t, n, h])) }
 }
 
-fn ready(gpu: &Context, cell: &Cell, trains: bool, [t, n, h]: [usize; 3]) -> weft::Result<Ready> {
-    let x = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 1, 1.0))?;
+/// A layer of noise, I = input size.
+pub fn layer(gpu: &Context, cell: &Cell, [i, h]: [usize; 2]) -> weft::Result<Layer> {
     let [gates, rows] = [cell.gates().len(), cell.recurrent().len()];
     let scale = 1.0 / (h as f32).sqrt();
-    let (weight_ih, weight_hh) = (noise(gates * h * h, 2, scale), noise(rows * h * h, 3, scale));
+    let (weight_ih, weight_hh) = (noise(gates * h * i, 2, scale), noise(rows * h * h, 3, scale));
     let bias = noise(gates.max(rows) * h, 4, scale);
     let bias = Some((&bias[..gates * h], &bias[..rows * h]));
     let ones = vec![1.0; 4 * h];
     let names = LayerWeights::parameters_of(cell);
     let parameters: Vec<(&str, &[f32])> = names.iter().map(|(name, vectors)| (&**name, &ones[..vectors * h])).collect();
     let weights =
-        LayerWeights { input_size: h, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &parameters };
-    let layer = Layer::new(gpu, cell, &weights)?;
-    // x, the projection written and read, y, and every weight once; backward three times that.
-    let bytes = 4.0 * (t * n * (2 * h + 2 * gates * h) + (gates + rows) * h * h) as f64 * if trains { 4.0 } else { 1.0 };
-    let results = x.bytes() * if trains { 2 } else { 1 };
-    let call: Box<dyn FnMut() -> weft::Result<RunReport>> = match trains {
-        false => Box::new(move || Ok(layer.run_blocking(&x, &RunOptions::default())?.2)),
+        LayerWeights { input_size: i, hidden_size: h, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &parameters };
+    Layer::new(gpu, cell, &weights)
+}
+
+/// Least bytes and arithmetic of a layer's call: x, the projection written and read, y, and every weight once; the products. Backward
+/// twice as much again: gradients of each factor.
+pub fn least(layer: &Layer, frames: usize, trains: bool) -> [f64; 2] {
+    let (i, h) = (layer.input_size(), layer.hidden_size());
+    let [gates, rows] = [layer.cell().gates().len(), layer.cell().recurrent().len()];
+    let weights = gates * h * i + rows * h * h;
+    let bytes = 4 * (frames * (i + h + 2 * gates * h) + weights);
+    let flops = 2 * frames * weights;
+    [bytes, flops].map(|count| count as f64 * if trains { 3.0 } else { 1.0 })
+}
+
+/// What takes the steps of layers, one after the other.
+pub fn steps(layers: &[Layer], [t, n]: [usize; 2], frames: usize, trains: bool) -> weft::Result<Steps> {
+    let plans = || -> weft::Result<Vec<Plan>> {
+        let mut plans = Vec::new();
+        for layer in layers.iter() {
+            match trains {
+                false => plans.push(layer.plan(t, n)?),
+                true => plans.extend(layer.plan_training(t, n)?),
+            }
+        }
+        Ok(plans)
+    };
+    let all: Vec<_> = plans()?.iter().map(Plan::explain).collect();
+    let mut tiers: Vec<&str> = all.iter().map(|one| one.tier.name()).collect();
+    tiers.dedup();
+    let waits = all.iter().filter(|one| one.tier == Tier::Persistent).map(|one| one.serial_steps).sum();
+    let time = |_| -> weft::Result<Duration> {
+        let before = Instant::now();
+        plans()?;
+        Ok(before.elapsed())
+    };
+    let mut times = (0..9).map(time).collect::<weft::Result<Vec<_>>>()?;
+    times.sort();
+    Ok(Steps { tiers: tiers.join(", "), waits, frames: frames as u64, plan: times[times.len() / 2] })
+}
+
+fn ready(gpu: &Context, row: Row, [t, n, h]: [usize; 3]) -> weft::Result<Ready> {
+    let x = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 1, 1.0))?;
+    let layer = layer(gpu, &(row.cell)(), [h, h])?.with_tier(row.tier);
+    // From the whole down to half of it.
+    let lengths: Vec<usize> = (0..n).map(|i| if row.ragged { t - i * t / (2 * n.max(2) - 2) } else { t }).collect();
+    let frames = lengths.iter().sum();
+    let [bytes, flops] = least(&layer, frames, row.trains);
+    let results = x.bytes() * if row.trains { 2 } else { 1 };
+    let timed = layer.clone();
+    let call: Box<dyn FnMut() -> weft::Result<RunReport>> = match row.trains {
+        false => Box::new(move || Ok(timed.run_blocking(&x, &RunOptions { lengths: Some(&lengths), ..RunOptions::default() })?.2)),
         true => {
             let dy = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 5, 1.0))?;
             Box::new(move || {
-                let (_, _, tape) = layer.train_blocking(&x, &TrainOptions::default())?;
+                let run = RunOptions { lengths: Some(&lengths), ..RunOptions::default() };
+                let (_, _, tape) = timed.train_blocking(&x, &TrainOptions { run, ..TrainOptions::default() })?;
                 let mut report = *tape.report();
-                report.add(&layer.backward_blocking(&tape, &dy, None)?.report);
+                report.add(&timed.backward_blocking(&tape, &dy, None)?.report);
                 Ok(report)
             })
         }
     };
-    Ok(Ready { call, before: None, bytes, flops: None, cells: None, workspace: None, results })
+    let steps = move || steps(std::slice::from_ref(&layer), [t, n], frames, row.trains);
+    let steps: Box<dyn Fn() -> weft::Result<Steps>> = Box::new(steps);
+    Ok(Ready { call, before: None, bytes, flops: Some(flops), cells: None, workspace: None, results, steps: Some(steps) })
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).

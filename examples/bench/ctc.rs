@@ -62,5 +62,6 @@ fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, data: Data, grad
         flops: None,
         workspace: Some(workspace),
         results: if gradients == Gradients::Separate { size } else { 0 },
+        steps: None,
     })
 }

@@ -1,7 +1,7 @@
 //! Times the losses, the cells and products of matrices on this machine's adapter: GPU time by timestamp queries, wall time,
 //! bytes, and the fraction of the floor.
 //!
-//! `cargo xtask bench -- [--json FILE] [--plain] [--quick] [--only WORDS]… [--list]`. The floor is made
+//! `cargo xtask bench -- [--part PART]… [--json FILE] [--plain] [--quick] [--only WORDS]… [--list]`. The floor is made
 //! of what the same run measures of the device: the bandwidth of a copy kernel and the cost of one more
 //! dispatch. A case that fails is a row with its reason.
 
@@ -15,6 +15,7 @@ mod measure;
 mod probe;
 mod products;
 mod report;
+mod stacks;
 
 use case::Case;
 use clap::Parser;
@@ -38,6 +39,9 @@ struct Args {
     /// Small shapes and few repetitions: shows that the path works. Implied on a software adapter.
     #[arg(long)]
     quick: bool,
+    /// Only these parts, each of which takes minutes at most; may be repeated.
+    #[arg(long, value_enum)]
+    part: Vec<Part>,
     /// Only cases with all of these words, e.g. "rnnt N16 loss+grad"; may be repeated.
     #[arg(long, value_name = "WORDS")]
     only: Vec<String>,
@@ -52,10 +56,44 @@ struct Args {
     commit: Option<String>,
 }
 
+/// What is timed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The losses, and the first calls in a process.
+    Lattice,
+    /// Recurrent cells and stacks of them.
+    Cells,
+    /// Products of matrices.
+    Gemm,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Lattice, Self::Cells, Self::Gemm];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lattice => "lattice",
+            Self::Cells => "cells",
+            Self::Gemm => "gemm",
+        }
+    }
+
+    fn cases(self, quick: bool) -> Vec<Case> {
+        match self {
+            Self::Lattice => lattices::cases(quick).into_iter().chain(ctc::cases(quick)).collect(),
+            Self::Cells => cells::cases(quick).into_iter().chain(stacks::cases(quick)).collect(),
+            Self::Gemm => products::cases(quick),
+        }
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
+    let parts: Vec<Part> = Part::ALL.into_iter().filter(|part| args.part.is_empty() || args.part.contains(part)).collect();
+    let cases = |quick| parts.iter().flat_map(|part| part.cases(quick)).collect::<Vec<Case>>();
+    let has_first_use = parts.contains(&Part::Lattice);
     if args.list {
-        let cases = cases(args.quick).into_iter().map(|c| c.name()).chain(first_use::names());
+        let cases = cases(args.quick).into_iter().map(|c| c.name()).chain(first_use::names().filter(|_| has_first_use));
         cases.filter(|name| case::wanted(name, &args.only)).for_each(|name| println!("{name}"));
         return Ok(());
     }
@@ -71,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (Some(device), Some(queue)) = (gpu.device(), gpu.queue()) else { return Err("no GPU".into()) };
         let software = gpu.caps().is_software();
         let quick = args.quick || software;
-        let probe = Probe::new(device.clone(), queue.clone(), software);
+        let probe = Probe::new(device.clone(), queue.clone(), gpu.caps());
         // Of the first context: the device is the same, and so is what it can do.
         let run = run.get_or_insert_with(|| Run::new(gpu.caps().clone(), probe.limits()));
         let repeats = if quick { args.repeats.min(3) } else { args.repeats };
@@ -80,7 +118,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             bench.measure(&case)?;
         }
         run.rows.append(&mut bench.rows);
-        run.first_use.append(&mut first_use::measure(&options, &args.only)?);
+        if has_first_use {
+            run.first_use.append(&mut first_use::measure(&options, &args.only)?);
+        }
     }
     let Some(run) = run else { return Ok(()) };
     if run.rows.is_empty() && run.first_use.is_empty() {
@@ -90,18 +130,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(file) = args.json {
         let date = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let commit = args.commit.unwrap_or_else(git_commit);
-        std::fs::write(&file, serde_json::to_string_pretty(&run.to_json(&date, &commit))? + "\n")?;
+        std::fs::write(
+            &file,
+            serde_json::to_string_pretty(&run.to_json(&date, &commit, &parts.iter().map(|part| part.name()).collect::<Vec<_>>()))? + "\n",
+        )?;
         eprintln!("written to {}", file.display());
     }
     Ok(())
-}
-
-fn cases(quick: bool) -> Vec<Case> {
-    let mut cases = lattices::cases(quick);
-    cases.append(&mut ctc::cases(quick));
-    cases.append(&mut cells::cases(quick));
-    cases.append(&mut products::cases(quick));
-    cases
 }
 
 /// The checked-out commit, marked if files differ from it, or `unknown` outside of a repository.

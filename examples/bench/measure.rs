@@ -1,6 +1,6 @@
 //! How a case is timed.
 
-use super::case::Case;
+use super::case::{Case, Ready, Steps};
 use super::probe::{Limits, Probe};
 use super::report::{Figures, Row};
 use std::time::{Duration, Instant};
@@ -45,6 +45,7 @@ impl Bench {
     fn figures(&self, case: &Case) -> weft::Result<Figures> {
         let mut ready = (case.prepare)(&self.gpu)?;
         let first = (ready.call)()?;
+        let steps = ready.steps.as_ref().map(|steps| steps()).transpose()?;
         let mut figures = Figures {
             compile_ms: milliseconds(first.compile),
             compiled: first.compiled,
@@ -54,12 +55,16 @@ impl Bench {
             cells: ready.cells,
             workspace_bytes: ready.workspace,
             result_bytes: ready.results,
-            floor_ms: 1e3 * ready.bytes / self.limits.bytes_per_second + milliseconds(self.limits.dispatch) * f64::from(first.dispatches),
+            floor_ms: self.floor(&ready, steps.as_ref(), first.dispatches),
+            plan_ms: steps.as_ref().map(|steps| milliseconds(steps.plan)),
+            frames: steps.as_ref().map(|steps| steps.frames),
+            waits: steps.as_ref().map(|steps| steps.waits),
+            tiers: steps.map(|steps| steps.tiers),
             ..Figures::default()
         };
         for _ in 0..TRIES {
             self.probe.warm();
-            let (mut gpu, mut wall) = (Vec::new(), Vec::new());
+            let (mut gpu, mut wall, mut encode) = (Vec::new(), Vec::new(), Vec::new());
             let start = Instant::now();
             while gpu.len() < self.repeats.min(3) || (gpu.len() < self.repeats && start.elapsed() < PATIENCE) {
                 if let Some(prepare) = &ready.before {
@@ -69,18 +74,31 @@ impl Bench {
                 let report = (ready.call)()?;
                 wall.push(milliseconds(before.elapsed()));
                 gpu.push(milliseconds(report.gpu_time.unwrap_or_default()));
+                encode.push(milliseconds(report.encode));
             }
             gpu.sort_by(f64::total_cmp);
             wall.sort_by(f64::total_cmp);
+            encode.sort_by(f64::total_cmp);
             figures.gpu_ms = gpu[0];
             figures.gpu_median_ms = gpu[gpu.len() / 2];
             figures.wall_ms = wall[wall.len() / 2];
+            figures.encode_ms = encode[encode.len() / 2];
             figures.slower = self.probe.slower(&self.limits);
             if figures.slower < SLOWER {
                 break;
             }
         }
         Ok(figures)
+    }
+
+    /// ms: the least bytes, or the least arithmetic of f32, whichever takes longer; a dispatch a launch; and, where workgroups wait for
+    /// each other within launches, what that takes.
+    fn floor(&self, ready: &Ready, steps: Option<&Steps>, dispatches: u32) -> f64 {
+        let Limits { bytes_per_second, flops_per_second, dispatch, wait, .. } = self.limits;
+        let bytes = 1e3 * ready.bytes / bytes_per_second;
+        let flops = ready.flops.filter(|_| steps.is_some()).map_or(0.0, |flops| 1e3 * flops / flops_per_second);
+        let waits = steps.map_or(0.0, |steps| steps.waits as f64) * milliseconds(wait.unwrap_or_default());
+        bytes.max(flops) + milliseconds(dispatch) * f64::from(dispatches) + waits
     }
 }
 

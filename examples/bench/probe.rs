@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 use weft::wgpu::{self, util::DeviceExt as _};
+use weft::{Caps, DeviceKind};
 
 const SHADER: &str = "
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> words: array<atomic<u32>>;
 
 @compute @workgroup_size(256)
 fn copy(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) n: vec3u) {
@@ -37,14 +39,39 @@ fn chain() {
     }
     b[0].x = x;
 }
+
+// In each round every workgroup writes a word and waits for those of all others, as long as that may reasonably take.
+@compute @workgroup_size(32)
+fn wait(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) i: u32) {
+    var patience = 1000000u;
+    for (var round = 0u; round < 2000u; round++) {
+        if (i == 0u) {
+            atomicStore(&words[round * groups.x + group.x], 1u);
+        }
+        if (i < groups.x) {
+            while (patience > 0u && atomicLoad(&words[round * groups.x + i]) == 0u) {
+                patience--;
+            }
+        }
+        workgroupBarrier();
+    }
+}
 ";
 
+/// Rounds of `wait`, and its workgroups: as many as hold the weights of a small layer.
+const ROUNDS: u32 = 2000;
+const GROUPS: u32 = 16;
+
 /// The kernels, by their place in the probe.
-const KERNELS: [&str; 4] = ["copy", "step", "burn", "chain"];
+const KERNELS: [&str; 5] = ["copy", "step", "burn", "chain", "wait"];
 const COPY: usize = 0;
 const STEP: usize = 1;
 const BURN: usize = 2;
 const CHAIN: usize = 3;
+const WAIT: usize = 4;
+/// Invocations of a launch of `burn`, and what each computes.
+const BURN_GROUPS: u32 = 4096;
+const BURN_FLOPS: f64 = 4096.0 * 8.0 * 256.0;
 
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +80,10 @@ pub struct Limits {
     pub bytes_per_second: f64,
     /// One more dependent dispatch in a pass.
     pub dispatch: Duration,
+    /// Multiplications and additions of f32 a second.
+    pub flops_per_second: f64,
+    /// One more step of workgroups that wait for each other within a launch; where they may, on cards.
+    pub wait: Option<Duration>,
     /// A chain of dependent arithmetic, clocks up.
     chain: Duration,
 }
@@ -61,15 +92,18 @@ pub struct Limits {
 pub struct Probe {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    pipelines: [wgpu::ComputePipeline; 4],
+    pipelines: [wgpu::ComputePipeline; 5],
+    words: wgpu::Buffer,
     group: wgpu::BindGroup,
     bytes: u64,
     software: bool,
+    waits: bool,
 }
 
 impl Probe {
     /// On a software adapter everything is small: it has no clocks to bring up.
-    pub fn new(device: wgpu::Device, queue: wgpu::Queue, software: bool) -> Self {
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue, caps: &Caps) -> Self {
+        let (software, waits) = (caps.is_software(), caps.kind == DeviceKind::Discrete && caps.backend == "vulkan");
         let bytes = if software { 4 << 20 } else { 512 << 20 };
         let module =
             device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source: wgpu::ShaderSource::Wgsl(SHADER.into()) });
@@ -81,7 +115,7 @@ impl Probe {
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: None,
-            entries: &[entry(0, storage(true)), entry(1, storage(false))],
+            entries: &[entry(0, storage(true)), entry(1, storage(false)), entry(2, storage(false))],
         });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: None,
@@ -98,24 +132,25 @@ impl Probe {
                 cache: None,
             })
         });
-        let buffer = || {
+        let buffer = |size| {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: None,
-                size: bytes,
+                size,
                 usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             })
         };
-        let (a, b) = (buffer(), buffer());
+        let (a, b, words) = (buffer(bytes), buffer(bytes), buffer(u64::from(4 * ROUNDS * GROUPS)));
         let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
             layout: &layout,
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: a.as_entire_binding() },
                 wgpu::BindGroupEntry { binding: 1, resource: b.as_entire_binding() },
+                wgpu::BindGroupEntry { binding: 2, resource: words.as_entire_binding() },
             ],
         });
-        Self { device, queue, pipelines, group, bytes, software }
+        Self { device, queue, pipelines, words, group, bytes, software, waits }
     }
 
     /// GPU time of `count` dependent dispatches of pipeline `which` in one pass.
@@ -132,6 +167,7 @@ impl Probe {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         });
         let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.clear_buffer(&self.words, 0, None);
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: None,
@@ -162,7 +198,7 @@ impl Probe {
     /// and then small kernels measure the power manager.
     pub fn warm(&self) {
         for _ in 0..if self.software { 0 } else { 16 } {
-            self.time(BURN, 8, 4096);
+            self.time(BURN, 8, BURN_GROUPS);
         }
     }
 
@@ -180,6 +216,14 @@ impl Probe {
         let few = best(&|| self.time(STEP, 100, 1));
         let many = best(&|| self.time(STEP, 1100, 1));
         let chain = best(&|| self.time(CHAIN, 1, 1));
-        Limits { bytes_per_second: 2.0 * self.bytes as f64 / copy.as_secs_f64(), dispatch: many.saturating_sub(few) / 1000, chain }
+        let burns = if self.software { 1 } else { 8 };
+        let burn = best(&|| self.time(BURN, burns, BURN_GROUPS));
+        Limits {
+            bytes_per_second: 2.0 * self.bytes as f64 / copy.as_secs_f64(),
+            dispatch: many.saturating_sub(few) / 1000,
+            flops_per_second: f64::from(burns * BURN_GROUPS) * BURN_FLOPS / burn.as_secs_f64(),
+            wait: self.waits.then(|| best(&|| self.time(WAIT, 1, GROUPS)) / ROUNDS),
+            chain,
+        }
     }
 }

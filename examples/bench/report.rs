@@ -26,8 +26,15 @@ pub struct Figures {
     pub workspace_bytes: Option<u64>,
     /// Bytes of its results on the device.
     pub result_bytes: u64,
-    /// The floor, ms: bytes over the copy bandwidth plus what the launches cost.
+    /// The floor, ms: bytes over the copy bandwidth, or arithmetic, plus what launches and waits cost.
     pub floor_ms: f64,
+    /// Median time on the CPU of writing the commands down and giving them to the queue, and of making the plans, ms.
+    pub encode_ms: f64,
+    pub plan_ms: Option<f64>,
+    /// Of recurrent layers: frames of all sequences, steps that workgroups wait for each other in, and what takes the steps.
+    pub frames: Option<u64>,
+    pub waits: Option<u64>,
+    pub tiers: Option<String>,
     /// Pipelines that the case was the first to need, and how long they took.
     pub compiled: u32,
     pub compile_ms: f64,
@@ -60,12 +67,20 @@ impl Run {
     pub fn print(&self) {
         println!("{}\n", self.caps);
         let limits = &self.limits;
-        println!("copy kernel {:.0} GB/s; one more dispatch {:.2} µs", limits.bytes_per_second / 1e9, limits.dispatch.as_secs_f64() * 1e6);
+        println!(
+            "copy kernel {:.0} GB/s; {:.1} TFLOP/s of f32; one more dispatch {:.2} µs; one more step of workgroups that wait {}",
+            limits.bytes_per_second / 1e9,
+            limits.flops_per_second / 1e12,
+            limits.dispatch.as_secs_f64() * 1e6,
+            limits.wait.map_or("not measured".to_owned(), |wait| format!("{:.2} µs", wait.as_secs_f64() * 1e6))
+        );
         if self.caps.is_software() {
             println!("\n{} is a software adapter: the figures below are a smoke test, NOT PERFORMANCE.", self.caps.adapter);
         }
-        println!("\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU | TFLOP/s |");
-        println!("|---|---|---|---|---|---|---|---|---|---|---|");
+        println!(
+            "\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU | TFLOP/s | plan + encode ms | tier |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
         for row in &self.rows {
             let l = &row.labels;
             let op = [l.op, l.input, l.dtype, l.layout, l.lengths, l.data].join(" ");
@@ -73,16 +88,18 @@ impl Run {
             print!("| {op} | {} | {} | {} | ", shape.join(" "), row.variant, l.direction);
             match &row.outcome {
                 Ok(f) => println!(
-                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % | {} |",
+                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % | {} | {:.3} | {} |",
                     f.gpu_ms,
                     f.gpu_median_ms,
                     f.wall_ms,
                     f.bytes / 1e6,
                     f.floor_ms,
                     100.0 * f.floor_ms / f.gpu_ms,
-                    f.flops.map_or(String::new(), |flops| format!("{:.2}", flops / f.gpu_ms / 1e9))
+                    f.flops.map_or(String::new(), |flops| format!("{:.2}", flops / f.gpu_ms / 1e9)),
+                    f.plan_ms.unwrap_or_default() + f.encode_ms,
+                    f.tiers.as_deref().unwrap_or_default()
                 ),
-                Err(reason) => println!("{reason} | | | | | | |"),
+                Err(reason) => println!("{reason} | | | | | | | | |"),
             }
         }
         println!();
@@ -90,7 +107,7 @@ impl Run {
     }
 
     /// The file that docs/bench/ keeps.
-    pub fn to_json(&self, date: &str, commit: &str) -> Value {
+    pub fn to_json(&self, date: &str, commit: &str, parts: &[&str]) -> Value {
         json!({
             "kind": "weft",
             "adapter": self.caps.adapter,
@@ -102,6 +119,9 @@ impl Run {
             "performance": !self.caps.is_software(),
             "copy_gb_per_s": self.limits.bytes_per_second / 1e9,
             "dispatch_us": self.limits.dispatch.as_secs_f64() * 1e6,
+            "f32_tflop_per_s": self.limits.flops_per_second / 1e12,
+            "wait_us": self.limits.wait.map(|wait| wait.as_secs_f64() * 1e6),
+            "parts": parts,
             "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(),
             "first_use": self.first_use.iter().map(FirstUse::to_json).collect::<Vec<_>>(),
         })
@@ -139,6 +159,11 @@ impl Row {
                 "compiled": f.compiled,
                 "compile_ms": f.compile_ms,
                 "slower": f.slower,
+                "encode_ms": f.encode_ms,
+                "plan_ms": f.plan_ms,
+                "frames": f.frames,
+                "waits": f.waits,
+                "tiers": f.tiers,
             }),
         };
         if let (Value::Object(row), Value::Object(mut figures)) = (&mut row, figures) {

@@ -279,11 +279,12 @@ impl Context {
         Self::cpu_with(&ContextOptions::default())
     }
 
-    /// [`cpu`](Self::cpu), with [`max_binding_bytes`](ContextOptions::max_binding_bytes) and
-    /// [`max_workgroups`](ContextOptions::max_workgroups) of these options, so that plans cut their work as
-    /// they would for a device with such limits; the other options mean nothing here.
+    /// [`cpu`](Self::cpu), with [`max_binding_bytes`](ContextOptions::max_binding_bytes),
+    /// [`max_workgroups`](ContextOptions::max_workgroups) and [`workgroups_together`](ContextOptions::workgroups_together) of these
+    /// options, so that plans are those of a device with such limits; the other options mean nothing here.
     pub fn cpu_with(options: &ContextOptions) -> Self {
         let caps = Caps::cpu().limited(options.max_binding_bytes, options.max_workgroups);
+        let caps = Caps { together: options.workgroups_together.unwrap_or(0), ..caps };
         Self(Arc::new(Inner::new(caps, Backend::Cpu)))
     }
 
@@ -308,7 +309,7 @@ impl Context {
             return Ok(caps);
         }
         let together = match &self.0.backend {
-            Backend::Cpu => 0,
+            Backend::Cpu => self.0.caps.together,
             Backend::Gpu(_) => {
                 let [source, words] = [together::SOURCE, together::WORDS].map(|count| u64::from(count) * 4);
                 let (source, bytes, words) = (self.allocate(source)?, words, self.allocate(words)?);

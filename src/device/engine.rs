@@ -36,6 +36,8 @@ pub struct RunReport {
     pub compile: Duration,
     /// Pipelines that this call made.
     pub compiled: u32,
+    /// Time on the CPU that writing the commands down and giving them to the queue took.
+    pub encode: Duration,
 }
 
 impl RunReport {
@@ -50,6 +52,7 @@ impl RunReport {
         self.dispatches += other.dispatches;
         self.compile += other.compile;
         self.compiled += other.compiled;
+        self.encode += other.encode;
     }
 }
 
@@ -216,12 +219,14 @@ impl Engine {
 
         let launch = Launch { recording, buffers, uniforms: &own[0].buffer, pipelines: &pipelines };
         let asked = recording.workspace_bytes();
+        let watch = Stopwatch::start();
         let ((report, mapping), scope) = guarded(&self.device, asked, || {
             let (report, submission) = self.submit(&launch, &passes, ticks.as_ref());
             (report, ticks.map(|ticks| self.map(ticks, tick_bytes, submission)))
         });
+        let encode = watch.elapsed();
         self.outcome(scope).await?;
-        let mut report = RunReport { compile, compiled, ..report };
+        let mut report = RunReport { compile, compiled, encode, ..report };
         if let Some(mapping) = mapping {
             let mut words = Vec::new();
             self.take_words(mapping, &mut words).await?;

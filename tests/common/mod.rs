@@ -43,6 +43,20 @@ pub fn contexts_with(change: impl Fn(ContextOptions) -> ContextOptions) -> Vec<(
     contexts
 }
 
+/// [`contexts`], where workgroups may wait for each other: cards are asked how many run together, software
+/// adapters are told four, whether they have as many cores or not (what waits in vain is left to another launch), and the twins, for
+/// which it means nothing, have as many as a large card.
+pub fn contexts_together() -> Vec<(String, Context)> {
+    let asked = contexts_with(|options| options.with_workgroups_together(None));
+    let many = ContextOptions::default().with_workgroups_together(132);
+    if asked.iter().all(|(_, context)| context.caps().is_software()) {
+        let mut few = contexts_with(|options| options.with_workgroups_together(4));
+        few[0].1 = Context::cpu_with(&many);
+        return few;
+    }
+    asked.into_iter().map(|(name, context)| if name == "cpu" { (name, Context::cpu_with(&many)) } else { (name, context) }).collect()
+}
+
 /// Where two lists differ most, if by more than `absolute + relative * |expected|`.
 pub fn difference(got: &[f32], expected: &[f64], absolute: f64, relative: f64) -> Option<String> {
     if got.len() != expected.len() {

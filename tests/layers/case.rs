@@ -3,7 +3,7 @@
 use crate::common::{assert_close, difference};
 use crate::truth::{self, Problem, Pull, Values};
 use weft::recurrent::cells::{Activation, BatchNorm, Cell, ForgetGate, InputNorm, LiGruOptions, LstmOptions, NormSpan};
-use weft::recurrent::{Gradients, Layer, LayerWeights, RunOptions, State, TrainOptions};
+use weft::recurrent::{Gradients, Layer, LayerWeights, RunOptions, State, Tier, TrainOptions};
 use weft::{Context, Result, Tensor};
 
 /// A cell of the library, and its truth.
@@ -70,6 +70,8 @@ pub struct Case {
     /// Units see those of their own head only.
     pub heads: usize,
     pub weight_dropout: f32,
+    /// What is asked to run the steps.
+    pub tier: Option<Tier>,
 }
 
 impl Case {
@@ -79,7 +81,7 @@ impl Case {
         if pair.cell.norms().recurrent.is_some_and(|norm| !norm.gain) {
             problem.values.get_mut("norm_hh.weight").fill(1.0);
         }
-        Self { pair: pair.clone(), problem, zoneout: [0.0; 2], heads: 1, weight_dropout: 0.0 }
+        Self { pair: pair.clone(), problem, zoneout: [0.0; 2], heads: 1, weight_dropout: 0.0, tier: None }
     }
 
     /// Numbers of the recurrent weight that a layer keeps: those within blocks.
@@ -113,7 +115,7 @@ impl Case {
             None if self.heads > 1 => Layer::block_diagonal(context, cell, &weights, self.heads),
             None => Layer::new(context, cell, &weights),
         };
-        let layer = layer.unwrap().with_zoneout(h, others).unwrap();
+        let layer = layer.unwrap().with_zoneout(h, others).unwrap().with_tier(self.tier);
         if p.reverse { layer.reversed() } else { layer }
     }
 
@@ -167,7 +169,7 @@ impl Case {
     }
 
     /// Norms divide by deviations, which may be small where a span has few numbers, and what is rounded grows with that.
-    fn loosened(&self, tolerance: f64) -> f64 {
+    pub fn loosened(&self, tolerance: f64) -> f64 {
         let norms = self.pair.cell.norms();
         let has_norms = norms.input.is_some() || norms.recurrent.is_some() || norms.state.is_some();
         if has_norms { 4.0 * tolerance } else { tolerance }
@@ -217,11 +219,20 @@ impl Case {
     pub fn check_gradients(&self, name: &str, context: &Context, tolerance: f64) {
         let p = &self.trained();
         let pull = p.random_pull(5);
-        let expected = p.gradients(&pull);
+        let mut expected = p.gradients(&pull);
+        self.keep(&mut expected);
         let (given, gradients) = self.train(context, &pull).unwrap();
         let what = format!("{name} {} {:?}", self.pair.cell.name(), self.sizes());
         let solution = p.solve();
         assert_close(&format!("{what}: y in training"), &given.y, &solution.y, self.loosened(1e-5), self.loosened(1e-5));
+        for (part, got) in &self.named(&gradients) {
+            compare(&what, part, got, &expected, self.loosened(tolerance));
+        }
+    }
+
+    /// Gradients by the names that they have in the truth.
+    fn named(&self, gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
+        let p = &self.problem;
         let read = |tensor: &Tensor| tensor.to_vec_blocking().unwrap();
         let mut all = vec![
             ("x".to_owned(), read(gradients.x.as_ref().unwrap())),
@@ -251,14 +262,39 @@ impl Case {
         for (number, name) in self.pair.truth.states().iter().enumerate() {
             all.push(((*name).to_owned(), gradients.state.read_blocking(number).unwrap()));
         }
-        let mut expected = expected;
+        all
+    }
+
+    /// Leaves of the truth's gradients what a layer has.
+    fn keep(&self, expected: &mut Values) {
         if let Some(weight_hh) = expected.0.get_mut("weight_hh") {
             *weight_hh = self.kept(weight_hh).into_iter().map(f64::from).collect();
         }
-        for (part, got) in &all {
-            compare(&what, part, got, &expected, self.loosened(tolerance));
-        }
     }
+
+    /// Largest error of all that a call gives, forward and backward, each relative to the largest number of its kind.
+    pub fn errors(&self, context: &Context) -> Result<[f64; 2]> {
+        let trained = self.trained();
+        let pull = trained.random_pull(5);
+        let (given, gradients) = self.train(context, &pull)?;
+        let both = [(self.run(context)?, self.problem.solve()), (given, trained.solve())];
+        let each = |(given, truth): &(Given, truth::Solution)| {
+            let states = given.states.iter().zip(&truth.states);
+            states.map(|(got, expected)| error(got, expected)).fold(error(&given.y, &truth.y), f64::max)
+        };
+        let mut expected = trained.gradients(&pull);
+        self.keep(&mut expected);
+        let of = |(part, got): &(String, Vec<f32>)| expected.0.get(&**part).map_or(0.0, |expected| error(got, expected));
+        Ok([both.iter().map(each).fold(0.0, f64::max), self.named(&gradients).iter().map(of).fold(0.0, f64::max)])
+    }
+}
+
+/// The largest difference, relative to the largest number; a NaN is infinitely far.
+fn error(got: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(1e-3f64, |most, x| most.max(x.abs()));
+    let off = got.iter().zip(expected).map(|(&g, &e)| (f64::from(g) - e).abs() / largest);
+    off.fold(0.0, |most, off| if off.is_nan() { f64::INFINITY } else { most.max(off) })
 }
 
 /// Relative to the largest gradient of its kind.

@@ -4,10 +4,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../recurrent/pairs.rs"]
+mod pairs;
 #[path = "../recurrent/truth/mod.rs"]
 mod truth;
 
 mod case;
+mod conformance;
 mod errors;
 mod forward;
 mod gradients;

@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: the errors of the losses against f64, kind by kind and layout by layout.
+//! `cargo xtask conformance`: the errors of the losses and of the recurrent cells against f64.
 
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
@@ -20,9 +20,14 @@ pub fn run(args: &[String]) -> Result {
 
 /// On whatever adapter this machine has, or `WGPU_ADAPTER_NAME` names.
 fn tables() -> Cmd {
-    let tests = ["--test", "lattice", "--test", "ctc"];
-    let words =
-        ["test", "--package", "weft-gpu", "--quiet"].into_iter().chain(tests).chain(["--", "conformance::table", "--exact", "--nocapture"]);
+    let tests = ["--test", "lattice", "--test", "ctc", "--test", "layers"];
+    let words = ["test", "--package", "weft-gpu", "--quiet"].into_iter().chain(tests).chain([
+        "--",
+        "conformance::table",
+        "--exact",
+        "--include-ignored",
+        "--nocapture",
+    ]);
     Cmd::cargo().args(words).way_out("the first runs that fail stand below their table")
 }
 

@@ -24,7 +24,7 @@ use failure::{Failure, Result};
 const USAGE: &str = "\
 cargo xtask setup [PART…]        install what the chores need; parts: vulkan browser wasm node (default: all)
 cargo xtask test [STEP…]         every check, in order; `--list` names the steps, `--keep-going` runs them all
-cargo xtask conformance          errors of the transducer losses against f64, as a table, on this machine's adapter
+cargo xtask conformance          errors of losses and recurrent cells against f64, as tables, on this machine's adapter
 cargo xtask conformance --software  the same on every software adapter
 cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE, --only WORDS, --list
 cargo xtask bench --page         write docs/bench/README.md and its plots from the JSON files there

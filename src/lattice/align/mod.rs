@@ -181,6 +181,7 @@ pub(super) fn add(a: RunReport, b: RunReport) -> RunReport {
         dispatches: a.dispatches + b.dispatches,
         compile: a.compile + b.compile,
         compiled: a.compiled + b.compiled,
+        encode: a.encode + b.encode,
     }
 }
 

@@ -7,9 +7,9 @@ use super::projected::Projected;
 use super::stepped::{self, Windows};
 use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
+use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 #[cfg(not(target_family = "wasm"))]
 use super::{local, persistent};
-use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};

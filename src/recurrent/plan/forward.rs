@@ -5,9 +5,9 @@ use super::norms::{self, Lines};
 use super::stepped::{self, Windows};
 use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
+use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, window};
 #[cfg(not(target_family = "wasm"))]
 use super::{local, persistent};
-use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, window};
 use crate::dense::{Activation, Form, Gemm, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};

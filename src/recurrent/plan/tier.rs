@@ -1,7 +1,7 @@
 //! How the workgroups of the persistent tier are laid out.
 
-use super::geometry::Geometry;
 use super::Problem;
+use super::geometry::Geometry;
 use crate::device::Caps;
 
 /// Registers of a core, and of an invocation at most; those that a kernel takes besides weights and what it reads.

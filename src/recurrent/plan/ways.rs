@@ -2,9 +2,9 @@
 
 #[cfg(not(target_family = "wasm"))]
 use super::geometry::Geometry;
+use super::{Problem, Walk};
 #[cfg(not(target_family = "wasm"))]
 use super::{persistent, tier};
-use super::{Problem, Walk};
 use crate::device::Caps;
 use crate::error::{Error, Result};
 use crate::recurrent::{Refusal, Tier};
@@ -167,10 +167,8 @@ fn worth(way: &Way, caps: &Caps, problem: &Problem) -> std::result::Result<Strin
         #[cfg(not(target_family = "wasm"))]
         Way::Persistent(_) if problem.frames < FEW_FRAMES => Err(format!("{} steps are no worse by a launch each", problem.frames)),
         #[cfg(not(target_family = "wasm"))]
-        Way::Persistent(geometry) => Ok(format!(
-            "the registers of {} of {} workgroups hold the weights",
-            persistent::workgroups(problem, geometry),
-            caps.together
-        )),
+        Way::Persistent(geometry) => {
+            Ok(format!("the registers of {} of {} workgroups hold the weights", persistent::workgroups(problem, geometry), caps.together))
+        }
     }
 }

@@ -1,0 +1,159 @@
+//! Every cell with every option, by every tier, on every context, against the f64 truth; and the table of it.
+//!
+//! `cargo xtask conformance` prints the table.
+
+use crate::case::{self, Case, Pair};
+use crate::common::contexts_with;
+use crate::pairs;
+use crate::truth;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use weft::recurrent::Tier;
+use weft::{Context, Error};
+
+/// T, N, I, H: more than one workgroup of units where two run together, sides that are no multiples of anything.
+const SIZES: [usize; 4] = [6, 3, 5, 19];
+
+/// Forward and backward, relative to the largest number of their kind.
+const TOLERANCES: [f64; 2] = [1e-5, 2e-5];
+
+/// What a tier made of a cell on a context.
+enum Outcome {
+    Errors([f64; 2]),
+    Refused(String),
+}
+
+/// All cells by their names, the batch-normed ones too, which only layers have.
+fn cells() -> Vec<(String, Pair)> {
+    let named = pairs::pairs().into_iter().map(|pairs::Pair { name, cell, truth }| (name, Pair { cell, truth }));
+    let normed = [("li gru, batch norm", false, truth::Cell::li_gru()), ("affine sli gru, batch norm", true, truth::Cell::sli_gru())];
+    let normed = normed.map(|(name, layer_norm, plain)| {
+        let truth = truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..plain };
+        (name.to_owned(), Pair { cell: case::batch_normed(layer_norm, layer_norm), truth })
+    });
+    named.chain(normed).collect()
+}
+
+/// Both directions: ragged, with sequences that begin anew.
+fn run(pair: &Pair, tier: Tier, context: &Context) -> Result<[f64; 2], Error> {
+    let mut worst = [0.0f64; 2];
+    for reverse in [false, true] {
+        let mut case = Case::random(pair, SIZES, 20);
+        case.problem.reverse = reverse;
+        case.problem.lengths = vec![6, 0, 4];
+        case.problem.resets = vec![(0, 0), (3, 0), (1, 2), (5, 2)];
+        case.tier = Some(tier);
+        let errors = case.errors(context)?;
+        worst = [0, 1].map(|half| worst[half].max(errors[half]));
+    }
+    Ok(worst)
+}
+
+/// SwiftShader compiles a kernel for seconds, into hundreds of megabytes: it gets the cells that real models have.
+fn is_wanted(adapter: &str, cell: &str) -> bool {
+    !adapter.contains("SwiftShader") || matches!(cell, "lstm" | "gru")
+}
+
+/// What cannot be is refused, and nothing else.
+fn expected_tiers(pair: &Pair) -> &'static [Tier] {
+    let (cell, norms) = (&pair.cell, pair.cell.norms());
+    if norms.recurrent.is_some() || norms.state.is_some() || cell.second() > 0 {
+        return &[Tier::Stepped];
+    }
+    if cell.recurrent().is_empty() { &[Tier::Scan] } else { &[Tier::Stepped, Tier::Local, Tier::Persistent] }
+}
+
+/// `cpu`, `Plain` or `Subgroups 8..8`: the adapter's name is above the table.
+fn short(name: &str) -> &str {
+    ["Plain", "Subgroups"].iter().find_map(|variant| name.find(variant)).map_or(name, |at| &name[at..])
+}
+
+type Table = BTreeMap<(usize, usize, usize), Outcome>;
+
+/// A line a cell and tier; where a tier is refused, the number of the reason below.
+fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table) {
+    println!("\nRecurrent cells against f64, on");
+    contexts.iter().for_each(|(name, _)| println!("- {name}"));
+    println!("\nEach cell: largest error forward / backward, relative to the largest number of its kind.\n");
+    println!("| cell | tier | dtype | {} |", contexts.iter().map(|(name, _)| short(name)).collect::<Vec<_>>().join(" | "));
+    println!("|---|---|---|{}", "---|".repeat(contexts.len()));
+    let mut reasons: Vec<String> = Vec::new();
+    for (place, (name, _)) in cells.iter().enumerate() {
+        for (number, tier) in Tier::ALL.iter().enumerate() {
+            let outcomes: Vec<Option<&Outcome>> = (0..contexts.len()).map(|context| table.get(&(place, number, context))).collect();
+            let mut cell = |outcome: &Option<&Outcome>| match outcome {
+                None => "not run".to_owned(),
+                Some(Outcome::Errors([forward, backward])) => format!("{forward:.0e} / {backward:.0e}"),
+                Some(Outcome::Refused(reason)) => {
+                    let known = reasons.iter().position(|known| known == reason).unwrap_or_else(|| {
+                        reasons.push(reason.clone());
+                        reasons.len() - 1
+                    });
+                    format!("– ({})", known + 1)
+                }
+            };
+            let columns: Vec<String> = outcomes.iter().map(&mut cell).collect();
+            println!("| {name} | {tier} | f32 | {} |", columns.join(" | "));
+        }
+    }
+    println!();
+    reasons.iter().enumerate().for_each(|(number, reason)| println!("({}) {reason}  ", number + 1));
+}
+
+/// The cells of published models, and one of each way to go from frame to frame.
+#[test]
+fn tiers_of_some_cells() {
+    let some = ["lstm", "lstm peepholes", "gru", "gru reset before", "li gru Relu", "sli gru Relu", "min gru"];
+    let cells: Vec<(String, Pair)> = cells().into_iter().filter(|(name, _)| some.contains(&&**name)).collect();
+    assert_eq!(cells.len(), some.len());
+    conform(&cells);
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask conformance` runs it"]
+fn table() {
+    conform(&cells());
+}
+
+fn conform(cells: &[(String, Pair)]) {
+    // As many workgroups as two cores run at the same time.
+    let contexts = contexts_with(|options| options.with_workgroups_together(2));
+    let (table, failures) = (Mutex::new(Table::new()), Mutex::new(Vec::new()));
+    let next = AtomicUsize::new(0);
+    let run_all = |place: usize, (name, pair): &(String, Pair)| {
+        for (column, (adapter, context)) in contexts.iter().enumerate().filter(|(_, (adapter, _))| is_wanted(adapter, name)) {
+            for (number, &tier) in Tier::ALL.iter().enumerate() {
+                let what = format!("{name}, {tier}, on {adapter}");
+                let can = expected_tiers(pair).contains(&tier);
+                let outcome = match run(pair, tier, context) {
+                    Ok(errors) => {
+                        let allowed = TOLERANCES.map(|tolerance| Case::random(pair, SIZES, 20).loosened(tolerance));
+                        if !can || (0..2).any(|half| errors[half] > allowed[half]) {
+                            failures.lock().unwrap().push(format!("{what}: {errors:?}, allowed {allowed:?}, expected to run: {can}"));
+                        }
+                        Outcome::Errors(errors)
+                    }
+                    Err(Error::Tier { reason, .. }) if !can => Outcome::Refused(reason),
+                    Err(error) => {
+                        failures.lock().unwrap().push(format!("{what}: {error}"));
+                        Outcome::Refused(error.to_string())
+                    }
+                };
+                table.lock().unwrap().insert((place, number, column), outcome);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                while let Some((place, cell)) = cells.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
+                    run_all(place, cell);
+                }
+            });
+        }
+    });
+    print(cells, &contexts, &table.into_inner().unwrap());
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} fail, such as\n{}", failures.len(), failures[..failures.len().min(12)].join("\n"));
+}
