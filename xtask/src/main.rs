@@ -26,7 +26,9 @@ cargo xtask setup [PART…]        install what the chores need; parts: vulkan b
 cargo xtask test [STEP…]         every check, in order; `--list` names the steps, `--keep-going` runs them all
 cargo xtask conformance          errors of losses and recurrent cells against f64, as tables, on this machine's adapter
 cargo xtask conformance --software  the same on every software adapter
-cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --json FILE, --only WORDS, --list
+cargo xtask bench [ARG…]         the benchmark; arguments go to it, e.g. --part cells, --json FILE, --only WORDS, --list
+cargo xtask bench --merge OUT F… one file of the parts of a run
+cargo xtask bench --print [F…]   tables of those files, ours beside the peers', or of those in docs/bench
 cargo xtask bench --page         write docs/bench/README.md and its plots from the JSON files there
 cargo xtask bench --plot D [F…]  write the plots alone, of those files or of these, into a folder
 cargo xtask demo                 build the page and serve it on this machine

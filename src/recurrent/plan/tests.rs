@@ -12,6 +12,11 @@ use crate::recurrent::program::program;
 use crate::recurrent::{Cell, Gradients, Layer, LayerWeights, RunOptions, TrainOptions};
 use crate::tensor::Tensor;
 
+/// A plain call of a layer of this cell.
+pub(super) fn problem(cell: &Cell, frames: u64, batch: u64, hidden: u64) -> Problem {
+    Problem { norms: *cell.norms(), input_size: hidden, ..Call::new(cell, frames, batch, hidden).problem }
+}
+
 /// A call: a problem with what is known of its sequences.
 struct Call {
     problem: Problem,

@@ -110,11 +110,11 @@ fn cost(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::device::DeviceKind;
 
-    fn large() -> Caps {
+    pub(in crate::recurrent::plan) fn large() -> Caps {
         Caps {
             kind: DeviceKind::Discrete,
             subgroups: Some([32, 32]),

@@ -172,3 +172,73 @@ fn worth(way: &Way, caps: &Caps, problem: &Problem) -> std::result::Result<Strin
         }
     }
 }
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::super::{tests::problem, tier::tests::large};
+    use super::*;
+    use crate::recurrent::cells::Activation;
+    use crate::recurrent::{Cell, Plan};
+
+    const BACKWARD: Side = Side::Backward { most: 500 };
+
+    fn tiers(caps: &Caps, problem: &Problem) -> [Tier; 2] {
+        [Side::Forward, BACKWARD].map(|side| choose(caps, problem, side).unwrap().tier())
+    }
+
+    #[test]
+    fn a_plan_takes_the_first_that_can_and_should() {
+        let (card, browser) = (large(), Caps::portable());
+        let lstm = problem(&Cell::lstm(), 500, 1, 640);
+        assert_eq!(tiers(&card, &lstm), [Tier::Persistent; 2]);
+        assert_eq!(tiers(&browser, &lstm), [Tier::Stepped; 2]);
+        // A frame of a stream; more weights than registers; nothing to wait for; two products.
+        assert_eq!(tiers(&card, &problem(&Cell::lstm(), 1, 1, 640)), [Tier::Stepped; 2]);
+        assert_eq!(tiers(&card, &problem(&Cell::lstm(), 500, 1, 2000)), [Tier::Stepped; 2]);
+        assert_eq!(tiers(&card, &problem(&Cell::min_gru(false), 500, 1, 640)), [Tier::Scan; 2]);
+        assert_eq!(tiers(&card, &problem(&Cell::gru_reset_before(), 500, 1, 640)), [Tier::Stepped; 2]);
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_or_refused_with_the_way_out() {
+        let asked = |cell: &Cell, tier| Problem { tier: Some(tier), ..problem(cell, 500, 1, 640) };
+        for tier in [Tier::Stepped, Tier::Local, Tier::Persistent] {
+            assert_eq!(tiers(&large(), &asked(&Cell::lstm(), tier)), [tier; 2]);
+        }
+        let refusal = |caps: &Caps, cell: &Cell, tier| choose(caps, &asked(cell, tier), BACKWARD).unwrap_err().to_string();
+        let no_card = refusal(&Caps::portable(), &Cell::lstm(), Tier::Persistent);
+        assert!(no_card.contains("with_workgroups_together") && no_card.ends_with("what can: local, stepped"), "{no_card}");
+        let few = refusal(&Caps { together: 4, ..large() }, &Cell::lstm(), Tier::Persistent);
+        assert!(few.contains("6553600 B of weights") && few.contains("4 workgroups"), "{few}");
+        let ind_rnn = Cell::ind_rnn(Activation::Tanh).unwrap();
+        assert!(refusal(&large(), &ind_rnn, Tier::Local).ends_with("no unit waits for another; what can: scan"));
+        assert!(refusal(&large(), &Cell::sli_gru(), Tier::Persistent).contains("norms over the units"));
+        assert!(refusal(&large(), &Cell::gru_reset_before(), Tier::Local).contains("second product"));
+        assert!(refusal(&large(), &Cell::lstm(), Tier::Scan).contains("see each other"));
+    }
+
+    #[test]
+    fn an_explanation_says_what_and_why() {
+        let (caps, problem) = (large(), problem(&Cell::lstm(), 500, 1, 640));
+        let plan = Plan::new(super::super::forward(&caps, &problem, false).unwrap(), &problem, "LSTM", "forward");
+        let explanation = plan.explain();
+        assert_eq!((explanation.tier, explanation.serial_steps, explanation.refused.len()), (Tier::Persistent, 500, 3));
+        assert!(explanation.launches < 10 && explanation.workspace_bytes > 500 * 4 * 640 * 4);
+        let text = explanation.to_string();
+        assert!(text.starts_with("LSTM T500 N1 H640, forward: the persistent tier (the registers of "), "{text}");
+        for tier in ["scan", "local, which could", "stepped, which could"] {
+            assert!(text.contains(&format!("\n  not {tier}: ")), "{text}");
+        }
+    }
+
+    /// The local tier is cut where a launch would keep a driver waiting.
+    #[test]
+    fn launches_of_one_workgroup_a_sequence_are_short() {
+        let caps = large();
+        let long = |hidden| Way::Local.limited(&caps, &problem(&Cell::lstm(), 70_000, 1, hidden), 70_000);
+        assert_eq!(long(32), 70_000);
+        assert!(long(2000) * 4 * 2000 * 2000 <= caps.submit_work() / LOCAL_SHARE && long(2000) > 100);
+    }
+}

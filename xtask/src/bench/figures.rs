@@ -27,6 +27,9 @@ pub struct Run {
     pub performance: bool,
     pub copy_gb_per_s: f64,
     pub dispatch_us: f64,
+    /// Arithmetic of f32, and one more step of workgroups that wait for each other: older files have neither.
+    pub tflop_per_s: Option<f64>,
+    pub wait_us: Option<f64>,
     pub rows: Vec<Row>,
     pub first_use: Vec<FirstUse>,
 }
@@ -41,8 +44,9 @@ pub struct Row {
 }
 
 pub struct Figures {
-    /// Median GPU time, ms.
+    /// Median GPU time, ms, and the best.
     pub gpu_ms: f64,
+    pub best_ms: f64,
     pub wall_ms: f64,
     pub floor_ms: f64,
     pub bytes: f64,
@@ -50,6 +54,15 @@ pub struct Figures {
     pub cells: Option<f64>,
     /// What the plan needs beyond input and results; not every op's plan tells.
     pub workspace_bytes: Option<f64>,
+    /// Of recurrent layers.
+    pub steps: Option<Steps>,
+}
+
+/// What takes the steps of recurrent layers, frames of all sequences, and what the CPU took for plans and commands, ms.
+pub struct Steps {
+    pub tiers: String,
+    pub frames: f64,
+    pub recording_ms: f64,
 }
 
 pub struct FirstUse {
@@ -141,6 +154,8 @@ impl Run {
             performance: fields.0.get("performance") == Some(&Value::Bool(true)),
             copy_gb_per_s: fields.number("copy_gb_per_s")?,
             dispatch_us: fields.number("dispatch_us")?,
+            tflop_per_s: fields.optional_number("f32_tflop_per_s"),
+            wait_us: fields.optional_number("wait_us"),
             rows: fields.list("rows")?.map(|row| Row::read(&row)).collect::<Result<_>>()?,
             first_use: fields.list("first_use")?.map(|row| FirstUse::read(&row)).collect::<Result<_>>()?,
         })
@@ -153,11 +168,18 @@ impl Row {
             Some(reason) => Err(reason),
             None => Ok(Figures {
                 gpu_ms: fields.number("gpu_median_ms")?,
+                best_ms: fields.number("gpu_ms")?,
                 wall_ms: fields.number("wall_ms")?,
                 floor_ms: fields.number("floor_ms")?,
                 bytes: fields.number("bytes")?,
-                cells: fields.0.get("cells").and_then(Value::as_f64),
-                workspace_bytes: fields.0.get("workspace_bytes").and_then(Value::as_f64),
+                cells: fields.optional_number("cells"),
+                workspace_bytes: fields.optional_number("workspace_bytes"),
+                steps: fields.optional_text("tiers").map(|tiers| Steps {
+                    tiers,
+                    frames: fields.optional_number("frames").unwrap_or_default(),
+                    recording_ms: fields.optional_number("plan_ms").unwrap_or_default()
+                        + fields.optional_number("encode_ms").unwrap_or_default(),
+                }),
             }),
         };
         Ok(Self {
@@ -256,7 +278,20 @@ impl fmt::Display for Family {
             "hat" => "HAT",
             "ctc" => "CTC",
             "lstm" => "LSTM",
+            "lstm-stream" => "LSTM, a stream",
+            "lstm-stepped" => "LSTM, stepped tier",
+            "lstm-local" => "LSTM, local tier",
+            "lstm-persistent" => "LSTM, persistent tier",
             "gru" => "GRU",
+            "li-gru" => "LiGRU",
+            "li-gru-stack" => "LiGRU, a stack",
+            "sli-gru" => "SLi-GRU",
+            "sli-gru-stack" => "SLi-GRU, a stack",
+            "layer-norm-lstm" => "LSTM with layer norms",
+            "layer-norm-gru" => "GRU with layer norms",
+            "gru-reset-before" => "GRU, reset before the product",
+            "min-gru" => "minGRU",
+            "gemm" => "Product",
             other => other,
         };
         write!(f, "{op}, {} {}", self.input, self.dtype)?;
@@ -275,10 +310,19 @@ impl fmt::Display for Family {
 impl Shape {
     fn read(fields: &Fields) -> Result<Self> {
         let sides = fields.0.get("shape").and_then(Value::as_object).ok_or_else(|| fields.failure("`shape` is no object"))?;
-        // Lattices have T, U, V; cells H and T. What else a file tells follows from these.
-        let order: &[char] = if sides.contains_key("h") { &['h', 't', 'n'] } else { &['t', 'u', 'v', 'n'] };
+        // Lattices have T, U, V; cells H and T, and stacks of them I and levels; products m, n and k. What else a file tells follows.
+        let order: &[char] = match (sides.contains_key("h"), sides.contains_key("m")) {
+            (true, _) => &['i', 'h', 'l', 't', 'n'],
+            (false, true) => &['m', 'n', 'k'],
+            (false, false) => &['t', 'u', 'v', 'n'],
+        };
         let side = |&letter: &char| Some((letter, sides.get(&letter.to_string())?.as_u64()?));
         Ok(Self(order.iter().filter_map(side).collect()))
+    }
+
+    #[cfg(test)]
+    pub fn of(sides: &[(char, u64)]) -> Self {
+        Self(sides.to_vec())
     }
 
     /// Size of a side; 1 if it has none of that letter.
@@ -286,8 +330,11 @@ impl Shape {
         self.0.iter().find(|&&(l, _)| l == letter).map_or(1, |&(_, size)| size)
     }
 
-    /// The same for any batch size.
+    /// The same for any batch size. A product's n is no batch.
     pub fn without_batch(&self) -> Self {
+        if self.0.iter().any(|&(letter, _)| letter == 'm') {
+            return self.clone();
+        }
         Self(self.0.iter().copied().filter(|&(letter, _)| letter != 'n').collect())
     }
 
@@ -327,12 +374,16 @@ impl<'a> Fields<'a> {
         self.0.get(name).and_then(Value::as_str).map(str::to_owned)
     }
 
+    fn optional_number(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Value::as_f64)
+    }
+
     fn text(&self, name: &str) -> Result<String> {
         self.optional_text(name).ok_or_else(|| self.failure(&format!("no text `{name}`")))
     }
 
     fn number(&self, name: &str) -> Result<f64> {
-        self.0.get(name).and_then(Value::as_f64).ok_or_else(|| self.failure(&format!("no number `{name}`")))
+        self.optional_number(name).ok_or_else(|| self.failure(&format!("no number `{name}`")))
     }
 
     fn list(&self, name: &str) -> Result<impl Iterator<Item = Fields<'a>>> {

@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: the benchmark program, optimised; and the page and the plots made of what it wrote.
 
 mod figures;
+mod merge;
 mod page;
 mod plot;
+mod recurrent;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -18,9 +20,15 @@ pub fn run(args: &[String]) -> Result {
     match args {
         [flag] if flag == "--page" => write_page(),
         [flag, dir, sources @ ..] if flag == "--plot" => write_plots(Path::new(dir), sources),
-        [flag, ..] if flag == "--page" || flag == "--plot" => Err(Failure::new(
+        [flag, out, sources @ ..] if flag == "--merge" && !sources.is_empty() => merge::run(Path::new(out), sources),
+        [flag, sources @ ..] if flag == "--print" => {
+            println!("{}", page::of(&kept(sources)?));
+            Ok(())
+        }
+        [flag, ..] if ["--page", "--plot", "--merge"].contains(&flag.as_str()) => Err(Failure::new(
             format!("`{}` is not understood", args.join(" ")),
-            "cargo xtask bench --page\n         cargo xtask bench --plot DIR [FILE…]",
+            "cargo xtask bench --page\n         cargo xtask bench --plot DIR [FILE…]\n         cargo xtask bench --merge OUT PART…\n         \
+             cargo xtask bench --print [FILE…]",
         )),
         _ => Cmd::cargo()
             .args(["run", "--release", "--example", "bench", "--"])
@@ -51,12 +59,16 @@ fn write_page() -> Result {
 
 /// Writes the plots of the given files, or of the kept ones, into a folder.
 fn write_plots(dir: &Path, sources: &[String]) -> Result {
-    let kept = match sources {
-        [] => Kept::of_folder(&folder())?,
-        _ => Kept::of_files(sources.iter().map(PathBuf::from))?,
-    };
     files::create(dir)?;
-    write_all(dir, &kept)
+    write_all(dir, &kept(sources)?)
+}
+
+/// The given files, or those that are kept.
+fn kept(sources: &[String]) -> Result<Kept> {
+    match sources {
+        [] => Kept::of_folder(&folder()),
+        _ => Kept::of_files(sources.iter().map(PathBuf::from)),
+    }
 }
 
 fn write_all(dir: &Path, kept: &Kept) -> Result {

@@ -1,8 +1,8 @@
 //! `docs/bench/README.md`: what stands below its marker is made of the JSON files beside it.
 
 use super::figures::{Family, FirstUse, Kept, PeerRow, Peers, Row, Run, Shape};
-use super::plot;
 use super::table::{Table, digits, ms, percent, times};
+use super::{plot, recurrent};
 use crate::failure::{Failure, Result};
 
 /// All that follows this line is generated.
@@ -13,11 +13,12 @@ pub fn renewed(text: &str, kept: &Kept) -> Result<String> {
     let (by_hand, _) = text.split_once(MARKER).ok_or_else(|| {
         Failure::new("docs/bench/README.md has lost the line that divides it", format!("put this line where the figures begin:\n{MARKER}"))
     })?;
-    let mut page = format!("{by_hand}{MARKER}\n");
-    for run in &kept.runs {
-        page += &machine(run, kept);
-    }
-    Ok(page)
+    Ok(format!("{by_hand}{MARKER}\n{}", of(kept)))
+}
+
+/// What is generated, of these files.
+pub fn of(kept: &Kept) -> String {
+    kept.runs.iter().map(|run| machine(run, kept)).collect()
 }
 
 /// Everything about one run.
@@ -27,10 +28,15 @@ fn machine(run: &Run, kept: &Kept) -> String {
     if !run.performance {
         text += "**A software adapter: these figures only show that the path works.**\n\n";
     }
+    let more = [
+        run.tflop_per_s.map(|flops| format!("f32 {flops:.1} TFLOP/s, ")),
+        run.wait_us.map(|wait| format!("one more step of workgroups that wait {wait:.2} µs, ")),
+    ];
     text += &format!(
-        "Copy kernel {:.0} GB/s, one more dispatch {:.2} µs, subgroups: {}. File: [{file}]({file}).\n",
+        "Copy kernel {:.0} GB/s, one more dispatch {:.2} µs, {}subgroups: {}. File: [{file}]({file}).\n",
         run.copy_gb_per_s,
         run.dispatch_us,
+        more.into_iter().flatten().collect::<String>(),
         run.subgroup,
         file = run.file
     );
@@ -40,12 +46,18 @@ fn machine(run: &Run, kept: &Kept) -> String {
         text += &format!("Peers: {}, {}, {day}. File: [{file}]({file}).\n", packages.join(", "), peers.driver, file = peers.file);
     }
     let peers: Vec<&PeerRow> = kept.peers_of(run).flat_map(|peers: &Peers| &peers.rows).collect();
+    for plot in recurrent::plots(run, kept) {
+        text += &format!("\n![{}]({})\n", plot.title, plot.file);
+    }
     for family in families(&run.rows) {
         text += &format!("\n### {family}\n");
         for plot in plot::plots_of(run, kept).iter().filter(|plot| plot.family == family) {
             text += &format!("\n![{}: GPU time against batch size]({})\n", plot.title, plot.file);
         }
-        text += &format!("\n{}", family_table(run, &family, &peers));
+        let is_recurrent =
+            run.rows.iter().any(|row| row.family == family && row.outcome.as_ref().is_ok_and(|figures| figures.steps.is_some()));
+        let table = if is_recurrent { recurrent::table(run, &family, &peers) } else { family_table(run, &family, &peers) };
+        text += &format!("\n{table}");
     }
     for family in peer_families(&peers) {
         text += &format!("\n### Peers: {family}\n\n{}", peer_table(&family, &peers));
@@ -146,7 +158,7 @@ fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [Stri
 }
 
 /// The fastest peer at a row's own work.
-fn best_peer(row: &Row, peers: &[&PeerRow]) -> Option<(String, f64)> {
+pub fn best_peer(row: &Row, peers: &[&PeerRow]) -> Option<(String, f64)> {
     let same = peers.iter().filter(|p| p.family == row.family && p.shape == row.shape && p.direction == row.direction);
     let timed = same.filter_map(|p| Some((p.peer.clone(), *p.outcome.as_ref().ok()?)));
     timed.min_by(|a, b| a.1.total_cmp(&b.1))

@@ -2,6 +2,7 @@
 
 use super::figures::{Family, Kept, Row, Run, Shape};
 use super::page::distinct;
+use super::recurrent;
 use super::table::ms;
 
 /// One plot.
@@ -9,27 +10,38 @@ pub struct Plot {
     pub file: String,
     pub title: String,
     pub family: Family,
-    adapter: String,
-    lines: Vec<Line>,
+    pub axes: Axes,
+    pub adapter: String,
+    pub lines: Vec<Line>,
 }
 
-/// One line of a plot: batch size and ms, ascending.
-struct Line {
-    name: String,
-    points: Vec<(f64, f64)>,
-    role: Role,
-    colour: &'static str,
+/// What the axes stand for; the last is said of a line's last point: `ms at`.
+#[derive(Clone, Copy)]
+pub struct Axes {
+    pub x: &'static str,
+    pub y: &'static str,
+    pub unit: &'static str,
+}
+
+const BATCHES: Axes = Axes { x: "utterances in the batch", y: "GPU ms", unit: "ms" };
+
+/// One line of a plot: x and y, ascending.
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+    pub role: Role,
+    pub colour: &'static str,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub enum Role {
     Ours,
     Peer,
     Floor,
 }
 
-/// The fewest batch sizes that make a plot.
-const FEWEST: usize = 3;
+/// The fewest points of a line that make a plot.
+pub const FEWEST: usize = 3;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 430.0;
@@ -39,13 +51,13 @@ const RIGHT: f64 = 500.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 380.0;
 /// Okabe and Ito's colours, which colour-blind readers tell apart.
-const OURS: [&str; 3] = ["#0072b2", "#56b4e9", "#009e73"];
-const PEERS: [&str; 6] = ["#d55e00", "#e69f00", "#cc79a7", "#7f6000", "#882255", "#44aa99"];
-const FLOOR: &str = "#777777";
+pub const OURS: [&str; 3] = ["#0072b2", "#56b4e9", "#009e73"];
+pub const PEERS: [&str; 6] = ["#d55e00", "#e69f00", "#cc79a7", "#7f6000", "#882255", "#44aa99"];
+pub const FLOOR: &str = "#777777";
 
 /// The plots of all runs.
 pub fn plots(kept: &Kept) -> Vec<Plot> {
-    kept.runs.iter().flat_map(|run| plots_of(run, kept)).collect()
+    kept.runs.iter().flat_map(|run| recurrent::plots(run, kept).into_iter().chain(plots_of(run, kept))).collect()
 }
 
 /// The plots of one run: a shape of a family each, where it was run at several batch sizes.
@@ -87,7 +99,7 @@ fn plot(run: &Run, kept: &Kept, family: &Family, shape: &Shape) -> Plot {
     }
     let run_name = run.file.trim_end_matches(".json");
     let file = format!("{run_name}-{}-{}.svg", family.slug(), shape.to_string().to_lowercase().replace(' ', "-"));
-    Plot { file, title: format!("{family}, {shape}"), family: family.clone(), adapter: run.adapter.clone(), lines }
+    Plot { file, title: format!("{family}, {shape}"), family: family.clone(), axes: BATCHES, adapter: run.adapter.clone(), lines }
 }
 
 impl Plot {
@@ -115,15 +127,15 @@ impl Plot {
             RIGHT - LEFT,
             BOTTOM - TOP
         );
-        svg += &text([(LEFT + RIGHT) / 2.0, HEIGHT - 12.0], "middle", "#222", "utterances in the batch");
-        svg += &text([LEFT - 8.0, TOP - 4.0], "end", "#222", "GPU ms");
+        svg += &text([(LEFT + RIGHT) / 2.0, HEIGHT - 12.0], "middle", "#222", self.axes.x);
+        svg += &text([LEFT - 8.0, TOP - 4.0], "end", "#222", self.axes.y);
         for (place, line) in self.slowest_first().into_iter().enumerate() {
             svg += &line.svg(&x, &y);
             // The legend, beside it.
             let at = TOP + 12.0 + 34.0 * place as f64;
             svg += &line.stroke(&[[RIGHT + 16.0, at], [RIGHT + 44.0, at]]);
             svg += &text([RIGHT + 52.0, at + 4.0], "start", "#222", &line.name);
-            let last = line.points.last().map_or(String::new(), |&(n, time)| format!("{} ms at {n}", ms(time)));
+            let last = line.points.last().map_or(String::new(), |&(n, time)| format!("{} {} at {n}", ms(time), self.axes.unit));
             svg += &text([RIGHT + 52.0, at + 18.0], "start", "#666", &last);
         }
         svg + "</svg>\n"
