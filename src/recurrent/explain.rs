@@ -33,7 +33,7 @@ pub struct Explanation {
     pub serial_steps: u64,
     /// Bytes that the call takes beside its input, its results and the tape, for as long as it runs.
     pub workspace_bytes: u64,
-    /// Bytes that the tape keeps between forward and backward: the states of every frame. x comes on top, which is the caller's.
+    /// Bytes that the tape keeps between forward and backward: the states of every frame, and what is projected. x comes on top, which is the caller's.
     pub tape_bytes: u64,
     /// The cell, T, N and H, and which half of the call, for the headline.
     call: String,
@@ -42,7 +42,9 @@ pub struct Explanation {
 impl Plan {
     pub(super) fn new((recording, choice): (Recording, Choice), problem: &Problem, cell: &str, half: &'static str) -> Self {
         let &Problem { frames, batch, hidden, .. } = problem;
-        let kept = problem.shape.states.saturating_mul(frames + 1).saturating_mul(batch).saturating_mul(hidden).saturating_mul(4);
+        // What is projected is kept besides the states.
+        let planes = problem.shape.states.saturating_mul(frames + 1) + problem.projection.map_or(0, |_| frames);
+        let kept = planes.saturating_mul(batch).saturating_mul(hidden).saturating_mul(4);
         Self {
             serial_steps: problem.serial_steps(choice.tier()),
             tape_bytes: if problem.training { kept } else { 0 },

@@ -370,8 +370,8 @@ impl Layer {
     /// the state that it gave, if anything depends on it (truncated back-propagation leaves it out).
     ///
     /// The gates are computed again, so the tape holds no more than the states. What dy holds past the end of a sequence is never
-    /// used. Costs as many dispatches a frame as the forward call and, for all frames together, six products of the size of its own. After
-    /// a batch norm the gates of all frames must fit into one window of a buffer.
+    /// used. Costs as many dispatches a frame as the forward call and, for all frames together, six products of the size of its own. Where
+    /// the input is cut, a batch norm projects it thrice and keeps the gradients of all gates, 4 X N H bytes a frame.
     ///
     /// # Errors
     /// [`Error::Shape`] if dy or `d_state` do not fit the tape; as [`train`](Self::train).

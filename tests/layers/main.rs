@@ -14,6 +14,8 @@ mod conformance;
 mod errors;
 mod forward;
 mod gradients;
+mod sizes;
 mod stacks;
 mod stretches;
+mod truncated;
 mod weights;

@@ -1,10 +1,10 @@
 //! Input that is cut, because windows of buffers are small.
 
-use crate::case::{Case, Pair, batch_normed, pairs};
-use crate::common::{assert_close, contexts_with};
+use crate::case::{Case, Pair, pairs};
+use crate::common::contexts_with;
 use crate::truth;
-use weft::recurrent::TrainOptions;
-use weft::{Context, Error, Tensor};
+use weft::Context;
+use weft::recurrent::cells::{InputNorm, LiGruOptions, Norm, NormSpan};
 
 /// T, N, I, H.
 const SIZES: [usize; 4] = [24, 2, 3, 9];
@@ -20,8 +20,7 @@ fn contexts(window: u64) -> Vec<(String, Context)> {
 fn values_and_gradients_do_not_depend_on_stretches() {
     for states in [1, 2, 4] {
         let contexts = contexts(states * WINDOW);
-        let is_batch_norm = |pair: &Pair| pair.truth.norm_ih == Some(truth::Norm::RUNNING);
-        for pair in pairs().into_iter().filter(|pair| pair.cell.states().len() as u64 == states && !is_batch_norm(pair)) {
+        for pair in pairs().into_iter().filter(|pair| pair.cell.states().len() as u64 == states) {
             for (name, context) in &contexts {
                 for reverse in [false, true] {
                     let mut case = Case::random(&pair, SIZES, 10);
@@ -38,20 +37,20 @@ fn values_and_gradients_do_not_depend_on_stretches() {
     }
 }
 
-/// Its moments are those of all stretches; its gradient takes all gates at once.
+/// Norms of W x change the gradients of the gates, which the next stretch reads too.
 #[test]
-fn a_batch_norm_over_stretches() {
+fn a_layer_norm_of_the_input_over_stretches() {
     for (name, context) in contexts(WINDOW) {
-        let truth = truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..truth::Cell::li_gru() };
-        let case = Case::random(&Pair { cell: batch_normed(false, false), truth }, SIZES, 11);
-        let layer = case.layer(&context);
-        let state = case.state(&context);
-        let mut options = TrainOptions::default();
-        options.run.state = Some(&state);
-        let (y, _, tape) = layer.train_blocking(&case.x(&context), &options).unwrap();
-        assert_close(&format!("{name}: y"), &y.to_vec_blocking().unwrap(), &case.trained().solve().y, 4e-5, 4e-5);
-        let dy = Tensor::zeros(&context, y.shape(), weft::DType::F32).unwrap();
-        let error = layer.backward_blocking(&tape, &dy, None).unwrap_err();
-        assert!(matches!(error, Error::LimitExceeded { .. }), "{error}");
+        for (span, each_gate) in [(NormSpan::Whole, false), (NormSpan::Gate, true)] {
+            let norm = Norm { span, gain: true, bias: true, eps: Norm::EPS };
+            let cell = LiGruOptions { input_norm: Some(InputNorm::Layer(norm)), ..LiGruOptions::default() }.build().unwrap();
+            let truth = truth::Cell { norm_ih: Some(truth::Norm::Layer { eps: 1e-5, each_gate }), ..truth::Cell::li_gru() };
+            for reverse in [false, true] {
+                let mut case = Case::random(&Pair { cell: cell.clone(), truth }, SIZES, 12);
+                case.problem.reverse = reverse;
+                case.problem.lengths = vec![24, 13];
+                case.check_gradients(&name, &context, 2e-5);
+            }
+        }
     }
 }

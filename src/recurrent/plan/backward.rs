@@ -146,11 +146,6 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         most if most >= frames => frames,
         _ => way.limited(caps, problem, half?),
     };
-    if problem.is_batch_norm() && most < frames {
-        let need = frames.saturating_mul(one);
-        let help = "a batch norm's gradient takes the gates of all frames at once: use smaller batches, or shorter sequences";
-        within("the gates of all frames, bytes", need, most.saturating_mul(one), help)?;
-    }
     let halves = if most >= frames { 1 } else { 2 };
     let gates_buffer = recording.workspace("gates", halves * most * one);
     let half = |number: u64| Gates {
@@ -206,27 +201,67 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let slots = frames + 1;
     let stretches: Vec<_> = problem.stretches(most).enumerate().collect();
     let sequences = buffers.sequences.unwrap_or(buffers.units);
+    let count_of_stretches = stretches.len() as u64;
     let statistics = match problem.norms.input {
         Some(InputNorm::Batch(norm)) => {
-            Some(Statistics::new(recording, norm, [columns, most * batch, 1], [buffers.norm_gain, buffers.bias_ih], buffers.units))
+            let affine = [buffers.norm_gain, buffers.bias_ih];
+            Some(Statistics::new(recording, norm, [columns, most * batch, count_of_stretches], affine, buffers.units))
         }
         _ => None,
     };
+    // Gradients of normalised gates do not take the place of those of the gates where the next stretch reads them too. A batch norm
+    // has them of all frames before it takes the first.
+    let held = match problem.norms.input {
+        Some(InputNorm::Batch(_)) if count_of_stretches > 1 => frames,
+        Some(InputNorm::Layer(_)) if count_of_stretches > 1 && shape.summed => most,
+        _ => 0,
+    };
+    let held_bytes = held.saturating_mul(inputs_bytes);
+    let help = "a batch norm's gradient takes those of all frames: use smaller batches, or shorter sequences";
+    within("the gradients of the gates of all frames, bytes", held_bytes, caps.max_buffer_bytes, help)?;
+    let held = (held > 0).then(|| recording.workspace("d_gates", held_bytes));
+    let whole = |recording: &Recording, buffer, stride: u64| Matrix::new(recording.whole(buffer), stride as u32);
+    let x_of = |recording: &mut Recording, begin: u64, count: u64| match (clean_x, buffers.sequences) {
+        (Some(clean), Some(sequences)) => {
+            valid_frames(recording, caps, problem, [buffers.x, sequences, clean], input_size, (begin, count));
+            Matrix::new(window(clean, 0, count, x_bytes), input_size as u32)
+        }
+        _ => Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
+    };
+    // W x, before norms.
+    let project = |recording: &mut Recording, x: Matrix, to: Matrix, bias: Option<Binding>, count: u64| {
+        let weight_ih = whole(recording, buffers.weight_ih, input_size);
+        product(Form::Nt, [count * batch, columns, input_size], [x, weight_ih, to], bias, false).record(recording, caps)
+    };
+    // Gradients of x and its weight, of those of the projections.
+    let record_inputs = |recording: &mut Recording, d: Matrix, x: Matrix, (begin, count): (u64, u64), accumulates: bool| {
+        let lines = count * batch;
+        if let Some(dx) = buffers.dx {
+            let dx = Matrix::new(window(dx, begin, count, x_bytes), input_size as u32);
+            let weight_ih = whole(recording, buffers.weight_ih, input_size);
+            product(Form::Nn, [lines, input_size, columns], [d, weight_ih, dx], None, false).record(recording, caps)?;
+        }
+        let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
+        product(Form::Tn, [columns, input_size, lines], [d, x, d_weight_ih], None, accumulates).record(recording, caps)
+    };
+    if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
+        for &(number, stretch @ (_, count)) in &stretches {
+            let begin = problem.first_frame(stretch);
+            let x = x_of(recording, begin, count);
+            let projected = whole(recording, normalised, columns);
+            project(recording, x, projected, None, count)?;
+            statistics.take(recording, caps, problem, (projected, None), (number as u64, begin, count), sequences);
+        }
+        // The running ones stay as the forward call left them.
+        let unused = [recording.workspace("no_mean", 4 * columns), recording.workspace("no_variance", 4 * columns)];
+        statistics.settle(recording, caps, true, false, unused);
+    }
     for (turn, &(number, stretch)) in stretches.iter().rev().enumerate() {
         let (first, count) = stretch;
         let begin = problem.first_frame(stretch);
         let gates = half(number as u64);
-        let lines = (count * batch) as u32;
+        let lines = count * batch;
         let accumulates = turn > 0;
-        let x = match (clean_x, buffers.sequences) {
-            (Some(clean), Some(sequences)) => {
-                valid_frames(recording, caps, problem, [buffers.x, sequences, clean], input_size, (begin, count));
-                Matrix::new(window(clean, 0, count, x_bytes), input_size as u32)
-            }
-            _ => Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
-        };
-        let whole = |recording: &Recording, buffer, stride: u64| Matrix::new(recording.whole(buffer), stride as u32);
-        let weight_ih = whole(recording, buffers.weight_ih, input_size);
         let weight_hh = whole(recording, weights.matrix, hidden);
         let inputs = gates.matrix(0, 0, columns);
         let products = if shape.summed { inputs } else { gates.matrix(1, 0, rows) };
@@ -234,29 +269,18 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let earliest = problem.slot_of(if problem.reversed { first + count - 1 } else { first }, slots);
         let h = Matrix { buffer: buffers.states, first: earliest * batch * hidden, stride: hidden as u32, dtype: DType::F32 };
 
-        let product = |form, sides: [u64; 3], [a, b, c]: [Matrix; 3], bias: Option<Binding>, accumulates| Gemm {
-            form,
-            sides: sides.map(|side| side as u32),
-            a,
-            b,
-            c,
-            bias,
-            accumulates,
-            activations: [Activation::Identity; 2],
-        };
-        let lines = u64::from(lines);
+        let x = x_of(recording, begin, count);
         let projected = normed_inputs.map_or(inputs, |[normalised, _]| whole(recording, normalised, columns));
         let bias_ih = buffers.bias_ih.filter(|_| normed_inputs.is_none()).map(|bias| recording.whole(bias));
-        product(Form::Nt, [lines, columns, input_size], [x, weight_ih, projected], bias_ih, false).record(recording, caps)?;
+        // What the statistics took of the only stretch is there still.
+        if statistics.is_none() || count_of_stretches > 1 {
+            project(recording, x, projected, bias_ih, count)?;
+        }
         if let (Some(InputNorm::Layer(norm)), Some([_, factors])) = (problem.norms.input, normed_inputs) {
             let of = lines_of(count, shape.inputs, norm.span);
             norms::normalise(recording, caps, (of, norm.eps), projected, [None, None], factors, buffers.units);
         }
         if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
-            statistics.take(recording, caps, problem, (projected, None), (0, begin, count), sequences);
-            // The running ones stay as the forward call left them.
-            let unused = [recording.workspace("no_mean", 4 * columns), recording.workspace("no_variance", 4 * columns)];
-            statistics.settle(recording, caps, true, false, unused);
             statistics.apply(recording, caps, lines, whole(recording, normalised, columns), batch_norm::ALONE);
         }
         if normed_inputs.is_some() {
@@ -350,31 +374,44 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         }
         let d_bias_ih = whole(recording, buffers.d_bias_ih, columns);
         record_column_sums(recording, caps, inputs, [lines as u32, columns as u32], d_bias_ih, accumulates)?;
+        let mut d_projected = inputs;
+        if let Some(held) = held {
+            let at = if statistics.is_some() { begin } else { 0 };
+            d_projected = Matrix::new(window(held, at, count, inputs_bytes), columns as u32);
+            norms::affine(recording, caps, [lines, columns], Some(inputs), d_projected, [None; 2], buffers.units);
+        }
         if let (Some(InputNorm::Layer(norm)), Some(normed)) = (problem.norms.input, normed_inputs) {
-            norms::normalise_gradient(recording, caps, lines_of(count, shape.inputs, norm.span), inputs, normed, buffers.norm_gain);
+            norms::normalise_gradient(recording, caps, lines_of(count, shape.inputs, norm.span), d_projected, normed, buffers.norm_gain);
             if let Some(d_gain) = buffers.d_norm_gain {
                 let d_gain = whole(recording, d_gain, columns);
                 record_column_sums(recording, caps, projected, [lines as u32, columns as u32], d_gain, accumulates)?;
             }
         }
         if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
-            let input_sums = buffers.d_bias_ih;
-            let normalised_sums = buffers.d_norm_gain.unwrap_or_else(|| recording.workspace("normalised_sums", 4 * columns));
-            statistics.back(
-                recording,
-                caps,
-                problem,
-                inputs,
-                normalised,
-                [buffers.sequences.unwrap_or(buffers.units), input_sums, normalised_sums],
-            )?;
+            statistics.take(recording, caps, problem, (d_projected, Some(normalised)), (number as u64, begin, count), sequences.buffer);
+        } else {
+            record_inputs(recording, d_projected, x, (begin, count), accumulates)?;
         }
-        if let Some(dx) = buffers.dx {
-            let dx = Matrix::new(window(dx, begin, count, x_bytes), input_size as u32);
-            product(Form::Nn, [lines, input_size, columns], [inputs, weight_ih, dx], None, false).record(recording, caps)?;
+    }
+    if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
+        let normalised_sums = buffers.d_norm_gain.unwrap_or_else(|| recording.workspace("normalised_sums", 4 * columns));
+        statistics.total(recording, caps, normalised_sums)?;
+        for (turn, &(number, stretch @ (_, count))) in stretches.iter().enumerate() {
+            let begin = problem.first_frame(stretch);
+            let x = x_of(recording, begin, count);
+            let d_projected = match held {
+                Some(held) => {
+                    let projected = whole(recording, normalised, columns);
+                    project(recording, x, projected, None, count)?;
+                    statistics.apply(recording, caps, count * batch, projected, batch_norm::ALONE);
+                    Matrix::new(window(held, begin, count, inputs_bytes), columns as u32)
+                }
+                None => half(number as u64).matrix(0, 0, columns),
+            };
+            let from = [sequences, buffers.d_bias_ih, normalised_sums, normalised];
+            statistics.back(recording, caps, problem, d_projected, from, (begin, count));
+            record_inputs(recording, d_projected, x, (begin, count), turn > 0)?;
         }
-        let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
-        product(Form::Tn, [columns, input_size, lines], [inputs, x, d_weight_ih], None, accumulates).record(recording, caps)?;
     }
     // Planes of sums, and the vectors of units that they are for.
     let bias_sums = (0..normed_rows).map(|row| (sums + row, row));
@@ -393,6 +430,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     copy_states(recording, caps, problem, slots, None, buffers.units);
     within("one call, launches", recording.dispatches() as u64, caps.max_launches(), "carry the gradients over several calls")?;
     Ok(choice)
+}
+
+fn product(form: Form, sides: [u64; 3], [a, b, c]: [Matrix; 3], bias: Option<Binding>, accumulates: bool) -> Gemm {
+    Gemm { form, sides: sides.map(|side| side as u32), a, b, c, bias, accumulates, activations: [Activation::Identity; 2] }
 }
 
 fn transpose(recording: &mut Recording, caps: &Caps, buffers: [BufferId; 2], [rows, columns]: [u64; 2]) {

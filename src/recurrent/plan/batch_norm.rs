@@ -122,18 +122,8 @@ impl Statistics {
         super::norms::affine(recording, caps, [lines, self.columns], None, values, columns, self.stand_in);
     }
 
-    /// The way back, of all frames: `gradients` of the gates become those of what was normalised. `sums` [X H] are theirs, for the bias;
-    /// `normalised_sums` get those for the gain.
-    pub(super) fn back(
-        &self,
-        recording: &mut Recording,
-        caps: &Caps,
-        problem: &Problem,
-        gradients: Matrix,
-        normalised: BufferId,
-        [sequences, sums, normalised_sums]: [BufferId; 3],
-    ) -> Result<()> {
-        self.take(recording, caps, problem, (gradients, Some(normalised)), (0, 0, problem.frames), sequences);
+    /// The sums of gradients times what was normalised, [X H], of those that were taken: the gradient of the gain.
+    pub(super) fn total(&self, recording: &mut Recording, caps: &Caps, normalised_sums: BufferId) -> Result<()> {
         let plane = |number: u64| Matrix {
             buffer: self.moments,
             first: number * self.all_parts * self.columns,
@@ -141,8 +131,21 @@ impl Statistics {
             dtype: DType::F32,
         };
         let whole = Matrix { buffer: normalised_sums, first: 0, stride: self.columns as u32, dtype: DType::F32 };
-        record_column_sums(recording, caps, plane(2), [self.all_parts as u32, self.columns as u32], whole, false)?;
-        let lines = problem.frames * problem.batch;
+        record_column_sums(recording, caps, plane(2), [self.all_parts as u32, self.columns as u32], whole, false)
+    }
+
+    /// The way back: `gradients` of the gates of some frames become those of what was normalised. `sums` [X H] are those of all frames,
+    /// which the bias has, and `normalised_sums` the total.
+    pub(super) fn back(
+        &self,
+        recording: &mut Recording,
+        caps: &Caps,
+        problem: &Problem,
+        gradients: Matrix,
+        [sequences, sums, normalised_sums, normalised]: [BufferId; 4],
+        (begin, count): (u64, u64),
+    ) {
+        let lines = count * problem.batch;
         let (window, gradients_first) = gradients.window(caps, 1, (lines * self.columns) as u32);
         let [a, b, c, d, e] = [sequences, self.statistics, sums, normalised_sums, normalised].map(|buffer| recording.whole(buffer));
         let set = recording.bind(&[a, b, c, d, e, window]);
@@ -151,7 +154,7 @@ impl Statistics {
             hidden: problem.hidden as u32,
             count: (lines * self.columns) as u32,
             columns: self.columns as u32,
-            frame: 0,
+            frame: begin as u32,
             gradients_first,
             has_lengths: u32::from(problem.lengths),
             resets_first: 0,
@@ -159,6 +162,5 @@ impl Statistics {
         };
         let grid = fold((lines * self.columns).div_ceil(256), caps.max_workgroups);
         recording.dispatch(caps.shader(Kernel::CellBatchNormGradient), set, &params, grid, lines * self.columns);
-        Ok(())
     }
 }

@@ -15,6 +15,9 @@ const FEW_FRAMES: u64 = 8;
 #[cfg(not(target_family = "wasm"))]
 const LOCAL_SHARE: u64 = 64;
 
+/// Rounds of loops that a launch may take on software adapters, which end all loops silently after 65,535 together; waits take some.
+const SOFTWARE_ROUNDS: u64 = 16_384;
+
 /// Which half of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -49,17 +52,26 @@ impl Way {
     }
 
     /// Frames of a stretch that a launch may take, of so many.
-    pub(super) fn limited(&self, caps: &Caps, problem: &Problem, most: u64) -> u64 {
+    pub(super) fn limited(&self, caps: &Caps, problem: &Problem, all: u64) -> u64 {
+        let most = if caps.is_software() { all.min(SOFTWARE_ROUNDS / self.rounds(problem)).max(1) } else { all };
         match self {
+            Self::Stepped => all,
             #[cfg(not(target_family = "wasm"))]
-            // A batch norm's gradient takes all gates at once.
-            Self::Local if !problem.is_batch_norm() => {
+            Self::Local => {
                 most.min(caps.submit_work() / LOCAL_SHARE / (problem.shape.rows * problem.hidden * problem.hidden).max(1)).max(1)
             }
-            _ => {
-                let _ = (caps, problem);
-                most
-            }
+            _ => most,
+        }
+    }
+
+    /// Rounds of loops that a frame takes within a launch, at most.
+    fn rounds(&self, problem: &Problem) -> u64 {
+        match self {
+            Self::Scan | Self::Stepped => 1,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Local => (problem.hidden / 4 + 1) * (problem.shape.rows * problem.hidden / 32 + 4),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Persistent(_) => 8 * (1 + problem.batch.min(64)),
         }
     }
 }
