@@ -85,9 +85,10 @@ fn build(root: &Path) -> Result<Vec<Shader>, Vec<Fault>> {
     for (index, shader) in shaders.iter().enumerate() {
         let plain = shaders[..index].iter().find(|plain: &&Shader| plain.variant.kernel == shader.variant.kernel);
         if plain.is_some_and(|plain| {
-            plain.reflection.params != shader.reflection.params || !plain.reflection.writable.starts_with(&shader.reflection.writable)
+            let [own, first] = [&shader.reflection, &plain.reflection].map(|reflection| &reflection.writable);
+            plain.reflection.params != shader.reflection.params || !(first.starts_with(own) || own.starts_with(first))
         }) {
-            let message = "its params must be those of the plain variant, its bindings the first of them".to_owned();
+            let message = "its params must be those of the plain variant, its bindings the first of them, or more".to_owned();
             faults.push(Fault { origin: shader.composed.origin_of(0), variant: shader.variant.name.clone(), message });
         }
     }

@@ -2,8 +2,10 @@
 // weights of those units in registers. What units hand to each other at each step is y itself: it is cleared to 0 beforehand,
 // h = 0 is written as -0, and who needs a word waits until it is not 0. No word is written twice, so nothing else must be ordered.
 //
+// In cells with layer norms they hand sums of their units to each other besides (NORMED).
+//
 // WebGPU does not promise that all workgroups run at once. So waiting has an end: a workgroup that waited too long stops, and says
-// so in `late`; so do, after it, those that wait for it. What is missing then, cell/local.wgsl does.
+// so in `late`; so do, after it, those that wait for it. What is missing then, cell/local.wgsl does, or cell/local_normed.wgsl.
 // Twin: src/cpu/cells/step.rs.
 #import cell_call
 // [frames, batch, hidden], as bits
@@ -14,9 +16,11 @@ var<storage, read_write> y: array<vec4u>;
 @group(0) @binding(6)
 var<storage, read_write> y: array<atomic<u32>>;
 #endif
-// [batch, hidden], cleared to 0 beforehand: the steps of this launch that are left undone.
+// [batch, hidden], cleared to 0 beforehand: the steps of this launch that are left undone. If NORMED, behind them for each norm of the
+// product, as bits, the sums of the columns of its rows.
 @group(0) @binding(7)
 var<storage, read_write> late: array<u32>;
+#import minus_zero
 
 // An invocation holds the weights of LANE_UNITS units with LANE_COLUMNS (a multiple of four) columns. Of a workgroup's
 // invocations UNIT_LANES stand side by side for different units, COLUMN_LANES for different columns.
@@ -55,8 +59,6 @@ const VALUES = TILE * LANE_UNITS;
 const CHUNKS = GROUP / CHUNK;
 // With one sequence an invocation reads what it multiplies; with more, all read for all.
 const IS_DIRECT = CHUNK == 1u;
-// Words of y that stand for nothing.
-const MINUS_ZERO = 0x80000000u;
 
 // [CHUNK, QUADS]
 var<workgroup> wg_h: array<vec4f, CHUNK * QUADS>;
@@ -67,10 +69,32 @@ var<workgroup> wg_states: array<vec4f, GROUP * UNITS>;
 var<workgroup> wg_late: atomic<u32>;
 
 #import row_weights
+#ifdef NORMED
+#import cell_norms
+#import group_sums
+
+// What the mean of the product is made of.
+fn column_means(column: u32) -> vec4f {
+    let first = plane() + column;
+    var sums = vec4f();
+    if (CELL_NORM == 1u) {
+        sums = vec4f(bitcast<f32>(late[first]));
+    } else if (CELL_NORM == 2u) {
+        for (var row = 0u; row < CELL_ROWS; row++) {
+            sums[row] = bitcast<f32>(late[first + row * params.hidden]);
+        }
+    }
+    return sums / span_size();
+}
+#endif
 
 fn weight_at(unit: u32, column: u32) -> CellRows {
     if (unit < params.hidden && column < params.hidden) {
+#ifdef NORMED
+        return cell_narrow(weight_lanes_at(unit * params.hidden + column) - column_means(column));
+#else
         return cell_narrow(weight_lanes_at(unit * params.hidden + column));
+#endif
     }
     return CellRows();
 }
@@ -159,8 +183,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     let is_owner = own < CHUNK && unit < hidden;
     var bias = vec4f();
     var p = vec4f();
+#ifdef NORMED
+    var gains = vec4f();
+    var state_gain = 0.0;
+    var state_bias = 0.0;
+#endif
     if (is_owner) {
         bias = bias_at(unit);
+#ifdef NORMED
+        gains = gains_at(unit);
+        state_gain = state_gain_at(unit);
+        state_bias = state_bias_at(unit);
+#endif
         p = parameters_at(unit);
         for (var q = 0u; q < CHUNKS; q++) {
             let n = first + q * CHUNK + own;
@@ -305,18 +339,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             }
             workgroupBarrier();
 
+            let step = params.steps + k;
+            var stops = atomicLoad(&wg_late) != 0u || (group.x == FAULT_GROUP && step >= FAULT_STEP);
+            var r = vec4f();
             if (finishes) {
-                let step = params.steps + k;
-                let stops = atomicLoad(&wg_late) != 0u || (group.x == FAULT_GROUP && step >= FAULT_STEP);
-                var r = cell_wide(wg_parts[parts + own * UNITS + place]) + bias;
+                r = cell_wide(wg_parts[parts + own * UNITS + place]);
 #repeat g (COLUMN_LANES >> STAGES) - 1
                 r += cell_wide(wg_parts[parts + ($(g + 1)u * CHUNK + own) * UNITS + place]);
 #end
+            }
+#ifdef NORMED
+#import norm_exchange
+#endif
+            if (finishes) {
                 if (stops) {
                     late[at] = max(late[at], params.frames - k);
                 } else {
                     if (running) {
-                        s = zoned_out(frame, at, cell_update(x, r, s, p, m), s);
+#ifndef NORMED
+                        let after = cell_update(x, r + bias, s, p, m);
+#endif
+                        s = zoned_out(frame, at, after, s);
                         publish(y_at, s.x);
                     }
                     s = states_before(step + 1u, frame_of(k + 1u), n, s);

@@ -8,14 +8,8 @@
 // Twin: src/cpu/cells/gradient.rs.
 #import cell_back
 #import row_weights
-// [frames, batch, hidden], of each the rows, as bits
-#ifdef COHERENT
-@group(0) @binding(8) @coherent @volatile
-var<storage, read_write> exchange: array<vec4u>;
-#else
-@group(0) @binding(8)
-var<storage, read_write> exchange: array<atomic<u32>>;
-#endif
+// `exchange`: [frames, batch, hidden], of each the rows.
+#import exchange
 
 // An invocation holds the weights of LANE_UNITS units with LANE_COLUMNS units that come after them. Of a workgroup's
 // invocations UNIT_LANES stand side by side for different units, COLUMN_LANES for different columns.
@@ -54,7 +48,6 @@ const VALUES = TILE * LANE_UNITS;
 const CHUNKS = GROUP / CHUNK;
 // With one sequence an invocation reads what it multiplies; with more, all read for all.
 const IS_DIRECT = CHUNK == 1u;
-const MINUS_ZERO = 0x80000000u;
 
 // [CHUNK, COLUMNS]
 var<workgroup> wg_rows: array<vec4f, CHUNK * COLUMNS>;
@@ -71,44 +64,6 @@ fn weight_at(unit: u32, column: u32) -> CellRows {
         return cell_narrow(weight_lanes_at(column * params.hidden + unit));
     }
     return CellRows();
-}
-
-// The rows of a unit, 0 where they are not there yet.
-fn words_at(at: u32) -> vec4u {
-#ifdef COHERENT
-    return exchange[at];
-#else
-    var words = vec4u(atomicLoad(&exchange[4u * at]), vec3u(MINUS_ZERO));
-    if (CELL_ROWS > 1u) {
-        words.y = atomicLoad(&exchange[4u * at + 1u]);
-    }
-    if (CELL_ROWS > 2u) {
-        words.z = atomicLoad(&exchange[4u * at + 2u]);
-    }
-    if (CELL_ROWS > 3u) {
-        words.w = atomicLoad(&exchange[4u * at + 3u]);
-    }
-    return words;
-#endif
-}
-
-fn publish(at: u32, rows: vec4f) {
-    let bits = bitcast<vec4u>(rows);
-    let words = select(bits, vec4u(MINUS_ZERO), bits == vec4u());
-#ifdef COHERENT
-    exchange[at] = words;
-#else
-    atomicStore(&exchange[4u * at], words.x);
-    if (CELL_ROWS > 1u) {
-        atomicStore(&exchange[4u * at + 1u], words.y);
-    }
-    if (CELL_ROWS > 2u) {
-        atomicStore(&exchange[4u * at + 2u], words.z);
-    }
-    if (CELL_ROWS > 3u) {
-        atomicStore(&exchange[4u * at + 3u], words.w);
-    }
-#endif
 }
 
 // sum + w * rows, one after the other.
@@ -233,7 +188,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 spins++;
                 // All are asked for before any is looked at: a branch in between would wait for the answer.
 #repeat j LOADS
-                let new$j = words_at(at$j);
+                let new$j = handed_at(at$j, CELL_ROWS);
 #end
 #repeat j LOADS
                 words$j = select(words$j, new$j, any(words$j == vec4u()));
@@ -272,7 +227,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #end
                 // While this chunk is computed, the words of the next one come.
 #repeat j LOADS
-                let ahead$j = words_at(at$j);
+                let ahead$j = handed_at(at$j, CELL_ROWS);
 #end
 #repeat j LOADS
                 words$j = select(words$j, ahead$j, any(words$j == vec4u()));
@@ -319,9 +274,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                     if (running) {
                         // With projection and product known as a sum only, both gradients are one.
                         if (CELL_SUMMED != 0u) {
-                            publish(k * plane() + at, g.x);
+                            hand_out(k * plane() + at, g.x, CELL_ROWS);
                         } else {
-                            publish(k * plane() + at, g.r);
+                            hand_out(k * plane() + at, g.r, CELL_ROWS);
                         }
                         if (CELL_PARAMETERS > 0u) {
                             wg_sums[(q * CHUNK + own) * UNITS + place] += g.p;

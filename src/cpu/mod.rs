@@ -87,7 +87,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellFirst => cells::first(&mut call),
         Kernel::CellFirstGradient => cells::first_gradient(&mut call),
         #[cfg(not(target_family = "wasm"))]
-        Kernel::CellLocal => cells::local(&mut call),
+        Kernel::CellLocal | Kernel::CellLocalNormed => cells::local(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellLocalGradient => cells::local_gradient(&mut call),
         Kernel::CellMerge => cells::merge(&mut call),

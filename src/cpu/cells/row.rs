@@ -1,11 +1,12 @@
-//! Twins of `shaders/cell/row.wgsl` and `normed_step.wgsl`.
+//! Twins of `shaders/cell/row.wgsl` and `normed_step.wgsl`, and of those that run many steps of cells with norms.
 
 use super::norms::{Norms, statistics};
 use super::sequences::{Sequences, Zoneout};
-use super::step::{products, slot_at};
+use super::step::{nth, products, slot_at};
 use super::unit::{Shape, arguments, masks, vectors};
 use crate::cpu::Call;
 use crate::cpu::parallel::map_all;
+use crate::device::program::Program;
 use crate::device::shader::{CellNormedStepParams, CellRowParams};
 
 pub(in crate::cpu) fn row(call: &mut Call<'_>) {
@@ -38,6 +39,22 @@ pub(in crate::cpu) fn normed_step(call: &mut Call<'_>) {
     let new = map_all(batch, |n| products(weight, &known[h + n * hidden..][..hidden], 0..rows, 0..hidden, hidden));
     let to = &mut halves[step as usize % 2 * half..];
     to.chunks_exact_mut(rows * hidden).zip(new).for_each(|(to, new)| to.copy_from_slice(&new));
+}
+
+/// As many steps as a launch has.
+pub(super) fn steps(call: &mut Call<'_>, program: &Program, p: &CellRowParams) {
+    let weight: &[f32] = call.read(2);
+    let states: &mut [f32] = call.write(5);
+    let y: &mut [f32] = call.write(6);
+    let [batch, hidden] = [p.batch, p.hidden].map(|side| side as usize);
+    let rows = Shape::of(program).rows;
+    for k in 0..p.frames {
+        let step = nth(program, p, k);
+        let h = slot_at(&step, step.steps);
+        let known: &[f32] = states;
+        let new = map_all(batch, |n| products(weight, &known[h + n * hidden..][..hidden], 0..rows, 0..hidden, hidden));
+        finish(call, &step, states, y, &new.concat());
+    }
 }
 
 /// The norms and the update of one step, of its products.

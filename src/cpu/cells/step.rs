@@ -20,24 +20,31 @@ pub(in crate::cpu) fn step(call: &mut Call<'_>) {
 pub(in crate::cpu) fn steps(call: &mut Call<'_>) {
     let p: CellStepParams = call.params();
     let Some(program) = call.program() else { return };
+    if program.constant("CELL_NORM") + program.constant("CELL_STATE_NORM") > 0 {
+        return super::row::steps(call, program, &p);
+    }
     let states: &mut [f32] = call.write(5);
     let y: &mut [f32] = call.write(6);
-    let frame = p.batch.wrapping_mul(p.hidden);
-    let gates = frame.wrapping_mul(program.constant("CELL_INPUTS"));
     let weight: &[f32] = call.read(2);
     let hidden = p.hidden as usize;
     let rows = Shape::of(program).rows;
     for k in 0..p.frames {
-        // Backwards in memory, if it goes so.
-        let ahead = if p.reversed != 0 { k.wrapping_neg() } else { k };
-        let step = CellStepParams {
-            first: p.first.wrapping_add(ahead),
-            gx_first: p.gx_first.wrapping_add(ahead.wrapping_mul(gates)),
-            y_first: p.y_first.wrapping_add(ahead.wrapping_mul(frame)),
-            steps: p.steps + k,
-            ..p
-        };
-        one(call, program, &step, states, y, &|_, range, h| products(weight, h, 0..rows, range, hidden));
+        one(call, program, &nth(program, &p, k), states, y, &|_, range, h| products(weight, h, 0..rows, range, hidden));
+    }
+}
+
+/// Params of one of the steps of a launch.
+pub(super) fn nth(program: &Program, p: &CellStepParams, k: u32) -> CellStepParams {
+    let frame = p.batch.wrapping_mul(p.hidden);
+    let gates = frame.wrapping_mul(program.constant("CELL_INPUTS"));
+    // Backwards in memory, if it goes so.
+    let ahead = if p.reversed != 0 { k.wrapping_neg() } else { k };
+    CellStepParams {
+        first: p.first.wrapping_add(ahead),
+        gx_first: p.gx_first.wrapping_add(ahead.wrapping_mul(gates)),
+        y_first: p.y_first.wrapping_add(ahead.wrapping_mul(frame)),
+        steps: p.steps + k,
+        ..*p
     }
 }
 

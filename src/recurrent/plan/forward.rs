@@ -136,7 +136,9 @@ pub(in crate::recurrent) fn record_forward(
     #[cfg(not(target_family = "wasm"))]
     let (alone, waiting) = match way {
         Way::Local => (Some(local::Forward::new(recording, problem, most)), None),
-        Way::Persistent(geometry) => (None, Some(persistent::Forward::new(recording, caps, problem, geometry, steps_y, most))),
+        Way::Persistent(geometry) => {
+            (None, Some(persistent::Forward::new(recording, caps, problem, geometry, [weights.matrix, steps_y], most)?))
+        }
         Way::Scan | Way::Stepped => (None, None),
     };
     #[cfg(not(target_family = "wasm"))]
@@ -153,7 +155,7 @@ pub(in crate::recurrent) fn record_forward(
     copy_states(recording, caps, problem, (together, given, slot(0).at_state(apart)), first_frame, buffers.units);
 
     let walk = problem.walk();
-    let products = (walk == Walk::Rows).then(|| recording.workspace("products", rows::product_bytes(problem)));
+    let products = (walk == Walk::Rows && way == Way::Stepped).then(|| recording.workspace("products", rows::product_bytes(problem)));
     let lines = |count: u64, span| Lines::of(count * batch, problem.shape.inputs, hidden, span);
     let factors = match problem.norms.input {
         Some(InputNorm::Layer(norm)) => Some(recording.workspace("factors", lines(most, norm.span).factor_bytes())),

@@ -37,6 +37,12 @@ impl Geometry {
         }
     }
 
+    /// Stages of shuffles that sum the units of a workgroup, which stand side by side.
+    pub(super) fn unit_stages(&self, caps: &Caps) -> u32 {
+        let span = caps.subgroups.filter(|[min, max]| min == max).map_or(1, |[min, _]| min);
+        self.units().trailing_zeros().min(span.ilog2())
+    }
+
     pub(super) fn units(&self) -> u32 {
         self.lane_units * self.unit_lanes
     }
@@ -46,15 +52,16 @@ impl Geometry {
     }
 
     /// Whether a device has the invocations and the workgroup memory. Backward a unit exchanges its rows, and keeps gradients of
-    /// its `parameters`, if there are any.
-    pub(super) fn fits(&self, caps: &Caps, backward: bool, parameters: bool) -> bool {
+    /// its `parameters`, if there are any; with norms units that no shuffles sum are summed there.
+    pub(super) fn fits(&self, caps: &Caps, backward: bool, parameters: bool, norms: u32) -> bool {
         let [row, word, kept] = match (backward, parameters) {
             (false, _) => [16, 4, 16],
             (true, false) => [4, 16, 16],
             (true, true) => [4, 16, 32],
         };
         let parts = 2 * (self.column_lanes >> self.stages) * self.chunk * self.units() * row;
-        let bytes = self.chunk * self.column_lanes * self.lane_columns * word + parts + self.group * self.units() * kept + 32;
+        let sums = norms.min(1) * 16 * self.chunk * (self.units() >> self.unit_stages(caps));
+        let bytes = self.chunk * self.column_lanes * self.lane_columns * word + parts + self.group * self.units() * kept + sums + 32;
         self.lanes() <= caps.max_invocations && self.chunk * self.units() <= self.lanes() && bytes <= caps.max_workgroup_bytes
     }
 

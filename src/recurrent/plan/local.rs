@@ -1,5 +1,6 @@
 //! The local tier: a launch runs all steps of a stretch, a workgroup those of one sequence.
 
+use super::normed::is_normed;
 use super::{Problem, slots_of_stretches};
 use crate::device::Caps;
 use crate::device::recording::{BindSet, Binding, BufferId, Recording, fold};
@@ -99,7 +100,8 @@ pub(super) fn work(problem: &Problem, count: u64) -> u64 {
 pub(super) fn forward(recording: &mut Recording, caps: &Caps, problem: &Problem, set: BindSet, params: &CellLocalParams, finishes: bool) {
     let (constants, work) = launch(problem, params.frames, finishes);
     let grid = fold(problem.batch, caps.max_workgroups);
-    recording.dispatch_program((caps.shader(Kernel::CellLocal), &problem.program), &constants, set, params, grid, work);
+    let kernel = if is_normed(problem) { Kernel::CellLocalNormed } else { Kernel::CellLocal };
+    recording.dispatch_program((caps.shader(kernel), &problem.program), &constants, set, params, grid, work);
 }
 
 /// The same, backward.

@@ -9,6 +9,8 @@ mod geometry;
 #[cfg(not(target_family = "wasm"))]
 mod local;
 mod mid;
+#[cfg(not(target_family = "wasm"))]
+mod normed;
 mod norms;
 #[cfg(not(target_family = "wasm"))]
 mod persistent;

@@ -2,10 +2,11 @@
 //! that one left, should workgroups not have run together. Nothing is read back in between.
 
 use super::geometry::Geometry;
-use super::{Problem, local, slots_of_stretches};
+use super::{Problem, local, normed, slots_of_stretches};
 use crate::device::Caps;
-use crate::device::recording::{Binding, BufferId, Recording};
+use crate::device::recording::{BindSet, Binding, BufferId, Recording};
 use crate::device::shader::{CellLocalGradientParams, CellLocalParams, Kernel, Shader};
+use crate::error::Result;
 
 /// How workgroups wait.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +44,28 @@ pub(super) struct Forward {
     geometry: Geometry,
     waiting: Waiting,
     undone: BufferId,
+    /// What workgroups hand to each other besides, where there are norms.
+    sums: Option<BufferId>,
     /// Slots of states that are not kept.
     pub slots: u64,
 }
 
 impl Forward {
     /// For stretches of `most` frames; `y` is all of it.
-    pub(super) fn new(recording: &mut Recording, caps: &Caps, problem: &Problem, geometry: Geometry, y: BufferId, most: u64) -> Self {
-        let undone = recording.workspace("undone", problem.plane_bytes());
+    pub(super) fn new(
+        recording: &mut Recording,
+        caps: &Caps,
+        problem: &Problem,
+        geometry: Geometry,
+        [weight_hh, y]: [BufferId; 2],
+        most: u64,
+    ) -> Result<Self> {
+        let undone = recording.workspace("undone", normed::undone_bytes(problem));
         recording.clear(undone);
         recording.clear(y);
-        Self { geometry, waiting: Waiting::of(caps), undone, slots: slots_of_stretches(problem.frames, most) }
+        normed::record_sums(recording, caps, problem, [weight_hh, undone])?;
+        let sums = normed::is_normed(problem).then(|| recording.workspace("unit_sums", normed::exchange_bytes(problem, &geometry, most)));
+        Ok(Self { geometry, waiting: Waiting::of(caps), undone, sums, slots: slots_of_stretches(problem.frames, most) })
     }
 
     /// One stretch. The windows: gx, weight_hh, units, sequences, states and y.
@@ -65,7 +77,11 @@ impl Forward {
         &[gx, weight_hh, units, sequences, states, y]: &[Binding; 6],
         params: &CellLocalParams,
     ) {
-        let windows = [gx, weight_hh, units, sequences, states, y, recording.whole(self.undone)];
+        let mut windows = vec![gx, weight_hh, units, sequences, states, y, recording.whole(self.undone)];
+        if let Some(sums) = self.sums {
+            recording.clear(sums);
+            windows.push(recording.whole(sums));
+        }
         forward(recording, caps, problem, (&self.geometry, &self.waiting), &windows, params);
     }
 }
@@ -99,8 +115,14 @@ impl Backward {
     }
 }
 
-fn shader(caps: &Caps, kernel: Kernel, coherent: bool) -> &'static Shader {
-    caps.shader_with(kernel, if coherent && caps.coherent && caps.subgroups.is_some() { &["coherent"] } else { &[] })
+fn shader(caps: &Caps, kernel: Kernel, normed: bool, coherent: bool) -> &'static Shader {
+    let flags: &[&str] = match (normed, coherent && caps.coherent && caps.subgroups.is_some()) {
+        (false, false) => &[],
+        (false, true) => &["coherent"],
+        (true, false) => &["normed"],
+        (true, true) => &["normed", "coherent"],
+    };
+    caps.shader_with(kernel, flags)
 }
 
 fn grid(problem: &Problem, geometry: &Geometry) -> [u32; 3] {
@@ -113,21 +135,40 @@ pub(super) fn workgroups(problem: &Problem, geometry: &Geometry) -> u64 {
 }
 
 /// Forward. The windows: gx, weight_hh, units, sequences, states, y, whose frames of this stretch must be 0, and a word for each unit
-/// of each sequence, which are 0 before and after.
+/// of each sequence, which are 0 before and after. With norms the sums of the weights' columns stand behind these, and there is one more,
+/// of [`normed::exchange_bytes`], which must be 0.
 pub(super) fn forward(
     recording: &mut Recording,
     caps: &Caps,
     problem: &Problem,
     (geometry, waiting): (&Geometry, &Waiting),
-    windows: &[Binding; 7],
+    windows: &[Binding],
     params: &CellLocalParams,
 ) {
+    let set = forward_alone(recording, caps, problem, (geometry, waiting), windows, params);
+    local::forward(recording, caps, problem, set, params, true);
+}
+
+/// What waits, without what does the rest.
+pub(super) fn forward_alone(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    (geometry, waiting): (&Geometry, &Waiting),
+    windows: &[Binding],
+    params: &CellLocalParams,
+) -> BindSet {
     let set = recording.bind(windows);
-    let shader = shader(caps, Kernel::CellPersistent, problem.hidden.is_multiple_of(4) && params.y_first.is_multiple_of(4));
-    let constants = waiting.constants(geometry, geometry.quad_loads());
+    let is_normed = normed::is_normed(problem);
+    let is_aligned = problem.hidden.is_multiple_of(4) && params.y_first.is_multiple_of(4);
+    let shader = shader(caps, Kernel::CellPersistent, is_normed, is_aligned);
+    let mut constants = waiting.constants(geometry, geometry.quad_loads());
+    if is_normed {
+        constants.extend(normed::shape(caps, problem, geometry));
+    }
     let work = local::work(problem, params.frames.into());
     recording.dispatch_program((shader, &problem.program), &constants, set, params, grid(problem, geometry), work);
-    local::forward(recording, caps, problem, set, params, true);
+    set
 }
 
 /// Backward. The windows: weight_hh, units, sequences, states, dy, gates, carry, and [`exchange_bytes`] for a stretch, which must be 0.
@@ -139,13 +180,25 @@ pub(super) fn backward(
     windows: &[Binding; 8],
     params: &CellLocalGradientParams,
 ) {
+    backward_alone(recording, caps, problem, (geometry, waiting), windows, params);
+    let set = recording.bind(&windows[..7]);
+    local::backward(recording, caps, problem, set, params, true);
+}
+
+/// What waits, without what does the rest.
+pub(super) fn backward_alone(
+    recording: &mut Recording,
+    caps: &Caps,
+    problem: &Problem,
+    (geometry, waiting): (&Geometry, &Waiting),
+    windows: &[Binding; 8],
+    params: &CellLocalGradientParams,
+) {
     let set = recording.bind(windows);
-    let shader = shader(caps, Kernel::CellPersistentGradient, true);
+    let shader = shader(caps, Kernel::CellPersistentGradient, false, true);
     let constants = waiting.constants(geometry, geometry.column_loads());
     let work = local::work(problem, params.frames.into());
     recording.dispatch_program((shader, &problem.program), &constants, set, params, grid(problem, geometry), work);
-    let set = recording.bind(&windows[..7]);
-    local::backward(recording, caps, problem, set, params, true);
 }
 
 /// What units hand to each other backward, in so many frames.

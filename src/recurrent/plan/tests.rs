@@ -4,10 +4,10 @@
 use super::geometry::Geometry;
 use super::persistent::{self, Waiting};
 use super::stepped::{self, Windows};
-use super::{Problem, Zoneout, local};
+use super::{Problem, Zoneout, local, normed, rows, tier};
 use crate::device::recording::{BufferId, Recording};
 use crate::device::{Caps, Context, ContextOptions, RunReport};
-use crate::recurrent::cells::{Activation, ForgetGate, LstmOptions};
+use crate::recurrent::cells::{Activation, ForgetGate, GruOptions, LstmOptions, NormSpan};
 use crate::recurrent::program::program;
 use crate::recurrent::{Cell, Gradients, Layer, LayerWeights, RunOptions, TrainOptions};
 use crate::tensor::Tensor;
@@ -45,7 +45,8 @@ impl Call {
             projection: None,
             first_h: false,
             weight_drop: super::WeightDrop::default(),
-            norms: super::Norms::default(),
+            // That of the input comes before all tiers.
+            norms: super::Norms { input: None, ..*cell.norms() },
             training: false,
             tier: None,
         };
@@ -126,7 +127,7 @@ impl Memory {
         let Problem { shape, frames, hidden, .. } = call.problem;
         let (h, plane, t) = (hidden as usize, call.plane(), frames as usize);
         let slots = call.slots() as usize;
-        let [inputs, rows, states, parameters] = [shape.inputs, shape.rows, shape.states, shape.parameters].map(|count| count as usize);
+        let [inputs, rows, states] = [shape.inputs, shape.rows, shape.states].map(|count| count as usize);
         let given = noise(states * plane, 4, 0.5);
         let mut all = vec![0.0; states * slots * plane];
         let first = call.problem.slot_of(0, slots as u64) as usize;
@@ -137,14 +138,23 @@ impl Memory {
                 to[n as usize * h..][..h].fill(0.0);
             }
         }
+        let weight = noise(rows * h * h, 2, 1.0 / (h as f32).sqrt());
+        let mut undone = vec![0.0; plane];
+        let columns = |lines: &[f32]| -> Vec<f32> { (0..h).map(|column| lines.iter().skip(column).step_by(h).sum()).collect() };
+        let spans = normed::spans(&call.problem) as usize;
+        undone.extend(weight.chunks_exact((rows * h * h).checked_div(spans).unwrap_or(1)).take(spans).flat_map(columns));
+        let vectors = shape.unit_vectors() as usize;
+        let sums = (4 * t * plane * normed::exchanges(&call.problem) as usize).max(rows * plane);
         Self { tensors: Vec::new() }
             .with(context, "gx", &noise(t * plane * inputs, 1, 1.5))
-            .with(context, "weight_hh", &noise(rows * h * h, 2, 1.0 / (h as f32).sqrt()))
-            .with(context, "units", &noise((rows + parameters) * h, 3, 0.3))
+            .with(context, "weight_hh", &weight)
+            .with(context, "units", &noise(vectors * h, 3, 0.3))
             .with_words(context, "sequences", &call.sequences())
             .with(context, "states", &all)
             .with(context, "y", &vec![0.0; t * plane])
-            .with(context, "undone", &vec![0.0; plane])
+            .with(context, "undone", &undone)
+            .with(context, "unit_sums", &vec![0.0; sums])
+            .with(context, "products", &vec![0.0; (rows::product_bytes(&call.problem) / 4) as usize])
     }
 
     fn backward(context: &Context, call: &Call) -> Self {
@@ -206,7 +216,7 @@ impl Memory {
     }
 }
 
-const FORWARD: [&str; 7] = ["gx", "weight_hh", "units", "sequences", "states", "y", "undone"];
+const FORWARD: [&str; 8] = ["gx", "weight_hh", "units", "sequences", "states", "y", "undone", "unit_sums"];
 const BACKWARD: [&str; 8] = ["weight_hh", "units", "sequences", "states", "dy", "gates", "carry", "exchange"];
 
 /// What runs the steps.
@@ -214,25 +224,38 @@ enum Tier<'a> {
     Stepped,
     Local,
     Persistent(&'a Geometry, Waiting),
+    /// Without what does the rest: a card whose workgroups run together leaves none.
+    Waiting(&'a Geometry),
 }
 
 fn forward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recording {
     let problem = &call.problem;
     let mut recording = memory.recording();
     let stretch = (0, problem.frames);
-    let windows = memory.windows(&recording, FORWARD);
+    let all = memory.windows(&recording, FORWARD);
+    let is_normed = normed::is_normed(problem);
+    let windows = &all[..if is_normed { 8 } else { 7 }];
     let params = local::forward_params(problem, stretch, 0, call.slots());
     match tier {
         Tier::Stepped => {
-            let [first, .., y, _] = &windows;
-            let bindings = [*first, windows[1], windows[2], windows[3], windows[4], *y];
-            stepped::forward(&mut recording, caps, problem, &bindings, Windows { stretch, y_first: 0, slots: call.slots() });
+            let [gx, weight_hh, units, sequences, states, y, ..] = all;
+            let bindings = [gx, weight_hh, units, sequences, states, y];
+            let windows = Windows { stretch, y_first: 0, slots: call.slots() };
+            if is_normed {
+                let products = BufferId(memory.place("products"));
+                rows::forward(&mut recording, caps, problem, &bindings, products, windows);
+            } else {
+                stepped::forward(&mut recording, caps, problem, &bindings, windows);
+            }
         }
         Tier::Local => {
-            let set = recording.bind(&windows);
+            let set = recording.bind(windows);
             local::forward(&mut recording, caps, problem, set, &params, false);
         }
-        Tier::Persistent(geometry, waiting) => persistent::forward(&mut recording, caps, problem, (geometry, waiting), &windows, &params),
+        Tier::Persistent(geometry, waiting) => persistent::forward(&mut recording, caps, problem, (geometry, waiting), windows, &params),
+        Tier::Waiting(geometry) => {
+            persistent::forward_alone(&mut recording, caps, problem, (geometry, &Waiting::of(caps)), windows, &params);
+        }
     }
     recording
 }
@@ -260,6 +283,9 @@ fn backward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recor
             local::backward(&mut recording, caps, problem, set, &params, false);
         }
         Tier::Persistent(geometry, waiting) => persistent::backward(&mut recording, caps, problem, (geometry, waiting), &windows, &params),
+        Tier::Waiting(geometry) => {
+            persistent::backward_alone(&mut recording, caps, problem, (geometry, &Waiting::of(caps)), &windows, &params);
+        }
     }
     recording
 }
@@ -268,7 +294,7 @@ fn backward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recor
 fn outcome_forward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32>; 2] {
     let memory = Memory::forward(context, call);
     memory.run(context, &forward(&memory, context.caps(), call, tier));
-    assert!(memory.read("undone").iter().all(|word| word.to_bits() == 0));
+    assert!(memory.read("undone")[..call.plane()].iter().all(|word| word.to_bits() == 0));
     let states = memory.read("states");
     let (plane, slots) = (call.plane(), call.slots() as usize);
     let last = call.problem.slot_of(call.problem.frames, slots as u64) as usize;
@@ -343,7 +369,7 @@ fn geometries(caps: &Caps, hidden: u64) -> Vec<Geometry> {
         let lanes = (hidden as u32).div_ceil(2 * lane[0]).next_power_of_two();
         Geometry::new(caps, hidden as u32, lane, lanes, batch)
     };
-    shapes.map(geometry).into_iter().filter(|geometry| geometry.fits(caps, false, true) && geometry.fits(caps, true, true)).collect()
+    shapes.map(geometry).into_iter().filter(|geometry| geometry.fits(caps, false, true, 2) && geometry.fits(caps, true, true, 2)).collect()
 }
 
 #[test]
@@ -356,7 +382,7 @@ fn tiers_agree_on_any_device() {
                 // Each shape of lanes with some size; where workgroups stop is not the cell's affair.
                 let mut all = geometries(caps, hidden);
                 let shapes = all.len();
-                all.rotate_left((number + size) % shapes);
+                all.rotate_left((number + size) % shapes.max(1));
                 let faults: &[_] = if number == 0 { &[None, Some((0, 0)), Some((1, 3))] } else { &[None] };
                 for call in calls(cell, hidden) {
                     let states = outcome_forward(&context, &call, &Tier::Stepped);
@@ -364,14 +390,78 @@ fn tiers_agree_on_any_device() {
                     assert_same("local", &call, &states, &outcome_forward(&context, &call, &Tier::Local));
                     assert_same("local back", &call, &gradients, &outcome_backward(&context, &call, &Tier::Local));
                     for geometry in &all[..2.min(shapes)] {
+                        let what = format!("{} {geometry:?}", cell.name());
+                        if caps.together >= 2 {
+                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &Tier::Waiting(geometry)));
+                            assert_same(&what, &call, &gradients, &outcome_backward(&context, &call, &Tier::Waiting(geometry)));
+                        }
                         for &fault in faults {
                             let tier = Tier::Persistent(geometry, Waiting { fault, ..Waiting::of(caps) });
-                            let what = format!("{} {geometry:?} {fault:?}", cell.name());
+                            let what = format!("{what} {fault:?}");
                             assert_same(&what, &call, &states, &outcome_forward(&context, &call, &tier));
                             assert_same(&what, &call, &gradients, &outcome_backward(&context, &call, &tier));
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn normed_cells() -> Vec<Cell> {
+    let gates = Some(NormSpan::Gate);
+    vec![
+        Cell::sli_gru(),
+        Cell::layer_norm_lstm(),
+        Cell::layer_norm_gru(),
+        LstmOptions { layer_norm: gates, peepholes: true, ..LstmOptions::default() }.build().unwrap(),
+        GruOptions { layer_norm: gates, ..GruOptions::default() }.build().unwrap(),
+    ]
+}
+
+#[test]
+fn tiers_agree_on_cells_with_norms() {
+    for context in contexts() {
+        let caps = context.caps();
+        for (number, cell) in normed_cells().iter().enumerate() {
+            let sizes: &[u64] = if number < 2 { &[1, 3, 16, 33] } else { &[7] };
+            for (size, &hidden) in sizes.iter().enumerate() {
+                let mut all = geometries(caps, hidden);
+                let shapes = all.len();
+                all.rotate_left((number + size) % shapes.max(1));
+                let faults: &[_] = if number < 2 { &[None, Some((0, 0)), Some((1, 3))] } else { &[None] };
+                for call in calls(cell, hidden) {
+                    let states = outcome_forward(&context, &call, &Tier::Stepped);
+                    assert_same("local", &call, &states, &outcome_forward(&context, &call, &Tier::Local));
+                    for geometry in &all[..2.min(shapes)] {
+                        let what = format!("{} {geometry:?}", cell.name());
+                        if caps.together >= 2 {
+                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &Tier::Waiting(geometry)));
+                        }
+                        for &fault in faults {
+                            let tier = Tier::Persistent(geometry, Waiting { fault, ..Waiting::of(caps) });
+                            let what = format!("{what} {fault:?}");
+                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &tier));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Layers that take most of a card.
+#[test]
+fn large_layers_agree_on_cards() {
+    for context in contexts().into_iter().filter(|context| context.caps().together >= 64) {
+        let caps = context.caps();
+        for cell in normed_cells() {
+            for (hidden, batch) in [(256, 3), (512, 16), (500, 5), (640, 1)] {
+                let call = Call::new(&cell, 20, batch, hidden);
+                let Some(geometry) = tier::geometry(caps, &call.problem, false) else { panic!("{} {hidden}", cell.name()) };
+                let what = format!("{} {geometry:?}", cell.name());
+                let states = outcome_forward(&context, &call, &Tier::Stepped);
+                assert_same(&what, &call, &states, &outcome_forward(&context, &call, &Tier::Waiting(&geometry)));
             }
         }
     }
@@ -384,13 +474,16 @@ fn trained(context: &Context, cell: &Cell, reversed: bool) -> Vec<Vec<f32>> {
     let (gates, rows) = (count(cell.gates().len()), count(cell.recurrent().len()));
     let [weight_ih, weight_hh] = [noise(gates * inputs, 1, 0.4), noise(rows * hidden, 2, 0.2)];
     let (bias_ih, bias_hh) = (noise(gates, 3, 0.2), noise(rows, 4, 0.2));
+    let vector = noise(4 * hidden, 5, 0.5);
+    let names = LayerWeights::parameters_of(cell);
+    let parameters: Vec<(&str, &[f32])> = names.iter().map(|(name, vectors)| (&**name, &vector[..vectors * hidden])).collect();
     let weights = LayerWeights {
         input_size: inputs,
         hidden_size: hidden,
         weight_ih: &weight_ih,
         weight_hh: &weight_hh,
         bias: Some((&bias_ih, &bias_hh)),
-        parameters: &[],
+        parameters: &parameters,
     };
     let layer = Layer::new(context, cell, &weights).unwrap();
     let layer = if reversed { layer.reversed() } else { layer };
@@ -407,7 +500,7 @@ fn trained(context: &Context, cell: &Cell, reversed: bool) -> Vec<Vec<f32>> {
 
 #[test]
 fn layers_take_workgroups_that_run_together_and_give_the_same() {
-    for cell in [Cell::lstm(), Cell::gru(), Cell::li_gru()] {
+    for cell in [Cell::lstm(), Cell::gru(), Cell::li_gru(), Cell::sli_gru(), Cell::layer_norm_lstm()] {
         for reversed in [false, true] {
             let expected = trained(&Context::cpu(), &cell, reversed);
             // Several stretches, and one.

@@ -1,7 +1,7 @@
 //! How the workgroups of the persistent tier are laid out.
 
-use super::Problem;
 use super::geometry::Geometry;
+use super::{Problem, normed};
 use crate::device::Caps;
 
 /// Registers of a core, and of an invocation at most; those that a kernel takes besides weights and what it reads.
@@ -12,11 +12,11 @@ const OWN_REGISTERS: u32 = 40;
 /// The layout of the least cost, if the registers of workgroups that run together hold the weights.
 pub(super) fn geometry(caps: &Caps, problem: &Problem, backward: bool) -> Option<Geometry> {
     let sides = [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-    best(caps, sides, backward, problem.shape.parameters > 0)
+    best(caps, sides, backward, problem.shape.parameters > 0, normed::exchanges(problem))
 }
 
-/// The geometry of the least cost, for [rows of the product, hidden, batch].
-fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool) -> Option<Geometry> {
+/// The geometry of the least cost, for [rows of the product, hidden, batch], and norms over all units.
+fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Option<Geometry> {
     let [rows, hidden, batch] = sides;
     // No device has as many registers.
     if hidden > 1 << 14 {
@@ -36,12 +36,12 @@ fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool) -> Optio
                     let geometry = Geometry::new(caps, hidden, [units, columns], unit_lanes, part);
                     let workgroups = u64::from(hidden.div_ceil(geometry.units())) * u64::from(batch.div_ceil(geometry.group));
                     if workgroups > u64::from(caps.together)
-                        || !geometry.fits(caps, backward, parameters)
-                        || registers(&geometry, rows, backward).is_none()
+                        || !geometry.fits(caps, backward, parameters, norms)
+                        || registers(&geometry, [rows, hidden], backward, norms).is_none()
                     {
                         continue;
                     }
-                    let cost = cost(&geometry, [rows, hidden], backward);
+                    let cost = cost(&geometry, [rows, hidden], backward) + norm_cost(caps, &geometry, hidden, norms);
                     if best.is_none_or(|(least, _)| cost < least) {
                         best = Some((cost, geometry));
                     }
@@ -69,12 +69,28 @@ fn batches(batch: u32) -> Vec<[u32; 3]> {
 }
 
 /// Registers of an invocation, if a core has as many.
-fn registers(geometry: &Geometry, rows: u32, backward: bool) -> Option<u32> {
+fn registers(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool, norms: u32) -> Option<u32> {
     let loads = if backward { geometry.column_loads() } else { geometry.quad_loads() };
     let sums = geometry.tile * geometry.lane_units * if backward { 1 } else { rows };
-    let count = geometry.lane_units * geometry.lane_columns * rows + loads * 5 + sums + OWN_REGISTERS;
+    let count = geometry.lane_units * geometry.lane_columns * rows + loads * 5 + sums + OWN_REGISTERS
+        // Sums of other workgroups, and what the unit keeps of its norms.
+        + norms.min(1) * (5 * unit_loads(geometry, hidden) + 8 + 4 * norms);
     let lanes = geometry.lanes().next_multiple_of(32);
     Some(count).filter(|&count| count <= LANE_REGISTERS.min(CORE_REGISTERS / lanes))
+}
+
+/// Workgroups whose sums over their units an invocation reads.
+fn unit_loads(geometry: &Geometry, hidden: u32) -> u32 {
+    hidden.div_ceil(geometry.units()).div_ceil(geometry.units())
+}
+
+/// About how many cycles more a step takes in which units wait for each other to be normalised: chunks do so one after the other.
+fn norm_cost(caps: &Caps, geometry: &Geometry, hidden: u32, norms: u32) -> u64 {
+    let stages = geometry.unit_stages(caps);
+    let through_memory = if geometry.units() >> stages > 1 { 80 + 8 * (geometry.units() >> stages) } else { 0 };
+    let sum = 30 * stages + through_memory;
+    let wait = 900 + 3 * hidden.div_ceil(geometry.units()) + 40 * unit_loads(geometry, hidden);
+    u64::from(norms * (geometry.group / geometry.chunk) * (2 * sum + wait))
 }
 
 /// About how many cycles a step takes on a GPU with four schedulers a core and 64 B a cycle from its cache, fitted to measured times
@@ -131,13 +147,18 @@ pub(super) mod tests {
         for rows in 1..=4 {
             for hidden in [1, 2, 31, 64, 100, 256, 512, 640, 1000] {
                 for batch in [1, 2, 3, 16, 17] {
-                    for backward in [false, true] {
+                    for (backward, norms) in [(false, 0), (true, 0), (false, 1), (false, 2)] {
+                        if hidden > 640 && norms > 0 {
+                            continue;
+                        }
                         let sides = [rows, hidden, batch];
-                        let Some(geometry) = best(&caps, sides, backward, backward) else { panic!("{sides:?} backward {backward}") };
-                        assert!(geometry.fits(&caps, backward, backward), "{geometry:?}");
+                        let Some(geometry) = best(&caps, sides, backward, backward, norms) else {
+                            panic!("{sides:?} backward {backward} norms {norms}")
+                        };
+                        assert!(geometry.fits(&caps, backward, backward, norms), "{geometry:?}");
                         assert!(geometry.column_lanes * geometry.lane_columns >= hidden, "{geometry:?}");
                         assert!(geometry.group % geometry.chunk == 0 && geometry.chunk % geometry.tile == 0 && geometry.group <= 64);
-                        assert!(registers(&geometry, rows, backward).is_some());
+                        assert!(registers(&geometry, [rows, hidden], backward, norms).is_some());
                         let workgroups = hidden.div_ceil(geometry.units()) * batch.div_ceil(geometry.group);
                         assert!(workgroups <= 132, "{sides:?}: {geometry:?}");
                         // Lanes that sum by shuffles are in one subgroup.
@@ -150,15 +171,15 @@ pub(super) mod tests {
             }
         }
         // 64 MB of weights: more than any device has registers. And sides that no product of 32 bits holds.
-        assert_eq!(best(&caps, [4, 2048, 1], false, false), None);
-        assert_eq!(best(&caps, [4, u32::MAX, u32::MAX], true, false), None);
-        assert_eq!(best(&caps, [1, 1, u32::MAX], true, false), None);
+        assert_eq!(best(&caps, [4, 2048, 1], false, false, 0), None);
+        assert_eq!(best(&caps, [4, u32::MAX, u32::MAX], true, false, 0), None);
+        assert_eq!(best(&caps, [1, 1, u32::MAX], true, false, 0), None);
     }
 
     #[test]
     fn few_workgroups_hold_small_layers_only() {
         let caps = Caps { together: 2, ..large() };
-        assert!(best(&caps, [4, 64, 1], false, false).is_some());
-        assert_eq!(best(&caps, [4, 512, 1], false, false), None);
+        assert!(best(&caps, [4, 64, 1], false, false, 0).is_some());
+        assert_eq!(best(&caps, [4, 512, 1], false, false, 0), None);
     }
 }

@@ -4,7 +4,7 @@
 use super::geometry::Geometry;
 use super::{Problem, Walk};
 #[cfg(not(target_family = "wasm"))]
-use super::{persistent, tier};
+use super::{normed, persistent, tier};
 use crate::device::Caps;
 use crate::error::{Error, Result};
 use crate::recurrent::{Refusal, Tier};
@@ -60,7 +60,9 @@ impl Way {
             Self::Local => {
                 most.min(caps.submit_work() / LOCAL_SHARE / (problem.shape.rows * problem.hidden * problem.hidden).max(1)).max(1)
             }
-            _ => most,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Persistent(geometry) => most.min(normed::most_frames(caps, problem, geometry)),
+            Self::Scan => most,
         }
     }
 
@@ -135,7 +137,10 @@ fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::resu
         (_, Walk::Scan) => refused("the cell has no product: no unit waits for another"),
         (Tier::Stepped, _) => Ok(Way::Stepped),
         (_, Walk::Mid) => refused("the cell's second product takes all of what the first gives"),
-        (_, Walk::Rows) => refused("norms over the units of a sequence come between product and update"),
+        (Tier::Local, Walk::Rows) => refused("norms over the units of a sequence come between product and update"),
+        (_, Walk::Rows) if side != Side::Forward || problem.shape.rows == 0 || problem.shape.second > 0 => {
+            refused("norms over the units of a sequence come between product and update")
+        }
         #[cfg(target_family = "wasm")]
         _ => {
             let _ = (caps, side);
