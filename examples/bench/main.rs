@@ -36,6 +36,9 @@ struct Args {
     /// Also time the variants without subgroup operations.
     #[arg(long)]
     plain: bool,
+    /// Recurrent layers measure first which tier is the fastest.
+    #[arg(long)]
+    tuning: bool,
     /// Small shapes and few repetitions: shows that the path works. Implied on a software adapter.
     #[arg(long)]
     quick: bool,
@@ -100,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let variants: &[Variant] = if args.plain { &[Variant::Auto, Variant::Plain] } else { &[Variant::Auto] };
     let mut run: Option<Run> = None;
     for &variant in variants {
-        let options = ContextOptions::from_env().with_timing(true);
+        let options = ContextOptions::from_env().with_timing(true).with_tuning(args.tuning);
         let options = if args.plain { options.with_variant(variant) } else { options };
         let gpu = Context::new_blocking(options.clone())?;
         if !gpu.caps().timestamps {

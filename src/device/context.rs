@@ -53,6 +53,10 @@ pub struct ContextOptions {
     /// of recurrent layers) use no more. 0 keeps them from being used. `None`, the default: the device is asked when such a kernel might
     /// be used first, on native and on cards with memory of their own only.
     pub workgroups_together: Option<u32>,
+    /// Recurrent layers measure which tier, and which layout of it, is the fastest at the first call of each size (for about half a
+    /// second, mostly of compiling; needs timestamps), and all contexts of this process on this adapter that ask for it go by that.
+    /// Without it, the default, a model of the costs decides: the same way in every process, so the same bits. Native only.
+    pub tuning: bool,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
     pub web_subgroups: Option<[u32; 2]>,
@@ -72,6 +76,7 @@ impl Default for ContextOptions {
             max_binding_bytes: None,
             max_workgroups: None,
             workgroups_together: None,
+            tuning: false,
             web_subgroups: None,
             refused: None,
         }
@@ -159,6 +164,12 @@ impl ContextOptions {
         self
     }
 
+    /// Sets [`tuning`](Self::tuning).
+    pub fn with_tuning(mut self, tuning: bool) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
     /// Sets [`web_subgroups`](Self::web_subgroups).
     pub fn with_web_subgroups(mut self, sizes: [u32; 2]) -> Self {
         self.web_subgroups = Some(sizes);
@@ -178,15 +189,22 @@ struct Inner {
     /// What the device said when it was asked how many workgroups run together.
     #[cfg(not(target_family = "wasm"))]
     asked: OnceLock<Caps>,
+    /// Whether recurrent layers measure which tier is the fastest.
+    #[cfg(not(target_family = "wasm"))]
+    tunes: bool,
 }
 
 impl Inner {
-    fn new(caps: Caps, backend: Backend) -> Self {
+    fn new(caps: Caps, backend: Backend, tunes: bool) -> Self {
+        #[cfg(target_family = "wasm")]
+        let _ = tunes;
         Self {
             caps,
             backend,
             #[cfg(not(target_family = "wasm"))]
             asked: OnceLock::new(),
+            #[cfg(not(target_family = "wasm"))]
+            tunes,
         }
     }
 }
@@ -266,7 +284,7 @@ impl Context {
             });
         }
         let engine = Engine::new(device, queue, &caps, options);
-        let context = Self(Arc::new(Inner::new(caps, Backend::Gpu(Box::new(engine)))));
+        let context = Self(Arc::new(Inner::new(caps, Backend::Gpu(Box::new(engine)), options.tuning)));
         #[cfg(not(target_family = "wasm"))]
         if options.workgroups_together.is_some() || !together::may_wait(context.caps()) {
             let _ = context.0.asked.set(context.0.caps.clone());
@@ -285,7 +303,7 @@ impl Context {
     pub fn cpu_with(options: &ContextOptions) -> Self {
         let caps = Caps::cpu().limited(options.max_binding_bytes, options.max_workgroups);
         let caps = Caps { together: options.workgroups_together.unwrap_or(0), ..caps };
-        Self(Arc::new(Inner::new(caps, Backend::Cpu)))
+        Self(Arc::new(Inner::new(caps, Backend::Cpu, false)))
     }
 
     /// What this device is and can do.
@@ -326,6 +344,12 @@ impl Context {
     #[cfg(target_family = "wasm")]
     pub(crate) async fn caps_together(&self) -> Result<&Caps> {
         Ok(self.caps())
+    }
+
+    /// Whether recurrent layers measure which tier is the fastest.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn tunes(&self) -> bool {
+        self.0.tunes
     }
 
     /// The wgpu device, to share with other code; `None` on the CPU.
@@ -397,7 +421,17 @@ impl Context {
     }
 
     /// Runs a plan on memory of this context, given in the order in which the plan declared it.
-    pub(crate) async fn run_on<'s>(&self, recording: &Recording, bound: &[&'s Storage]) -> Result<RunReport> {
+    pub(crate) async fn run_on(&self, recording: &Recording, bound: &[&Storage]) -> Result<RunReport> {
+        self.run_with(recording, bound, false).await
+    }
+
+    /// [`run_on`](Self::run_on), with the time on the GPU wherever the device can tell it.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) async fn run_timed_on(&self, recording: &Recording, bound: &[&Storage]) -> Result<RunReport> {
+        self.run_with(recording, bound, true).await
+    }
+
+    async fn run_with<'s>(&self, recording: &Recording, bound: &[&'s Storage], timed: bool) -> Result<RunReport> {
         let elsewhere = || Error::OtherContext { argument: "tensor" };
         let declared = recording.buffers.iter().filter(|info| matches!(info.role, Role::Bound(_))).count();
         if bound.len() != declared {
@@ -412,7 +446,7 @@ impl Context {
                     Storage::Cpu(_) => Err(elsewhere()),
                 };
                 let buffers: Vec<&GpuBuffer> = bound.iter().map(buffer).collect::<Result<_>>()?;
-                engine.run(recording, &buffers).await
+                engine.run(recording, &buffers, timed).await
             }
             Backend::Cpu => {
                 let buffer = |storage: &&Storage| match storage {

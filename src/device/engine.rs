@@ -62,6 +62,7 @@ pub(super) struct Engine {
     queue: wgpu::Queue,
     budget: u64,
     timing: bool,
+    timestamps: bool,
     max_buffer_bytes: u64,
     pool: Arc<Pool>,
     lost: Lost,
@@ -79,7 +80,8 @@ impl Engine {
         device.set_device_lost_callback(move |reason, message| signal.fire(format!("{reason:?}: {message}")));
         Self {
             budget: caps.submit_work(),
-            timing: options.timing && caps.timestamps,
+            timing: options.timing,
+            timestamps: caps.timestamps,
             max_buffer_bytes: caps.max_buffer_bytes,
             pool: Pool::new(device.clone(), caps.max_buffer_bytes),
             pipelines: Pipelines::new(options.shader_checks),
@@ -194,12 +196,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs a plan. `bound` are the caller's buffers in the order of their declaration.
-    pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer]) -> Result<RunReport> {
+    /// Runs a plan. `bound` are the caller's buffers in the order of their declaration; `timed` asks for the time on the GPU, whatever
+    /// the context's options.
+    pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer], timed: bool) -> Result<RunReport> {
         self.settle().await?;
         let Prepared { pipelines, compile, compiled } = self.prepare(recording).await?;
         let passes = schedule::passes(recording, self.budget);
-        let timed = self.timing && !passes.is_empty();
+        let timed = (self.timing || timed) && self.timestamps && !passes.is_empty();
         let tick_bytes = Timing::bytes(passes.len());
         // The uniforms, the workspace, then the timestamps.
         let mut wanted = vec![(Purpose::Uniform, recording.uniforms.len() as u64)];

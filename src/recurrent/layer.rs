@@ -498,6 +498,10 @@ impl Layer {
             norms: *self.cell.norms(),
             training: false,
             tier: self.tier,
+            #[cfg(not(target_family = "wasm"))]
+            tunes: self.context.tunes(),
+            #[cfg(not(target_family = "wasm"))]
+            trial: None,
         }
     }
 
@@ -587,7 +591,10 @@ impl Layer {
             }
             false => None,
         };
-        let (recording, _) = plan::forward(self.context.caps_together().await?, &problem, keeps)?;
+        let caps = self.context.caps_together().await?;
+        #[cfg(not(target_family = "wasm"))]
+        plan::measure(&self.context, caps, &problem, false).await?;
+        let (recording, _) = plan::forward(caps, &problem, keeps)?;
         let mut bound = vec![x, &self.weight_ih];
         bound.extend(&self.bias_ih);
         bound.extend(&self.norm_ih.gain);

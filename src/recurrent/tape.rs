@@ -100,7 +100,10 @@ impl Tape {
             training: true,
             ..layer.problem([frames, batch], d_state.is_some())
         });
-        let (recording, _) = plan::backward(context.caps_together().await?, &problem, wants_dx)?;
+        let caps = context.caps_together().await?;
+        #[cfg(not(target_family = "wasm"))]
+        plan::measure(context, caps, &problem, true).await?;
+        let (recording, _) = plan::backward(caps, &problem, wants_dx)?;
         let dx = wants_dx.then(|| like(&self.x)).transpose()?;
         let [weight_ih, weight_hh, units] = [like(&layer.weight_ih)?, like(&layer.weight_hh)?, like(&layer.units)?];
         let bias_ih = Tensor::empty(context, &[layer.shape.inputs as usize * hidden], DType::F32)?;

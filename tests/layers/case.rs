@@ -272,20 +272,27 @@ impl Case {
         }
     }
 
-    /// Largest error of all that a call gives, forward and backward, each relative to the largest number of its kind.
-    pub fn errors(&self, context: &Context) -> Result<[f64; 2]> {
+    /// Largest error of what a call gives, relative to the largest number of its kind.
+    pub fn forward_error(&self, context: &Context) -> Result<f64> {
+        Ok(self.run(context)?.error(&self.problem.solve()))
+    }
+
+    /// Likewise of a call in training and of its gradients.
+    pub fn training_error(&self, context: &Context) -> Result<f64> {
         let trained = self.trained();
         let pull = trained.random_pull(5);
         let (given, gradients) = self.train(context, &pull)?;
-        let both = [(self.run(context)?, self.problem.solve()), (given, trained.solve())];
-        let each = |(given, truth): &(Given, truth::Solution)| {
-            let states = given.states.iter().zip(&truth.states);
-            states.map(|(got, expected)| error(got, expected)).fold(error(&given.y, &truth.y), f64::max)
-        };
         let mut expected = trained.gradients(&pull);
         self.keep(&mut expected);
         let of = |(part, got): &(String, Vec<f32>)| expected.0.get(&**part).map_or(0.0, |expected| error(got, expected));
-        Ok([both.iter().map(each).fold(0.0, f64::max), self.named(&gradients).iter().map(of).fold(0.0, f64::max)])
+        Ok(self.named(&gradients).iter().map(of).fold(given.error(&trained.solve()), f64::max))
+    }
+}
+
+impl Given {
+    fn error(&self, truth: &truth::Solution) -> f64 {
+        let states = self.states.iter().zip(&truth.states);
+        states.map(|(got, expected)| error(got, expected)).fold(error(&self.y, &truth.y), f64::max)
     }
 }
 

@@ -10,21 +10,19 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use weft::recurrent::Tier;
+use weft::recurrent::cells::{Cell, ForgetGate};
 use weft::{Context, Error};
 
 /// T, N, I, H: more than one workgroup of units where two run together, sides that are no multiples of anything.
 const SIZES: [usize; 4] = [6, 3, 5, 19];
 
-/// Forward and backward, relative to the largest number of their kind.
+/// Forward, and in training with gradients, relative to the largest number of their kind.
 const TOLERANCES: [f64; 2] = [1e-5, 2e-5];
 
-/// What a tier made of a cell on a context.
-enum Outcome {
-    Errors([f64; 2]),
-    Refused(String),
-}
+/// What a tier made of a cell on a context, forward and in training with gradients: the error, or why it was refused.
+type Outcome = [Result<f64, String>; 2];
 
-/// All cells by their names, the batch-normed ones too, which only layers have.
+/// All cells by their names; batch norms and projections too, which only layers have.
 fn cells() -> Vec<(String, Pair)> {
     let named = pairs::pairs().into_iter().map(|pairs::Pair { name, cell, truth }| (name, Pair { cell, truth }));
     let normed = [("li gru, batch norm", false, truth::Cell::li_gru()), ("affine sli gru, batch norm", true, truth::Cell::sli_gru())];
@@ -32,22 +30,29 @@ fn cells() -> Vec<(String, Pair)> {
         let truth = truth::Cell { norm_ih: Some(truth::Norm::RUNNING), ..plain };
         (name.to_owned(), Pair { cell: case::batch_normed(layer_norm, layer_norm), truth })
     });
-    named.chain(normed).collect()
+    let projected = [
+        ("lstm, projected", Cell::lstm(), truth::Cell::lstm()),
+        ("s lstm, projected", Cell::s_lstm(ForgetGate::Sigmoid), truth::Cell::s_lstm()),
+    ];
+    let projected =
+        projected.map(|(name, cell, plain)| (name.to_owned(), Pair { cell, truth: truth::Cell { projection: Some(7), ..plain } }));
+    named.chain(normed).chain(projected).collect()
 }
 
 /// Both directions: ragged, with sequences that begin anew.
-fn run(pair: &Pair, tier: Tier, context: &Context) -> Result<[f64; 2], Error> {
-    let mut worst = [0.0f64; 2];
-    for reverse in [false, true] {
-        let mut case = Case::random(pair, SIZES, 20);
-        case.problem.reverse = reverse;
-        case.problem.lengths = vec![6, 0, 4];
-        case.problem.resets = vec![(0, 0), (3, 0), (1, 2), (5, 2)];
-        case.tier = Some(tier);
-        let errors = case.errors(context)?;
-        worst = [0, 1].map(|half| worst[half].max(errors[half]));
-    }
-    Ok(worst)
+fn run(pair: &Pair, tier: Tier, context: &Context) -> [Result<f64, Error>; 2] {
+    [Case::forward_error, Case::training_error].map(|error| {
+        let mut worst = 0.0f64;
+        for reverse in [false, true] {
+            let mut case = Case::random(pair, SIZES, 20);
+            case.problem.reverse = reverse;
+            case.problem.lengths = vec![6, 0, 4];
+            case.problem.resets = vec![(0, 0), (3, 0), (1, 2), (5, 2)];
+            case.tier = Some(tier);
+            worst = worst.max(error(&case, context)?);
+        }
+        Ok(worst)
+    })
 }
 
 /// SwiftShader compiles a kernel for seconds, into hundreds of megabytes: it gets the cells that real models have.
@@ -55,13 +60,16 @@ fn is_wanted(adapter: &str, cell: &str) -> bool {
     !adapter.contains("SwiftShader") || matches!(cell, "lstm" | "gru")
 }
 
-/// What cannot be is refused, and nothing else.
-fn expected_tiers(pair: &Pair) -> &'static [Tier] {
+/// What cannot be is refused, and nothing else: whether a tier takes a cell forward, and backward.
+fn can(pair: &Pair, tier: Tier) -> [bool; 2] {
     let (cell, norms) = (&pair.cell, pair.cell.norms());
-    if norms.recurrent.is_some() || norms.state.is_some() || cell.second() > 0 {
-        return &[Tier::Stepped];
+    let has_norms = norms.recurrent.is_some() || norms.state.is_some();
+    match (tier, cell.recurrent().len()) {
+        (Tier::Scan, rows) => [rows == 0 && !has_norms; 2],
+        (Tier::Stepped, rows) => [rows > 0 || has_norms; 2],
+        (Tier::Local, rows) => [rows > 0 && cell.second() == 0 && !has_norms; 2],
+        (Tier::Persistent, rows) => [rows > 0 && cell.second() == 0, rows > 0 && cell.second() == 0 && !has_norms],
     }
-    if cell.recurrent().is_empty() { &[Tier::Scan] } else { &[Tier::Stepped, Tier::Local, Tier::Persistent] }
 }
 
 /// `cpu`, `Plain` or `Subgroups 8..8`: the adapter's name is above the table.
@@ -75,23 +83,27 @@ type Table = BTreeMap<(usize, usize, usize), Outcome>;
 fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table) {
     println!("\nRecurrent cells against f64, on");
     contexts.iter().for_each(|(name, _)| println!("- {name}"));
-    println!("\nEach cell: largest error forward / backward, relative to the largest number of its kind.\n");
+    println!("\nEach cell: largest error forward / in training with all gradients, relative to the largest number of its kind.\n");
     println!("| cell | tier | dtype | {} |", contexts.iter().map(|(name, _)| short(name)).collect::<Vec<_>>().join(" | "));
     println!("|---|---|---|{}", "---|".repeat(contexts.len()));
     let mut reasons: Vec<String> = Vec::new();
     for (place, (name, _)) in cells.iter().enumerate() {
         for (number, tier) in Tier::ALL.iter().enumerate() {
             let outcomes: Vec<Option<&Outcome>> = (0..contexts.len()).map(|context| table.get(&(place, number, context))).collect();
-            let mut cell = |outcome: &Option<&Outcome>| match outcome {
-                None => "not run".to_owned(),
-                Some(Outcome::Errors([forward, backward])) => format!("{forward:.0e} / {backward:.0e}"),
-                Some(Outcome::Refused(reason)) => {
+            let mut half = |half: &Result<f64, String>| match half {
+                Ok(error) => format!("{error:.0e}"),
+                Err(reason) => {
                     let known = reasons.iter().position(|known| known == reason).unwrap_or_else(|| {
                         reasons.push(reason.clone());
                         reasons.len() - 1
                     });
                     format!("– ({})", known + 1)
                 }
+            };
+            let mut cell = |outcome: &Option<&Outcome>| match outcome {
+                None => "not run".to_owned(),
+                Some([Err(forward), Err(backward)]) if forward == backward => half(&Err(forward.clone())),
+                Some([forward, backward]) => format!("{} / {}", half(forward), half(backward)),
             };
             let columns: Vec<String> = outcomes.iter().map(&mut cell).collect();
             println!("| {name} | {tier} | f32 | {} |", columns.join(" | "));
@@ -104,7 +116,7 @@ fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table
 /// The cells of published models, and one of each way to go from frame to frame.
 #[test]
 fn tiers_of_some_cells() {
-    let some = ["lstm", "lstm peepholes", "gru", "gru reset before", "li gru Relu", "sli gru Relu", "min gru"];
+    let some = ["lstm", "lstm peepholes", "gru", "gru reset before", "li gru Relu", "sli gru Relu", "min gru", "lstm, projected"];
     let cells: Vec<(String, Pair)> = cells().into_iter().filter(|(name, _)| some.contains(&&**name)).collect();
     assert_eq!(cells.len(), some.len());
     conform(&cells);
@@ -124,22 +136,23 @@ fn conform(cells: &[(String, Pair)]) {
     let run_all = |place: usize, (name, pair): &(String, Pair)| {
         for (column, (adapter, context)) in contexts.iter().enumerate().filter(|(_, (adapter, _))| is_wanted(adapter, name)) {
             for (number, &tier) in Tier::ALL.iter().enumerate() {
-                let what = format!("{name}, {tier}, on {adapter}");
-                let can = expected_tiers(pair).contains(&tier);
-                let outcome = match run(pair, tier, context) {
-                    Ok(errors) => {
-                        let allowed = TOLERANCES.map(|tolerance| Case::random(pair, SIZES, 20).loosened(tolerance));
-                        if !can || (0..2).any(|half| errors[half] > allowed[half]) {
-                            failures.lock().unwrap().push(format!("{what}: {errors:?}, allowed {allowed:?}, expected to run: {can}"));
-                        }
-                        Outcome::Errors(errors)
+                let mut outcomes = run(pair, tier, context).into_iter().zip(can(pair, tier)).zip(TOLERANCES);
+                let outcome = [(); 2].map(|()| {
+                    let Some(((outcome, can), tolerance)) = outcomes.next() else { return Err("not run".to_owned()) };
+                    let allowed = Case::random(pair, SIZES, 20).loosened(tolerance);
+                    let fits = match &outcome {
+                        Ok(error) => can && *error <= allowed,
+                        Err(error) => !can && matches!(error, Error::Tier { .. }),
+                    };
+                    if !fits {
+                        let what = format!("{name}, {tier}, on {adapter}");
+                        failures.lock().unwrap().push(format!("{what}: {outcome:?}, allowed {allowed:?}, expected to run: {can}"));
                     }
-                    Err(Error::Tier { reason, .. }) if !can => Outcome::Refused(reason),
-                    Err(error) => {
-                        failures.lock().unwrap().push(format!("{what}: {error}"));
-                        Outcome::Refused(error.to_string())
-                    }
-                };
+                    outcome.map_err(|error| match error {
+                        Error::Tier { reason, .. } => reason,
+                        other => other.to_string(),
+                    })
+                });
                 table.lock().unwrap().insert((place, number, column), outcome);
             }
         }

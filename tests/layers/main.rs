@@ -18,4 +18,5 @@ mod sizes;
 mod stacks;
 mod stretches;
 mod truncated;
+mod tuning;
 mod weights;

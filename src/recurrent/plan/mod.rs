@@ -22,11 +22,15 @@ mod stepped;
 mod tests;
 #[cfg(not(target_family = "wasm"))]
 mod tier;
+#[cfg(not(target_family = "wasm"))]
+mod tune;
 mod ways;
 mod weights;
 
 pub(super) use backward::backward;
 pub(super) use forward::{ForwardBuffers, forward, record_forward};
+#[cfg(not(target_family = "wasm"))]
+pub(super) use tune::measure;
 pub(super) use ways::Choice;
 
 use super::Tier;
@@ -67,6 +71,11 @@ impl Shape {
         self.rows + self.parameters + self.gains + self.state_vectors
     }
 }
+
+/// A way of running the steps that is being measured.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trial(ways::Way);
 
 /// How a cell goes from frame to frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +148,12 @@ pub(super) struct Problem {
     pub training: bool,
     /// What shall run the steps, if anything was asked for.
     pub tier: Option<Tier>,
+    /// Whether plans go by what was measured.
+    #[cfg(not(target_family = "wasm"))]
+    pub tunes: bool,
+    /// What is being measured.
+    #[cfg(not(target_family = "wasm"))]
+    pub trial: Option<Trial>,
 }
 
 impl Problem {

@@ -49,6 +49,8 @@ impl Call {
             norms: super::Norms { input: None, ..*cell.norms() },
             training: false,
             tier: None,
+            tunes: false,
+            trial: None,
         };
         Self { problem, lengths: vec![frames as u32; batch as usize], resets: Vec::new(), keeps_all: false }
     }

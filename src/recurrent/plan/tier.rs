@@ -9,20 +9,45 @@ const CORE_REGISTERS: u32 = 65_536;
 const LANE_REGISTERS: u32 = 255;
 const OWN_REGISTERS: u32 = 40;
 
+/// Layouts that are worth a trial.
+const FEW: usize = 3;
+
 /// The layout of the least cost, if the registers of workgroups that run together hold the weights.
 pub(super) fn geometry(caps: &Caps, problem: &Problem, backward: bool) -> Option<Geometry> {
-    let sides = [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-    best(caps, sides, backward, problem.shape.parameters > 0, normed::exchanges(problem))
+    best(caps, sides(problem), backward, problem.shape.parameters > 0, normed::exchanges(problem))
+}
+
+/// The few layouts of the least cost, the least first, no two of which differ only in how sequences are chunked.
+pub(super) fn geometries(caps: &Caps, problem: &Problem, backward: bool) -> Vec<Geometry> {
+    let mut all = all(caps, sides(problem), backward, problem.shape.parameters > 0, normed::exchanges(problem));
+    all.sort_by_key(|&(cost, _)| cost);
+    let mut few: Vec<Geometry> = Vec::new();
+    for (_, geometry) in all {
+        let of_lanes = |g: &Geometry| [g.lane_units, g.lane_columns, g.unit_lanes, g.group];
+        if few.len() < FEW && few.iter().all(|known| of_lanes(known) != of_lanes(&geometry)) {
+            few.push(geometry);
+        }
+    }
+    few
+}
+
+/// [Rows of the product, hidden, batch].
+fn sides(problem: &Problem) -> [u32; 3] {
+    [problem.shape.rows, problem.hidden, problem.batch].map(|side| u32::try_from(side).unwrap_or(u32::MAX))
 }
 
 /// The geometry of the least cost, for [rows of the product, hidden, batch], and norms over all units.
 fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Option<Geometry> {
-    let [rows, hidden, batch] = sides;
+    all(caps, sides, backward, parameters, norms).into_iter().min_by_key(|&(cost, _)| cost).map(|(_, geometry)| geometry)
+}
+
+/// All that a device can run, with their costs.
+fn all(caps: &Caps, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Vec<(u64, Geometry)> {
+    let mut all = Vec::new();
     // No device has as many registers.
     if hidden > 1 << 14 {
-        return None;
+        return all;
     }
-    let mut best: Option<(u64, Geometry)> = None;
     let batches = batches(batch);
     for units in [1, 2, 3, 4, 5, 8] {
         // Forward columns come by four.
@@ -42,14 +67,12 @@ fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: u
                         continue;
                     }
                     let cost = cost(&geometry, [rows, hidden], backward) + norm_cost(caps, &geometry, hidden, norms);
-                    if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, geometry));
-                    }
+                    all.push((cost, geometry));
                 }
             }
         }
     }
-    best.map(|(_, geometry)| geometry)
+    all
 }
 
 /// Sequences of a workgroup, those that it has at once, and those that it multiplies together.

@@ -4,12 +4,13 @@
 use super::geometry::Geometry;
 use super::{Problem, Walk};
 #[cfg(not(target_family = "wasm"))]
-use super::{normed, persistent, tier};
+use super::{normed, persistent, tier, tune};
 use crate::device::Caps;
 use crate::error::{Error, Result};
 use crate::recurrent::{Refusal, Tier};
 
 /// Steps below which a launch each is no worse.
+#[cfg(not(target_family = "wasm"))]
 const FEW_FRAMES: u64 = 8;
 /// Share of a submit's work that a launch of the local tier may have: its workgroups are as many as sequences, most cores idle.
 #[cfg(not(target_family = "wasm"))]
@@ -17,6 +18,10 @@ const LOCAL_SHARE: u64 = 64;
 
 /// Rounds of loops that a launch may take on software adapters, which end all loops silently after 65,535 together; waits take some.
 const SOFTWARE_ROUNDS: u64 = 16_384;
+
+/// Weights, bytes, beyond which the local tier is not worth a trial.
+#[cfg(not(target_family = "wasm"))]
+const MOST_READ_ALONE: u64 = 64 << 10;
 
 /// Which half of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,24 +97,31 @@ impl Choice {
     }
 }
 
-/// The tier that the problem asks for, or the first that can and should.
+/// The tier that the problem asks for; or the way that was found to be the fastest; or the first that can and should.
 ///
 /// # Errors
 /// [`Error::Tier`] if the one that is asked for cannot.
+#[cfg(not(target_family = "wasm"))]
 pub(super) fn choose(caps: &Caps, problem: &Problem, side: Side) -> Result<Choice> {
+    if let Some(super::Trial(way)) = problem.trial {
+        return Ok(Choice { way, why: "tried".to_owned(), refused: Vec::new() });
+    }
+    let measured = tune::known(caps, problem, side).filter(|_| problem.tier.is_none() && problem.frames >= FEW_FRAMES);
     let (mut chosen, mut refused) = (None, Vec::new());
     // The best first; each refusal of one that could is about the others' being better.
     for tier in [Tier::Scan, Tier::Persistent, Tier::Local, Tier::Stepped] {
         let way = possible(tier, caps, problem, side);
         let why = match (&way, problem.tier) {
             (Err(reason), _) => Err(reason.clone()),
+            (Ok(_), None) if measured.is_some_and(|measured| measured.tier() == tier) => Ok("the fastest, by measurement".to_owned()),
+            (Ok(_), None) if measured.is_some() => Err("slower, by measurement".to_owned()),
             (Ok(_), Some(asked)) if asked == tier => Ok("asked for".to_owned()),
             (Ok(_), Some(asked)) => Err(format!("the {asked} tier was asked for")),
             (Ok(_), None) if chosen.is_some() => Err("slower".to_owned()),
             (Ok(way), None) => worth(way, caps, problem),
         };
         match (way, why) {
-            (Ok(way), Ok(why)) => chosen = Some((way, why)),
+            (Ok(way), Ok(why)) => chosen = Some((measured.unwrap_or(way), why)),
             (way, Err(reason)) => refused.push(Refusal { tier, reason, possible: way.is_ok() }),
             (Err(_), Ok(_)) => {}
         }
@@ -128,7 +140,45 @@ pub(super) fn choose(caps: &Caps, problem: &Problem, side: Side) -> Result<Choic
     }
 }
 
+/// In browsers there is no choice, and what nobody prints is left out of the module.
+#[cfg(target_family = "wasm")]
+pub(super) fn choose(_: &Caps, problem: &Problem, _: Side) -> Result<Choice> {
+    let way = if problem.walk() == Walk::Scan { Way::Scan } else { Way::Stepped };
+    match problem.tier {
+        Some(tier) if tier != way.tier() => {
+            let reason = match tier {
+                Tier::Scan => "the cell has a product",
+                Tier::Stepped => "the cell has no product",
+                Tier::Local | Tier::Persistent => "not in browsers",
+            };
+            Err(Error::Tier { tier: tier.name(), reason: reason.to_owned(), others: way.tier().name().to_owned() })
+        }
+        _ => Ok(Choice { way, why: String::new(), refused: Vec::new() }),
+    }
+}
+
+/// All that can run the steps and might be the fastest; the first is what a plan takes without measurements.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn candidates(caps: &Caps, problem: &Problem, side: Side) -> Vec<Way> {
+    let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
+    let mut ways: Vec<Way> =
+        choose(caps, &Problem { tunes: false, ..problem.clone() }, side).into_iter().map(|choice| choice.way).collect();
+    let tiers = [Tier::Stepped, Tier::Local].into_iter().filter(|&tier| tier != Tier::Local || bytes <= MOST_READ_ALONE);
+    ways.extend(tiers.filter_map(|tier| possible(tier, caps, problem, side).ok()));
+    if ways.iter().any(|way| way.tier() == Tier::Persistent) {
+        ways.extend(tier::geometries(caps, problem, side != Side::Forward).into_iter().map(Way::Persistent));
+    }
+    let mut distinct: Vec<Way> = Vec::new();
+    for way in ways {
+        if !distinct.contains(&way) {
+            distinct.push(way);
+        }
+    }
+    distinct
+}
+
 /// A tier's way, if it can run the steps.
+#[cfg(not(target_family = "wasm"))]
 fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<Way, String> {
     let refused = |reason: &str| Err(reason.to_owned());
     match (tier, problem.walk()) {
@@ -141,14 +191,7 @@ fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::resu
         (_, Walk::Rows) if side != Side::Forward || problem.shape.rows == 0 || problem.shape.second > 0 => {
             refused("norms over the units of a sequence come between product and update")
         }
-        #[cfg(target_family = "wasm")]
-        _ => {
-            let _ = (caps, side);
-            refused("not in browsers")
-        }
-        #[cfg(not(target_family = "wasm"))]
         (Tier::Local, _) => Ok(Way::Local),
-        #[cfg(not(target_family = "wasm"))]
         (Tier::Persistent, _) => registers(caps, problem, side).map(Way::Persistent),
     }
 }
@@ -174,16 +217,13 @@ fn registers(caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<
 }
 
 /// Whether what can run the steps should, where nobody asked; the better ways were refused.
+#[cfg(not(target_family = "wasm"))]
 fn worth(way: &Way, caps: &Caps, problem: &Problem) -> std::result::Result<String, String> {
-    let _ = caps;
     match way {
         Way::Scan => Ok("units do not see each other".to_owned()),
         Way::Stepped => Ok("runs any product, on any device".to_owned()),
-        #[cfg(not(target_family = "wasm"))]
         Way::Local => Err("one workgroup a sequence reads all weights at each step".to_owned()),
-        #[cfg(not(target_family = "wasm"))]
         Way::Persistent(_) if problem.frames < FEW_FRAMES => Err(format!("{} steps are no worse by a launch each", problem.frames)),
-        #[cfg(not(target_family = "wasm"))]
         Way::Persistent(geometry) => {
             Ok(format!("the registers of {} of {} workgroups hold the weights", persistent::workgroups(problem, geometry), caps.together))
         }

@@ -1,0 +1,40 @@
+//! Tiers that are chosen by measurement.
+
+use crate::case::{Case, Pair};
+use crate::common::contexts_with;
+use crate::truth;
+use weft::Context;
+use weft::recurrent::Cell;
+
+const MEASURED: &str = "the fastest, by measurement";
+
+/// What plans of 30 frames say, forward and backward.
+fn reasons(case: &Case, context: &Context) -> [String; 2] {
+    let layer = case.layer(context);
+    [layer.plan(30, 3).unwrap().explain().why, layer.plan_training(30, 3).unwrap()[1].explain().why]
+}
+
+#[test]
+fn layers_go_by_what_was_measured_if_their_context_asks_for_it() {
+    let pair = Pair { cell: Cell::lstm(), truth: truth::Cell::lstm() };
+    let case = Case::random(&pair, [30, 3, 5, 19], 30);
+    let plain = contexts_with(|options| options.with_workgroups_together(2));
+    for (place, (name, context)) in contexts_with(|options| options.with_workgroups_together(2).with_tuning(true)).iter().enumerate() {
+        assert!(reasons(&case, context).iter().all(|why| why != MEASURED), "{name}");
+        case.check(name, context, 1e-5);
+        case.check_gradients(name, context, 2e-5);
+        // The twins have no clock of their own: the model decides.
+        let expected = context.caps().timestamps;
+        for why in reasons(&case, context) {
+            assert_eq!(why == MEASURED, expected, "{name}: {why}");
+        }
+        let explanation = case.layer(context).plan(30, 3).unwrap().explain();
+        let slower = explanation.refused.iter().filter(|refusal| refusal.possible && refusal.reason == "slower, by measurement").count();
+        assert_eq!(slower, if expected { 2 } else { 0 }, "{name}: {explanation}");
+        // One frame is a launch, whatever was measured; so is what was asked for; others do not know of it.
+        let frame = case.layer(context).plan(1, 3).unwrap().explain();
+        assert!(frame.why != MEASURED, "{name}: {frame}");
+        let plain = reasons(&case, &plain[place].1);
+        assert!(plain.iter().all(|why| why != MEASURED), "{name}: {plain:?}");
+    }
+}
