@@ -86,7 +86,11 @@ impl Layer {
     ///
     /// Steps multiply m by W_hh W_hr, which is [R H, H] and made anew in each call: no step waits for h, and every tier runs them. That
     /// is R H H numbers a step in place of R H P + P H, and 2 R H H P operations a call, so calls of few frames and of P far below H
-    /// cost more than they would otherwise. Frames one at a time give the same as all at once but for rounding.
+    /// cost more than they would otherwise (those of one frame do without). Frames one at a time give the same as all at once but for
+    /// rounding.
+    ///
+    /// Where the product is normalised (layer-norm LSTMs), and in cells without other states, the state that is carried is m, not h: one
+    /// tensor [S, N, H], as of other layers.
     ///
     /// ```
     /// # fn main() -> weft::Result<()> {
@@ -110,8 +114,8 @@ impl Layer {
     /// ```
     ///
     /// # Errors
-    /// As [`new`](Self::new); [`Error::Value`] if the cell looks at h itself, as gated averages do, has no other state, or norms of its
-    /// product; [`Error::Shape`] if `weight_hr` is not [P, H] with P from 1 to H.
+    /// As [`new`](Self::new); [`Error::Value`] if the cell looks at h itself, as gated averages (GRU, LiGRU) do, or has no product;
+    /// [`Error::Shape`] if `weight_hr` is not [P, H] with P from 1 to H.
     pub fn projected(context: &Context, cell: &Cell, weights: &LayerWeights<'_>, weight_hr: &[f32]) -> Result<Self> {
         let hidden = weights.hidden_size;
         let outputs = weight_hr.len() / hidden.max(1);
@@ -120,8 +124,8 @@ impl Layer {
             return Err(Error::Shape { argument: "weight_hr", expected, got: format!("{} elements", weight_hr.len()) });
         }
         let layer = Self::with_columns(context, cell, weights, outputs)?;
-        if !layer.shape.projects {
-            let help = "project h of a cell that uses it in its product only and carries other states: an LSTM without layer norms";
+        if !layer.shape.projects || layer.shape.rows == 0 {
+            let help = "project h of a cell that uses it in its product only, as LSTMs do";
             return Err(Error::Value { argument: "cell", value: cell.name().to_owned(), help });
         }
         Ok(Self { weight_hr: Some(Tensor::from_slice(context, &[outputs, hidden], weight_hr)?), ..layer })
@@ -284,7 +288,7 @@ impl Layer {
     /// # Errors
     /// As [`Tensor::zeros`].
     pub fn zero_state(&self, batch: usize) -> Result<State> {
-        if self.weight_hr.is_none() {
+        if !self.has_own_h() {
             return State::zeros(&self.context, &self.cell, batch, self.hidden_size);
         }
         let [h, others] = self.state_shapes(batch);
@@ -493,7 +497,7 @@ impl Layer {
             zoneout: self.zoneout_with(0, true),
             heads: self.heads as u64,
             projection: self.weight_hr.as_ref().map(|_| self.output_size() as u64),
-            first_h: state && self.weight_hr.is_some(),
+            first_h: state && self.has_own_h(),
             weight_drop: WeightDrop::default(),
             norms: *self.cell.norms(),
             training: false,
@@ -528,21 +532,27 @@ impl Layer {
     pub(super) fn check_state(&self, argument: &'static str, state: &State, batch: usize) -> Result<()> {
         let [h, others] = self.state_shapes(batch);
         let got = state.projected_h().map(Tensor::shape);
-        if state.tensor().shape() == others && got == self.weight_hr.as_ref().map(|_| &h[1..]) {
+        let wanted = self.has_own_h().then_some(&h[1..]);
+        if state.tensor().shape() == others && got == wanted {
             return Ok(());
         }
         let shapes = |h: Option<&[usize]>, others: &[usize]| match h {
             Some(h) => format!("h {h:?} and {others:?}"),
             None => format!("{others:?}"),
         };
-        let expected = shapes(self.weight_hr.as_ref().map(|_| &h[1..]), &others);
+        let expected = shapes(wanted, &others);
         let expected = format!("{expected} for {batch} sequences of this {}", self.cell.name());
         Err(Error::Shape { argument, expected, got: shapes(got, state.tensor().shape()) })
     }
 
-    /// Shapes [1, N, P] of h, and of the tensor of states: [S, N, H], or without h where that is projected.
+    /// Whether a projected h is a state of its own.
+    fn has_own_h(&self) -> bool {
+        self.weight_hr.is_some() && self.shape.has_own_h
+    }
+
+    /// Shapes [1, N, P] of h, and of the tensor of states: [S, N, H], or without h where that is a state of its own.
     pub(super) fn state_shapes(&self, batch: usize) -> [[usize; 3]; 2] {
-        let apart = usize::from(self.weight_hr.is_some());
+        let apart = usize::from(self.has_own_h());
         [[1, batch, self.output_size()], [self.shape.states as usize - apart, batch, self.hidden_size]]
     }
 
@@ -550,9 +560,9 @@ impl Layer {
     pub(super) fn empty_state(&self, batch: usize) -> Result<State> {
         let [h, others] = self.state_shapes(batch);
         let others = Tensor::empty(&self.context, &others, DType::F32)?;
-        match self.weight_hr {
-            Some(_) => State::projected(Tensor::empty(&self.context, &h[1..], DType::F32)?, others),
-            None => State::of(others),
+        match self.has_own_h() {
+            true => State::projected(Tensor::empty(&self.context, &h[1..], DType::F32)?, others),
+            false => State::of(others),
         }
     }
 

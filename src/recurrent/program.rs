@@ -35,7 +35,8 @@ pub(super) fn program(cell: &Cell) -> (Shape, Arc<Program>) {
         parameters: count(cell.params()),
         masks: count(cell.masks()),
         summed: is_summed(cell),
-        projects: is_summed(cell) && cell.states().len() > 1 && !reads_h(cell),
+        projects: !reads_h(cell),
+        has_own_h: is_summed(cell) && cell.states().len() > 1,
         gains: norm.filter(|norm| norm.gain).map_or(0, |_| count(cell.recurrent())),
         state_vectors: state.map_or(0, |(_, norm)| u64::from(norm.gain) + u64::from(norm.bias)),
     };

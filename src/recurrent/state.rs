@@ -7,7 +7,8 @@ use crate::tensor::{DType, Tensor};
 use std::fmt;
 
 /// The states of N sequences after their last frame, on the device: one tensor [S, N, H], h first (S is 2 for an LSTM: h and c;
-/// 1 for a GRU). Give it to the next call. Where h is [projected](super::Layer::projected), it is a tensor of its own, [N, P].
+/// 1 for a GRU). Give it to the next call. Where h is [projected](super::Layer::projected), it is a tensor of its own, [N, P]
+/// (but in cells with norms, which carry what is projected).
 ///
 /// A call never changes the state that it was given, so an old one can be returned to (beams, retries). Clones share memory.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use crate::case::{Case, Pair, pairs};
 use crate::common::{assert_close, contexts_with, shared_contexts};
 use crate::truth;
-use weft::recurrent::cells::{Cell, ForgetGate, LstmOptions};
+use weft::recurrent::cells::{Activation, Cell, ForgetGate, LstmOptions, NormSpan};
 use weft::recurrent::{Layer, LayerWeights, RunOptions, TrainOptions};
 use weft::{Context, Error, Tensor};
 
@@ -213,7 +213,7 @@ fn what_cannot_be_projected_or_divided_is_named() {
             LayerWeights { input_size: 3, hidden_size: 4, weight_ih: &weight_ih, weight_hh: &weight_hh, bias: None, parameters: &[] };
         Layer::projected(&gpu, cell, &weights, weight_hr)
     };
-    for cell in [Cell::gru(), Cell::li_gru(), Cell::qrnn()] {
+    for cell in [Cell::gru(), Cell::li_gru(), Cell::qrnn(), Cell::sli_gru()] {
         let error = projected(&cell, 2, &[0.1; 8]).unwrap_err();
         assert!(matches!(error, Error::Value { argument: "cell", .. }), "{error}");
     }
@@ -335,4 +335,99 @@ fn a_file_with_a_projection_or_blocks() {
     let layer = Layer::load_block_diagonal(&gpu, &Cell::lstm(), &file(2), "", 2).unwrap();
     assert_eq!([layer.hidden_size(), layer.output_size()], [4, 4]);
     assert_eq!(layer.trainable()[1].1.shape(), [16, 2]);
+}
+
+/// Cells that carry what is projected, m, not h.
+fn carrying_m(outputs: usize) -> Vec<Pair> {
+    let pair = |cell, truth| Pair { cell, truth: truth::Cell { projection: Some(outputs), ..truth } };
+    let each = LstmOptions { layer_norm: Some(NormSpan::Gate), peepholes: true, ..LstmOptions::default() }.build().unwrap();
+    let norm = Some(truth::Norm::Layer { eps: 1e-5, each_gate: true });
+    let each_truth = truth::Cell { peepholes: true, norm_ih: norm, norm_hh: norm, ..truth::Cell::layer_norm_lstm() };
+    let rnn = pair(Cell::rnn(Activation::Tanh).unwrap(), truth::Cell::rnn(truth::Activation::Tanh));
+    vec![pair(Cell::layer_norm_lstm(), truth::Cell::layer_norm_lstm()), pair(each, each_truth), rnn]
+}
+
+/// From first states of zero: m W_hr is h there too.
+#[test]
+fn cells_that_carry_what_is_projected() {
+    for (name, context) in shared_contexts() {
+        for pair in carrying_m(5) {
+            for reverse in [false, true] {
+                let mut case = Case::random(&pair, [7, 4, 3, 18], 13);
+                case.problem.reverse = reverse;
+                case.problem.lengths = vec![7, 0, 3, 6];
+                case.problem.resets = vec![(3, 0), (2, 3)];
+                let states = pair.truth.states();
+                for state in states {
+                    case.problem.values.get_mut(state).fill(0.0);
+                }
+                let p = &case.problem;
+                let mut pull = p.random_pull(4);
+                pull.states.clear();
+                let (solution, expected) = (p.solve(), p.gradients(&pull));
+                let (layer, x) = (case.layer(&context), case.x(&context));
+                let run = RunOptions { lengths: Some(&p.lengths), resets: &p.resets, ..RunOptions::default() };
+                let (y, state, tape) = layer.train_blocking(&x, &TrainOptions { run, ..TrainOptions::default() }).unwrap();
+                assert_eq!(state.tensor().shape(), [states.len(), 4, 18]);
+                let what = format!("{name} {}", pair.cell.name());
+                assert_close(&format!("{what}: y"), &y.to_vec_blocking().unwrap(), &solution.y, 4e-5, 4e-5);
+                if states.len() > 1 {
+                    assert_close(&format!("{what}: c"), &state.read_blocking(1).unwrap(), &solution.states[1], 4e-5, 4e-5);
+                }
+                let dy: Vec<f32> = pull.y.iter().map(|&x| x as f32).collect();
+                let dy = Tensor::from_slice(&context, y.shape(), &dy).unwrap();
+                let gradients = layer.backward_blocking(&tape, &dy, None).unwrap();
+                for (part, got) in [
+                    ("x", gradients.x.as_ref().unwrap()),
+                    ("weight_ih", &gradients.weight_ih),
+                    ("weight_hh", &gradients.weight_hh),
+                    ("weight_hr", gradients.weight_hr.as_ref().unwrap()),
+                    ("bias_ih", &gradients.bias_ih),
+                ] {
+                    let expected = expected.get(part);
+                    let largest = expected.iter().fold(1e-3f64, |most, x| most.max(x.abs()));
+                    let got = got.to_vec_blocking().unwrap();
+                    assert_close(&format!("{what}: gradient of {part}"), &got, expected, 8e-5 * largest, 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// In two pieces, forward and back: the state m has its gradient, through which those of the first piece are those of the whole.
+#[test]
+fn cells_that_carry_what_is_projected_in_pieces() {
+    for (name, context) in shared_contexts() {
+        for pair in carrying_m(6) {
+            let case = Case::random(&pair, [8, 2, 3, 12], 14);
+            let (layer, x) = (case.layer(&context), case.problem.values.f32("x"));
+            let pull: Vec<f32> = case.problem.random_pull(5).y.iter().map(|&x| x as f32).collect();
+            let tensor =
+                |frames: usize, columns: usize, values: &[f32]| Tensor::from_slice(&context, &[frames, 2, columns], values).unwrap();
+            let train = |frames: usize, values: &[f32], state: Option<&weft::recurrent::State>| {
+                let mut options = TrainOptions::default();
+                options.run.state = state;
+                layer.train_blocking(&tensor(frames, 3, values), &options).unwrap()
+            };
+            let read = |tensor: &Tensor| tensor.to_vec_blocking().unwrap();
+            let (y, _, tape) = train(8, &x, None);
+            let whole = layer.backward_blocking(&tape, &tensor(8, 6, &pull), None).unwrap();
+
+            let (first_y, state, first) = train(5, &x[..30], None);
+            let (second_y, _, second) = train(3, &x[30..], Some(&state));
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+            assert_eq!(bits(&[read(&first_y), read(&second_y)].concat()), bits(&read(&y)), "{name}: the same bits");
+            let second = layer.backward_blocking(&second, &tensor(3, 6, &pull[60..]), None).unwrap();
+            let first = layer.backward_blocking(&first, &tensor(5, 6, &pull[..60]), Some(&second.state)).unwrap();
+            for (part, [a, b, whole]) in [
+                ("weight_hh", [&first.weight_hh, &second.weight_hh, &whole.weight_hh]),
+                ("weight_hr", [&first, &second, &whole].map(|gradients| gradients.weight_hr.as_ref().unwrap())),
+            ] {
+                let sum: Vec<f32> = read(a).iter().zip(read(b)).map(|(a, b)| a + b).collect();
+                let whole: Vec<f64> = read(whole).iter().map(|&x| f64::from(x)).collect();
+                let largest = whole.iter().fold(1e-3f64, |most, x| most.max(x.abs()));
+                assert_close(&format!("{name}: gradient of {part}"), &sum, &whole, 2e-5 * largest, 0.0);
+            }
+        }
+    }
 }

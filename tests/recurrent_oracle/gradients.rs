@@ -44,6 +44,7 @@ fn cells() -> Vec<(String, Cell)> {
         Cell { norm_ih: norm, norm_hh: norm, norm_c: Some(Norm::LAYER), ..lstm }
     });
     add("layer norm lstm", Cell::layer_norm_lstm());
+    add("rnn projection", Cell { projection: Some(2), ..Cell::rnn(Tanh) });
     add("s lstm projection", Cell { projection: Some(2), ..Cell::s_lstm() });
     add("layer norm lstm, projection", Cell { projection: Some(2), ..Cell::layer_norm_lstm() });
     for (name, gru) in [("gru", Cell::gru()), ("gru reset before", Cell::gru_reset_before())] {

@@ -95,7 +95,7 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
         unprojected: problem.projection.map(|_| recording.bound("unprojected", y_frame * frames)),
         states: recording.bound("states", state_bytes * (frames + 1)),
         dy: recording.bound("dy", h_bytes * frames),
-        d_new_h: problem.projection.filter(|_| problem.state).map(|_| recording.bound("d_new_h", h_bytes)),
+        d_new_h: (problem.apart() > 0 && problem.state).then(|| recording.bound("d_new_h", h_bytes)),
         d_new_state: problem.state.then(|| recording.bound("d_new_state", apart_bytes)),
         dx: wants_dx.then(|| recording.bound("dx", x_frame * frames)),
         d_weight_ih: recording.bound("d_weight_ih", weight_ih),
@@ -104,7 +104,7 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
         d_weight_hh: recording.bound("d_weight_hh", weight_hh),
         d_weight_hr: weight_hr.map(|bytes| recording.bound("d_weight_hr", bytes)),
         d_units: recording.bound("d_units", units),
-        d_h: problem.projection.map(|_| recording.bound("d_h", h_bytes)),
+        d_h: (problem.apart() > 0).then(|| recording.bound("d_h", h_bytes)),
         d_state: recording.bound("d_state", apart_bytes),
     };
     let choice = record_backward(&mut recording, caps, problem, &buffers)?;

@@ -86,7 +86,7 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
         h: problem.first_h.then(|| recording.bound("h", h_bytes)),
         state: problem.state.then(|| recording.bound("state", apart_bytes)),
-        new_h: problem.projection.map(|_| recording.bound("new_h", h_bytes)),
+        new_h: (problem.apart() > 0).then(|| recording.bound("new_h", h_bytes)),
         new_state: recording.bound("new_state", apart_bytes),
         unprojected: problem.projection.filter(|_| keeps).map(|_| recording.bound("unprojected", steps_bytes)),
         y: recording.bound("y", y_bytes),
@@ -235,9 +235,11 @@ pub(in crate::recurrent) fn record_forward(
     }
     let last = Some(slot(frames).at_state(apart));
     copy_states(recording, caps, problem, (together, last, Slot::only(buffers.new_state)), None, buffers.units);
-    if let (Some(weight_hr), Some(new_h)) = (buffers.weight_hr, buffers.new_h) {
-        let given = (buffers.h, buffers.sequences);
-        projected::outputs(recording, caps, problem, [steps_y, buffers.y, weight_hr], (slot(frames), new_h), given)?;
+    if let Some(weight_hr) = buffers.weight_hr {
+        projected::outputs(recording, caps, problem, [steps_y, buffers.y, weight_hr])?;
+        if let Some(new_h) = buffers.new_h {
+            projected::last_h(recording, caps, problem, (slot(frames), weight_hr, new_h), (buffers.h, buffers.sequences))?;
+        }
     }
     Ok(choice)
 }

@@ -58,8 +58,10 @@ pub(super) struct Shape {
     pub masks: u64,
     /// Whether the cell knows projection and product only as their sum.
     pub summed: bool,
-    /// Whether h can be projected: the cell itself does not look at it, and there are other states.
+    /// Whether h can be projected, as the cell itself does not look at it; and whether a projected h is a state of its own: the cell
+    /// must know its product in a sum with W x only, and have other states.
     pub projects: bool,
+    pub has_own_h: bool,
     /// Gains of the product's norm: one for each row, or none. Vectors of the norm of a state: gain and bias.
     pub gains: u64,
     pub state_vectors: u64,
@@ -184,9 +186,9 @@ impl Problem {
         self.projection.unwrap_or(self.hidden)
     }
 
-    /// States that are not in the tensor of states: a projected h.
+    /// States that are not in the tensor of states: a projected h. Where that is none, the tensor has what is projected.
     fn apart(&self) -> u64 {
-        u64::from(self.projection.is_some())
+        u64::from(self.projection.is_some() && self.shape.has_own_h)
     }
 
     fn is_batch_norm(&self) -> bool {

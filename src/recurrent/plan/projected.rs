@@ -1,10 +1,11 @@
-//! A projected h: y = m W_hr, of the m [T, N, H] that the steps give. The steps see m only, whose first one is zero; what the first h
-//! makes of the gates is added to those of each sequence's first frame.
+//! A projected h: y = m W_hr, of the m [T, N, H] that the steps give. The steps see m only. The first m is zero, and what the first h
+//! makes of the gates is added to those of each sequence's first frame; where a norm or another state of the cell comes between, m is the
+//! state instead of h.
 
 use super::backward::{BackwardBuffers, valid_frames};
 use super::weights::{Recurrent, product};
 use super::{Problem, Slot, window};
-use crate::dense::{Form, Matrix};
+use crate::dense::{Form, Gemm, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellEmptyParams, CellFirstGradientParams, CellFirstParams, Kernel};
@@ -61,23 +62,26 @@ pub(super) fn at_first_frames(
     recording.dispatch(shader, set, &params, grid, values);
 }
 
-/// y of all frames, and the last h: of `m` and the last slot of the states.
-pub(super) fn outputs(
+/// y of all frames, of `m`.
+pub(super) fn outputs(recording: &mut Recording, caps: &Caps, problem: &Problem, [m, y, weight_hr]: [BufferId; 3]) -> Result<()> {
+    let &Problem { frames, batch, hidden, .. } = problem;
+    let outputs = problem.outputs();
+    let factors = [(m, hidden), (weight_hr, hidden), (y, outputs)];
+    product(recording, Form::Nt, [frames * batch, outputs, hidden], factors, false).record(recording, caps)
+}
+
+/// The last h, of the last slot of the states; of sequences without frames that which was given.
+pub(super) fn last_h(
     recording: &mut Recording,
     caps: &Caps,
     problem: &Problem,
-    [m, y, weight_hr]: [BufferId; 3],
-    (last, new_h): (Slot, BufferId),
+    (last, weight_hr, new_h): (Slot, BufferId, BufferId),
     (h, sequences): (Option<BufferId>, Option<BufferId>),
 ) -> Result<()> {
-    let Some(outputs) = problem.projection else { return Ok(()) };
-    let &Problem { frames, batch, hidden, .. } = problem;
-    product(recording, Form::Nt, [frames * batch, outputs, hidden], [(m, hidden), (weight_hr, hidden), (y, outputs)], false)
-        .record(recording, caps)?;
-    let mut product =
-        product(recording, Form::Nt, [batch, outputs, hidden], [(last.buffer, hidden), (weight_hr, hidden), (new_h, outputs)], false);
-    product.a = plane(problem, last);
-    product.record(recording, caps)?;
+    let (hidden, outputs) = (problem.hidden, problem.outputs());
+    let factors = [(last.buffer, hidden), (weight_hr, hidden), (new_h, outputs)];
+    let product = product(recording, Form::Nt, [problem.batch, outputs, hidden], factors, false);
+    Gemm { a: plane(problem, last), ..product }.record(recording, caps)?;
     if let (Some(h), Some(sequences)) = (h, sequences.filter(|_| problem.lengths)) {
         keep_empty(recording, caps, problem, [h, sequences, new_h]);
     }
@@ -106,14 +110,19 @@ pub(super) struct Projected<'a> {
     weight_hr: BufferId,
     d_weight_hr: BufferId,
     unprojected: BufferId,
-    d_h: BufferId,
-    /// [N, R H]: what first frames have of the first h, and the gradients of that.
+    /// [N, R H]: what first frames have of the first h.
     rows: Option<BufferId>,
-    d_rows: BufferId,
+    /// Of an h that is a state of its own: its gradient [N, P], and those of the rows.
+    first: Option<First>,
     /// Frames of dy that sequences have, where some are short.
     valid: Option<BufferId>,
     /// dy W_hr of a stretch.
     d_unprojected: BufferId,
+}
+
+struct First {
+    d_h: BufferId,
+    d_rows: BufferId,
 }
 
 impl<'a> Projected<'a> {
@@ -127,9 +136,7 @@ impl<'a> Projected<'a> {
         carry: BufferId,
         most: u64,
     ) -> Result<Option<Self>> {
-        let (Some(weight_hr), Some(d_weight_hr), Some(unprojected), Some(d_h)) =
-            (buffers.weight_hr, buffers.d_weight_hr, buffers.unprojected, buffers.d_h)
-        else {
+        let (Some(weight_hr), Some(d_weight_hr), Some(unprojected)) = (buffers.weight_hr, buffers.d_weight_hr, buffers.unprojected) else {
             return Ok(None);
         };
         let &Problem { batch, hidden, frames, .. } = problem;
@@ -146,17 +153,19 @@ impl<'a> Projected<'a> {
             gradient.record(recording, caps)?;
         }
         let rows = first_rows(recording, caps, problem, weights, buffers.h)?;
-        let d_rows = recording.workspace("d_first_rows", problem.row_bytes(problem.shape.rows * hidden));
-        recording.clear(d_rows);
+        let first = buffers.d_h.map(|d_h| {
+            let d_rows = recording.workspace("d_first_rows", problem.row_bytes(problem.shape.rows * hidden));
+            recording.clear(d_rows);
+            First { d_h, d_rows }
+        });
         Ok(Some(Self {
             buffers,
             weights,
             weight_hr,
             d_weight_hr,
             unprojected,
-            d_h,
             rows,
-            d_rows,
+            first,
             valid: problem.lengths.then(|| recording.workspace("valid_dy", most * problem.row_bytes(outputs))),
             d_unprojected: recording.workspace("d_unprojected", most * problem.plane_bytes()),
         }))
@@ -206,21 +215,24 @@ impl<'a> Projected<'a> {
 
     /// The gradients of those, where the frames are in the stretch.
     pub(super) fn take_first_rows(&self, recording: &mut Recording, caps: &Caps, problem: &Problem, gates: Matrix, stretch: (u64, u64)) {
-        at_first_frames(recording, caps, problem, [self.d_rows, self.sequences()], gates, stretch, true);
+        if let Some(first) = &self.first {
+            at_first_frames(recording, caps, problem, [first.d_rows, self.sequences()], gates, stretch, true);
+        }
     }
 
     /// These, and the h that made the rows, if there was one.
     pub(super) fn first_rows(&self) -> Option<[BufferId; 2]> {
-        self.buffers.h.map(|h| [self.d_rows, h])
+        self.buffers.h.zip(self.first.as_ref()).map(|(h, first)| [first.d_rows, h])
     }
 
     /// The gradient of the first h.
     pub(super) fn record_d_h(&self, recording: &mut Recording, caps: &Caps, problem: &Problem) -> Result<()> {
+        let Some(&First { d_h, d_rows }) = self.first.as_ref() else { return Ok(()) };
         let (rows, outputs) = (problem.shape.rows * problem.hidden, problem.outputs());
-        let factors = [(self.d_rows, rows), (self.weights.dropped, outputs), (self.d_h, outputs)];
+        let factors = [(d_rows, rows), (self.weights.dropped, outputs), (d_h, outputs)];
         product(recording, Form::Nn, [problem.batch, outputs, rows], factors, false).record(recording, caps)?;
         if let (Some(d_new_h), Some(sequences)) = (self.buffers.d_new_h, self.buffers.sequences.filter(|_| problem.lengths)) {
-            keep_empty(recording, caps, problem, [d_new_h, sequences, self.d_h]);
+            keep_empty(recording, caps, problem, [d_new_h, sequences, d_h]);
         }
         Ok(())
     }

@@ -40,8 +40,13 @@ impl Recurrent {
         if let (Some(weight_hr), Some(outputs)) = (weight_hr, problem.projection) {
             // R W_hr m = (R W_hr) m: no step waits for h.
             matrix = recording.workspace("weight_projected", rows * hidden * 4);
-            let factors = [(dropped, outputs), (weight_hr, hidden), (matrix, hidden)];
-            product(recording, Form::Nn, [rows, hidden, outputs], factors, false).record(recording, caps)?;
+            if problem.frames == 1 && problem.apart() > 0 {
+                // The only frame sees no m but zero.
+                recording.clear(matrix);
+            } else {
+                let factors = [(dropped, outputs), (weight_hr, hidden), (matrix, hidden)];
+                product(recording, Form::Nn, [rows, hidden, outputs], factors, false).record(recording, caps)?;
+            }
         }
         Ok(Self { kept, dropped, weight_hr, matrix })
     }

@@ -47,7 +47,7 @@ pub struct Cell {
     pub coupled: bool,
     /// sLSTM: f = exp, instead of the logistic function.
     pub exponential_forget: bool,
-    /// LSTM and sLSTM: h = weight_hr (o output(c)), of so many numbers.
+    /// RNN, LSTM, sLSTM: h = weight_hr m, of so many numbers, where m is what would be h otherwise.
     pub projection: Option<usize>,
     /// bias_ih and bias_hh.
     pub bias: bool,
@@ -218,7 +218,8 @@ impl Cell {
             Kind::Rnn => {
                 let r = self.recurrent(tape, weights, h);
                 let sum = tape.add(x, r);
-                vec![candidate(tape, sum)]
+                let h = candidate(tape, sum);
+                vec![self.project_h(tape, weights, h)]
             }
             Kind::IndRnn => {
                 let r = tape.mul(weights.get("weight_hh"), h);
