@@ -105,8 +105,8 @@ fn table(shaders: &[Shader], all: &[String]) -> String {
     for (kernel, file) in &kernels {
         let _ = writeln!(out, "    /// `shaders/{file}.wgsl`\n    {kernel},");
     }
-    out += "}\n\nimpl Kernel {\n    /// The variant that runs anywhere; every kernel has one.\n    pub fn plain(self) -> &'static Shader {\n        match self {\n";
-    for (index, shader) in shaders.iter().enumerate().filter(|(_, s)| s.variant.flags.is_empty()) {
+    out += "}\n\nimpl Kernel {\n    /// The variant that runs anywhere; or, of a kernel that asks for features, its first.\n    pub fn plain(self) -> &'static Shader {\n        match self {\n";
+    for (index, shader) in shaders.iter().enumerate().filter(|(_, s)| s.variant.first) {
         let _ = writeln!(out, "            Self::{} => &SHADERS[{index}],", shader.variant.kernel);
     }
     out += "        }\n    }\n}\n\n";
@@ -178,7 +178,7 @@ impl Texts {
 fn params(shaders: &[Shader]) -> String {
     let mut out = String::new();
     let mut known: Vec<(&[(String, String)], &str)> = Vec::new();
-    for Shader { variant: Variant { file, kernel, .. }, reflection, .. } in shaders.iter().filter(|s| s.variant.flags.is_empty()) {
+    for Shader { variant: Variant { file, kernel, .. }, reflection, .. } in shaders.iter().filter(|s| s.variant.first) {
         let members = reflection.params.as_slice();
         let _ = writeln!(out, "\n/// `Params` of `shaders/{file}.wgsl`.");
         if let Some((_, same)) = known.iter().find(|(other, _)| *other == members) {

@@ -128,16 +128,13 @@ fn scalar_name(scalar: Scalar) -> Result<&'static str, String> {
 
 /// What naga may accept in this variant.
 fn capabilities(variant: &Variant) -> Capabilities {
-    let mut capabilities = Capabilities::empty();
+    // unpack2x16float: part of WebGPU, and of every native backend but WebGL's.
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     if variant.flags.iter().any(|f| f == "SUBGROUPS") {
         capabilities |= Capabilities::SUBGROUP;
     }
     if variant.is_native_only() {
         capabilities |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16;
-    }
-    if variant.flags.iter().any(|f| f == "F16") {
-        // unpack2x16float: part of WebGPU, and of every native backend but WebGL's.
-        capabilities |= Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     }
     if variant.flags.iter().any(|f| f == "COHERENT") {
         capabilities |= Capabilities::MEMORY_DECORATION_COHERENT | Capabilities::MEMORY_DECORATION_VOLATILE;

@@ -14,6 +14,8 @@ pub struct Variant {
     pub kernel: String,
     /// Whether browsers do without it.
     pub native: bool,
+    /// Whether it is the first of its kernel: `plain`, where there is such.
+    pub first: bool,
     /// Flags of this variant, upper case, as `#ifdef` sees them.
     pub flags: Vec<String>,
 }
@@ -37,7 +39,8 @@ impl Variant {
 }
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
-/// every kernel has a variant that runs anywhere, or, in a line that begins with `native`, anywhere but in browsers.
+/// every kernel has a variant that runs anywhere; but in a line that begins with `native`, whose kernels are not for browsers, and which
+/// plans may choose for the features of a device alone.
 pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
     let origin = |line| Origin { file: "variants".into(), line };
     let fault = |line, message: String| Fault { origin: origin(line), variant: "table".into(), message };
@@ -56,7 +59,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
         let (native, file) = file.trim().strip_prefix("native ").map_or((false, file.trim()), |file| (true, file));
         let base = file.replace('/', "_");
         for (place, flags) in list.split('|').map(str::trim).enumerate() {
-            if (flags == "plain") != (place == 0) {
+            if (flags == "plain") != (place == 0) && !native {
                 faults.push(fault(number, format!("{file}: `plain` must come first and once")));
             }
             let flags: Vec<&str> = if flags == "plain" { Vec::new() } else { flags.split('+').map(str::trim).collect() };
@@ -72,6 +75,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
                 name,
                 kernel: camel_case(&base),
                 native,
+                first: place == 0,
                 flags: flags.iter().map(|f| f.to_uppercase()).collect(),
             });
         }

@@ -244,6 +244,11 @@ pub(crate) fn declare<'a>(recording: &mut Recording, bound: &mut Vec<&'a Tensor>
     recording.bound(label, tensor.window_bytes())
 }
 
+/// The nearest f16, ties to even; beyond the largest of those, that one.
+pub(crate) fn nearest_half(x: f32) -> f16 {
+    f16::from_f32(if x.is_nan() { x } else { x.clamp(-65_504.0, 65_504.0) })
+}
+
 /// Bytes in whole words, at least one: WebGPU has no empty bindings.
 fn whole_words(bytes: u64) -> u64 {
     bytes.next_multiple_of(4).max(4)

@@ -46,6 +46,7 @@ fn variant(flags: &[&str]) -> Variant {
         name: "kernel".to_owned(),
         kernel: "Kernel".to_owned(),
         native: false,
+        first: true,
         flags: flags.iter().map(|f| (*f).to_owned()).collect(),
     }
 }
@@ -173,7 +174,9 @@ fn the_table_demands_a_plain_variant_and_known_flags() {
         good.iter().map(|v| (v.name.as_str(), v.kernel.as_str())).collect::<Vec<_>>(),
         [("lattice_row", "LatticeRow"), ("lattice_row_subgroups", "LatticeRow")]
     );
+    assert!(good[0].first && !good[1].first);
     assert!(table("a: subgroups\n").is_err());
+    assert!(table("native a: subgroups\n").is_ok());
     assert!(table("a: plain | warp\n").is_err());
     assert!(table("a\n").is_err());
 }

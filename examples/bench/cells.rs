@@ -2,8 +2,9 @@
 
 use super::case::{Case, Labels, Ready, Steps};
 use std::time::{Duration, Instant};
+use weft::dense::convert_blocking;
 use weft::recurrent::{Cell, Layer, LayerWeights, Plan, RunOptions, Tier, TrainOptions};
-use weft::{Context, RunReport, Tensor};
+use weft::{Context, DType, RunReport, Tensor};
 
 /// H (= input size) and N; T = 500.
 const SIZES: &[[usize; 2]] = &[[256, 1], [256, 16], [512, 16], [640, 1], [640, 16], [1024, 1], [1024, 16], [1024, 64]];
@@ -14,6 +15,8 @@ const TIER_SIZES: &[[usize; 2]] =
 /// Beyond this H the local tier takes hundreds of milliseconds.
 const MOST_LOCAL: usize = 256;
 const RAGGED_SIZES: &[[usize; 2]] = &[[256, 16], [640, 16], [1024, 64]];
+/// Sizes in f16.
+const HALF_SIZES: &[[usize; 2]] = &[[256, 16], [512, 16], [640, 16], [1024, 16], [1024, 64]];
 const QUICK_SIZES: &[[usize; 2]] = &[[16, 1], [32, 2]];
 
 const TIERS: [(&str, Tier); 3] = [("lstm-stepped", Tier::Stepped), ("lstm-local", Tier::Local), ("lstm-persistent", Tier::Persistent)];
@@ -24,6 +27,7 @@ struct Row {
     op: &'static str,
     cell: fn() -> Cell,
     tier: Option<Tier>,
+    dtype: DType,
     ragged: bool,
     trains: bool,
 }
@@ -31,7 +35,7 @@ struct Row {
 /// Every case of the table, in its order.
 pub fn cases(quick: bool) -> Vec<Case> {
     let t = if quick { 10 } else { 500 };
-    let row = |op, cell| Row { op, cell, tier: None, ragged: false, trains: false };
+    let row = |op, cell| Row { op, cell, tier: None, dtype: DType::F32, ragged: false, trains: false };
     let plain = [row("lstm", Cell::lstm as fn() -> Cell), row("gru", Cell::gru), row("li-gru", Cell::li_gru)];
     let more = [
         row("sli-gru", Cell::sli_gru as fn() -> Cell),
@@ -40,10 +44,11 @@ pub fn cases(quick: bool) -> Vec<Case> {
         row("gru-reset-before", Cell::gru_reset_before),
         row("min-gru", || Cell::min_gru(false)),
     ];
+    let halves = plain.map(|row| Row { dtype: DType::F16, ..row });
     let ragged = [Row { ragged: true, ..plain[0] }];
     let tiers = TIERS.map(|(op, tier)| Row { tier: Some(tier), ..row(op, Cell::lstm) });
     let mut cases = Vec::new();
-    for (sizes, rows) in [(SIZES, &plain[..]), (RAGGED_SIZES, &ragged), (MORE_SIZES, &more), (TIER_SIZES, &tiers)] {
+    for (sizes, rows) in [(SIZES, &plain[..]), (HALF_SIZES, &halves), (RAGGED_SIZES, &ragged), (MORE_SIZES, &more), (TIER_SIZES, &tiers)] {
         for &[h, n] in if quick { QUICK_SIZES } else { sizes } {
             let rows = rows.iter().filter(|row| row.tier != Some(Tier::Local) || h <= MOST_LOCAL);
             let both = rows.flat_map(|&row| [false, true].map(|trains| Row { trains, ..row }));
@@ -56,7 +61,15 @@ pub fn cases(quick: bool) -> Vec<Case> {
 fn case(row: Row, [t, n, h]: [usize; 3]) -> Case {
     let direction = if row.trains { "forward+backward" } else { "forward" };
     let lengths = if row.ragged { "ragged" } else { "full" };
-    let labels = Labels { op: row.op, input: "x", dtype: "f32", layout: "padded", lengths, data: "flat", direction };
+    let labels = Labels {
+        op: row.op,
+        input: "x",
+        dtype: if row.dtype == DType::F16 { "f16" } else { "f32" },
+        layout: "padded",
+        lengths,
+        data: "flat",
+        direction,
+    };
     Case { labels, shape: vec![("h", h), ("t", t), ("n", n)], prepare: Box::new(move |gpu: &Context| ready(gpu, row, [t, n, h])) }
 }
 
@@ -113,8 +126,9 @@ pub fn steps(layers: &[Layer], [t, n]: [usize; 2], frames: usize, trains: bool) 
 }
 
 fn ready(gpu: &Context, row: Row, [t, n, h]: [usize; 3]) -> weft::Result<Ready> {
-    let x = Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 1, 1.0))?;
+    let x = convert_blocking(&Tensor::from_slice(gpu, &[t, n, h], &noise(t * n * h, 1, 1.0))?, row.dtype)?;
     let layer = layer(gpu, &(row.cell)(), [h, h])?.with_tier(row.tier);
+    let layer = if row.dtype == DType::F16 { layer.to_f16_blocking()? } else { layer };
     // From the whole down to half of it.
     let lengths: Vec<usize> = (0..n).map(|i| if row.ragged { t - i * t / (2 * n.max(2) - 2) } else { t }).collect();
     let frames = lengths.iter().sum();

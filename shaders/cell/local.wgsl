@@ -1,11 +1,16 @@
 // The local tier, forward: one dispatch runs many steps, a workgroup all steps of one sequence. Workgroups never wait for each
 // other, so this runs anywhere; the weights are read anew at each step.
 // It also does what the persistent tier left undone (FINISHES).
+// F16: weights and y are f16, two in a word; y is 0 where nobody has written.
 // Twin: src/cpu/cells/step.rs.
 #import cell_call
 // [frames, batch, hidden]
 @group(0) @binding(6)
+#ifdef F16
+var<storage, read_write> y: array<atomic<u32>>;
+#else
 var<storage, read_write> y: array<f32>;
+#endif
 // If FINISHES: [batch, hidden], the steps of this launch that are left undone; 0 again afterwards.
 @group(0) @binding(7)
 var<storage, read_write> late: array<u32>;
@@ -32,7 +37,11 @@ fn weights_at(at: u32) -> Rows {
 
 fn carried(at: u32) -> f32 {
     if (is_in_y) {
+#ifdef F16
+        return unpack2x16float(atomicLoad(&y[(before + at) / 2u]) >> (16u * ((before + at) % 2u))).x;
+#else
         return y[before + at];
+#endif
     }
     return states[before + at];
 }
@@ -110,7 +119,11 @@ fn main(
                         out = s.x;
                     }
                     set_states(select(params.steps + params.frames, step + 1u, keeps_all), at, states_before(step + 1u, frame_of(k + 1u), n, s));
+#ifdef F16
+                    atomicOr(&y[y_at / 2u], pack2x16float(vec2f(out, 0.0)) << (16u * (y_at % 2u)));
+#else
                     y[y_at] = out;
+#endif
                 }
                 workgroupBarrier();
             }

@@ -35,9 +35,17 @@ var<uniform> params: Params;
 // [frames, batch, CELL_INPUTS, hidden]: the input projection, bias_ih included.
 @group(0) @binding(1)
 var<storage, read> gx: array<f32>;
-// [CELL_ROWS, hidden, hidden]
+// [CELL_ROWS, hidden, hidden]; COOP: as cell/pack_rows.wgsl leaves them; F16: two in a word
 @group(0) @binding(2)
+#ifdef COOP
+var<storage, read> weight_hh: array<vec4<f16>>;
+#else
+#ifdef F16
+var<storage, read> weight_hh: array<u32>;
+#else
 var<storage, read> weight_hh: array<f32>;
+#endif
+#endif
 // [CELL_ROWS + CELL_PARAMETERS, hidden]: bias_hh, then the parameters.
 @group(0) @binding(3)
 var<storage, read> units: array<f32>;

@@ -7,6 +7,7 @@ mod audio;
 mod call;
 mod cells;
 mod conv;
+mod convert;
 mod ctc;
 mod dense;
 mod gemm;
@@ -94,6 +95,8 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellPersistent => cells::steps(&mut call),
         #[cfg(not(target_family = "wasm"))]
+        Kernel::CellPersistentMatrices => cells::steps_in_halves(&mut call),
+        #[cfg(not(target_family = "wasm"))]
         Kernel::CellPersistentGradient => cells::steps_gradient(&mut call),
         Kernel::CellSplit => cells::split(&mut call),
         Kernel::CellMid => cells::mid(&mut call),
@@ -104,6 +107,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellNormalise => cells::normalise(&mut call),
         Kernel::CellNormaliseGradient => cells::normalise_gradient(&mut call),
         Kernel::CellNormedStep => cells::normed_step(&mut call),
+        Kernel::CellPackRows => cells::pack_rows(&mut call),
         Kernel::CellProduct => cells::product(&mut call),
         Kernel::CellRow => cells::row(&mut call),
         Kernel::CellRowGradient => cells::row_gradient(&mut call),
@@ -118,8 +122,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),
+        Kernel::DenseNarrow => convert::narrow(&mut call),
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::DenseTranspose => transpose::transpose(&mut call),
+        Kernel::DenseWiden => convert::widen(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
         Kernel::LatticeArcsLatency => arcs::latency(&mut call),
         Kernel::LatticeArcsRow => arcs::row(&mut call),

@@ -3,6 +3,7 @@
 mod activation;
 pub(crate) mod column_sums;
 mod conv1d;
+mod convert;
 pub(crate) mod gemm;
 mod layer;
 mod linear;
@@ -21,6 +22,10 @@ pub(crate) use conv1d::Layer as ConvLayer;
 #[cfg(not(target_family = "wasm"))]
 pub use conv1d::conv1d_blocking;
 pub use conv1d::{Conv1dOptions, conv1d};
+pub use convert::convert;
+#[cfg(not(target_family = "wasm"))]
+pub use convert::convert_blocking;
+pub(crate) use convert::record_convert;
 pub use gemm::Form;
 pub(crate) use gemm::Gemm;
 pub use layer::Linear;

@@ -1,5 +1,6 @@
 //! What stands between two levels of a stack: directions are put together, and dropout.
 
+use crate::dense::convert;
 use crate::device::recording::{Binding, Recording, fold};
 use crate::device::shader::{CellMergeParams, Kernel};
 use crate::device::{Caps, RunReport};
@@ -32,6 +33,10 @@ impl Between {
         {
             return Ok(only);
         }
+        let dtype = parts[0].dtype();
+        for part in &mut parts {
+            *part = convert(part, DType::F32).await?;
+        }
         let forward = &parts[0];
         let reverse = parts.get(1).unwrap_or(forward);
         let &[frames, batch, hidden] = forward.shape() else { return Ok(forward.clone()) };
@@ -39,7 +44,7 @@ impl Between {
         if !out.is_empty() {
             report.add(&self.run(Kernel::CellMerge, [forward, reverse, &out], [0, 1, 2], hidden).await?);
         }
-        Ok(out)
+        convert(&out, dtype).await
     }
 
     /// Gradients of y of each direction, of that of what was given.

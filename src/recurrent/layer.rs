@@ -5,6 +5,7 @@ use super::plan::{self, ForwardBuffers, Problem, Shape, WeightDrop, Zoneout};
 use super::sequences::{Checked, Masks};
 use super::weights::{LayerWeights, LoadedWeights};
 use super::{Cell, Gradients, Plan, State, Tape, Tier};
+use crate::dense::convert;
 use crate::device::program::Program;
 use crate::device::recording::{BufferId, Recording};
 use crate::device::{Caps, Context, RunReport};
@@ -157,7 +158,7 @@ impl Layer {
     fn with_columns(context: &Context, cell: &Cell, weights: &LayerWeights<'_>, columns: usize) -> Result<Self> {
         weights.check(cell, columns)?;
         let &LayerWeights { input_size, hidden_size, weight_ih, weight_hh, bias, .. } = weights;
-        let (shape, program) = super::program::program(cell);
+        let (shape, program) = super::program::program(cell, false);
         plan::check_weights(context.caps(), shape, input_size, hidden_size)?;
         let rows = |count: u64| count as usize * hidden_size;
         let vector = |count: u64, values: &[f32]| Tensor::from_slice(context, &[rows(count)], values);
@@ -226,6 +227,37 @@ impl Layer {
     /// [`load`](Self::load), of the names with this suffix.
     pub(super) fn load_suffixed(context: &Context, cell: &Cell, weights: &Weights, prefix: &str, suffix: &str) -> Result<Self> {
         LoadedWeights::read(weights, prefix, cell, Some(suffix), 1)?.layer(context, cell)
+    }
+
+    /// The same layer with the weights of both products in f16, so that they take half the memory, and cards that multiply matrices
+    /// of f16 (tensor cores) do. It takes x in f16 and gives y in f16; h becomes the nearest f16 at each step; sums, gates, all other
+    /// states, biases and parameters are f32, and so are gradients, as if nothing were rounded. What [`State`]s hold is f32. It runs
+    /// on every device.
+    ///
+    /// In training keep the layer of f32, change its weights, and take the f16 of them for each step. Numbers beyond ±65,504 become
+    /// that. A layer that has f16 already is given back; of a layer with batch norm, both move the same running statistics.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub async fn to_f16(&self) -> Result<Self> {
+        let [weight_ih, weight_hh] = [convert(&self.weight_ih, DType::F16).await?, convert(&self.weight_hh, DType::F16).await?];
+        let (_, program) = super::program::program(&self.cell, true);
+        Ok(Self { weight_ih, weight_hh, program, ..self.clone() })
+    }
+
+    /// [`to_f16`](Self::to_f16), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn to_f16_blocking(&self) -> Result<Self> {
+        pollster::block_on(self.to_f16())
+    }
+
+    /// f32, or f16: of x, y and the weights of both products.
+    pub fn dtype(&self) -> DType {
+        self.weight_ih.dtype()
+    }
+
+    fn is_half(&self) -> bool {
+        self.dtype() == DType::F16
     }
 
     /// The same layer, from the last frame to the first: each sequence begins at its own last frame.
@@ -506,6 +538,7 @@ impl Layer {
             tunes: self.context.tunes(),
             #[cfg(not(target_family = "wasm"))]
             trial: None,
+            halves: self.is_half(),
         }
     }
 
@@ -515,7 +548,10 @@ impl Layer {
     }
 
     fn check(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<Checked> {
-        x.expect_f32("x")?;
+        if x.dtype() != self.dtype() {
+            let help = if self.is_half() { "give a layer of f16 a tensor of f16: dense::convert" } else { "give a tensor of f32" };
+            return Err(Error::Value { argument: "x", value: format!("{:?}", x.dtype()), help });
+        }
         let [frames, batch] = match *x.shape() {
             [frames, batch, inputs] if inputs == self.input_size => [frames, batch],
             ref other => {
@@ -578,7 +614,7 @@ impl Layer {
     ) -> Result<(Tensor, State, Kept, RunReport)> {
         let &Checked { frames, batch, .. } = checked;
         let (states, hidden) = (self.shape.states as usize, self.hidden_size);
-        let y = Tensor::empty(&self.context, &[frames, batch, self.output_size()], DType::F32)?;
+        let y = Tensor::empty(&self.context, &[frames, batch, self.output_size()], self.dtype())?;
         if frames == 0 || batch == 0 {
             let unchanged = state.cloned().map_or_else(|| self.zero_state(batch), Ok)?;
             return Ok((y, unchanged, Kept::default(), RunReport::default()));

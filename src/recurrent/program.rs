@@ -5,6 +5,7 @@ use super::cells::{Norm, NormSpan, Norms};
 use super::plan::Shape;
 use crate::device::program::{Lanes, Program};
 use crate::expr::{Function, Scratch};
+use crate::tensor::nearest_half;
 use std::sync::Arc;
 
 /// What the vectors of a cell are called, in the order in which twins are given them, four lanes each.
@@ -23,8 +24,24 @@ fn cell_output(x: vec4f, r: vec4f, s: vec4f, p: vec4f, m: vec4f, n: f32) -> f32 
 fn cell_output_gradient(x: vec4f, r: vec4f, s: vec4f, p: vec4f, m: vec4f, n: f32, d: f32) -> CellOutputGradient { return CellOutputGradient(); }
 ";
 
-/// Facts of a cell, and its program.
-pub(super) fn program(cell: &Cell) -> (Shape, Arc<Program>) {
+/// Where h is f16: what a cell gives for it becomes the nearest. The derivative is that of the cell, as if nothing were rounded.
+const ROUNDED_UPDATE: &str = concat!(
+    include_str!("../../shaders/shared/cell_half.wgsl"),
+    "
+fn cell_update(x: vec4f, r: vec4f, s: vec4f, p: vec4f, m: vec4f) -> vec4f {
+    let states = cell_wide_update(x, r, s, p, m);
+    return vec4f(cell_half(states.x), states.yzw);
+}
+"
+);
+const ROUNDED_OUTPUT: &str = "
+fn cell_output(x: vec4f, r: vec4f, s: vec4f, p: vec4f, m: vec4f, n: f32) -> f32 {
+    return cell_half(cell_wide_output(x, r, s, p, m, n));
+}
+";
+
+/// Facts of a cell, and its program; `halves`: whether h is f16.
+pub(super) fn program(cell: &Cell, halves: bool) -> (Shape, Arc<Program>) {
     let &Norms { recurrent: norm, state, .. } = cell.norms();
     let count = |names: &[String]| names.len() as u64;
     let shape = Shape {
@@ -57,7 +74,7 @@ pub(super) fn program(cell: &Cell) -> (Shape, Arc<Program>) {
         ("CELL_STATE_EPS", state.map_or(0, |(_, norm)| norm.eps.to_bits())),
     ];
     let mut twins = vec![
-        ("cell_update", twin(cell.update(), &GROUPS[..5], &["s"])),
+        ("cell_update", rounded(halves, twin(cell.update(), &GROUPS[..5], &["s"]))),
         ("cell_gradient", twin(cell.update_gradient(), &GROUPS, &GRADIENTS)),
     ];
     if let Some(mid) = cell.mid() {
@@ -65,13 +82,20 @@ pub(super) fn program(cell: &Cell) -> (Shape, Arc<Program>) {
         twins.push(("cell_mid_gradient", twin(&mid.gradient, &MID_GROUPS, &GRADIENTS)));
     }
     if let Some(output) = cell.output() {
-        twins.push(("cell_output", twin(&output.function, &OUTPUT_GROUPS[..6], &["s"])));
+        twins.push(("cell_output", rounded(halves, twin(&output.function, &OUTPUT_GROUPS[..6], &["s"]))));
         twins.push(("cell_output_gradient", twin(&output.gradient, &OUTPUT_GROUPS, &OUTPUT_GRADIENTS)));
     }
     let all = lanes("", 0, shape.rows);
     let first_rows = shape.rows - shape.second;
     let no_output = if cell.output().is_none() { NO_OUTPUT } else { "" };
-    let parts = [&all, &lanes("_first", 0, first_rows), &lanes("_second", first_rows, shape.rows), &*cell.wgsl(), no_output];
+    let text = match halves {
+        false => cell.wgsl(),
+        true => {
+            let output = if cell.output().is_some() { ROUNDED_OUTPUT } else { "" };
+            [&*cell.wgsl_named("cell_wide_update", "cell_wide_output"), ROUNDED_UPDATE, output].concat()
+        }
+    };
+    let parts = [&all, &lanes("_first", 0, first_rows), &lanes("_second", first_rows, shape.rows), &text, no_output];
     (shape, Arc::new(Program::new(constants, &parts.concat(), twins)))
 }
 
@@ -122,6 +146,17 @@ fn reads_h(cell: &Cell) -> bool {
     let update = cell.update();
     let h = update.inputs().iter().position(|name| name == "s0");
     update.reads().any(|place| Some(place) == h)
+}
+
+/// A twin whose first result, h, becomes the nearest f16.
+fn rounded(halves: bool, function: Box<Lanes>) -> Box<Lanes> {
+    if !halves {
+        return function;
+    }
+    Box::new(move |arguments, results| {
+        function(arguments, results);
+        results.iter_mut().take(1).flat_map(|h| h.iter_mut()).for_each(|h| *h = nearest_half(*h).to_f32());
+    })
 }
 
 /// A function of a cell with its arguments and results by their places: four lanes a group. A name without a number is the first.

@@ -93,6 +93,10 @@ impl Stack {
                 if !layer.context().same_as(first.forward.context()) {
                     return Err(Error::OtherContext { argument: "levels" });
                 }
+                if layer.dtype() != first.forward.dtype() {
+                    let value = format!("{:?} and {:?}", first.forward.dtype(), layer.dtype());
+                    return Err(Error::Value { argument: "levels", value, help: "give layers of one type: Stack::to_f16" });
+                }
                 let got = [layer.input_size(), layer.output_size()];
                 if got != [width, hidden] {
                     let expected = format!("{width} inputs and {hidden} outputs in level {number}");
@@ -149,6 +153,28 @@ impl Stack {
             }
         }
         self
+    }
+
+    /// The same stack, with all layers [in f16](Layer::to_f16): it takes x in f16 and gives y in f16.
+    ///
+    /// # Errors
+    /// As [`Layer::to_f16`].
+    pub async fn to_f16(&self) -> Result<Self> {
+        let mut levels = Vec::new();
+        for level in &self.levels {
+            let reverse = match &level.reverse {
+                Some(layer) => Some(layer.to_f16().await?),
+                None => None,
+            };
+            levels.push(Level { forward: level.forward.to_f16().await?, reverse });
+        }
+        Ok(Self { levels, ..*self })
+    }
+
+    /// [`to_f16`](Self::to_f16), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn to_f16_blocking(&self) -> Result<Self> {
+        pollster::block_on(self.to_f16())
     }
 
     /// The levels, the lowest first.

@@ -2,9 +2,10 @@
 
 use crate::common::{assert_close, difference};
 use crate::truth::{self, Problem, Pull, Values};
+use weft::dense::convert_blocking;
 use weft::recurrent::cells::{Activation, BatchNorm, Cell, ForgetGate, InputNorm, LiGruOptions, LstmOptions, NormSpan};
 use weft::recurrent::{Gradients, Layer, LayerWeights, RunOptions, State, Tier, TrainOptions};
-use weft::{Context, Result, Tensor};
+use weft::{Context, DType, Result, Tensor};
 
 /// A cell of the library, and its truth.
 #[derive(Clone)]
@@ -72,6 +73,8 @@ pub struct Case {
     pub weight_dropout: f32,
     /// What is asked to run the steps.
     pub tier: Option<Tier>,
+    /// Of f16: then x and the weights of both products are such numbers.
+    pub half: bool,
 }
 
 impl Case {
@@ -81,7 +84,7 @@ impl Case {
         if pair.cell.norms().recurrent.is_some_and(|norm| !norm.gain) {
             problem.values.get_mut("norm_hh.weight").fill(1.0);
         }
-        Self { pair: pair.clone(), problem, zoneout: [0.0; 2], heads: 1, weight_dropout: 0.0, tier: None }
+        Self { pair: pair.clone(), problem, zoneout: [0.0; 2], heads: 1, weight_dropout: 0.0, tier: None, half: false }
     }
 
     /// Numbers of the recurrent weight that a layer keeps: those within blocks.
@@ -90,6 +93,17 @@ impl Case {
         let size = hidden / self.heads;
         let within = |&(i, _): &(usize, &f64)| self.heads == 1 || i / hidden % hidden / size == i % hidden / size;
         weight_hh.iter().enumerate().filter(within).map(|(_, &x)| x as f32).collect()
+    }
+
+    /// The same in f16, with x and weights rounded to that.
+    pub fn half(mut self) -> Self {
+        for name in ["x", "weight_ih", "weight_hh"] {
+            if self.problem.values.0.contains_key(name) {
+                self.problem.values.get_mut(name).iter_mut().for_each(|x| *x = half::f16::from_f64(*x).to_f64());
+            }
+        }
+        self.half = true;
+        self
     }
 
     pub fn layer(&self, context: &Context) -> Layer {
@@ -116,6 +130,7 @@ impl Case {
             None => Layer::new(context, cell, &weights),
         };
         let layer = layer.unwrap().with_zoneout(h, others).unwrap().with_tier(self.tier);
+        let layer = if self.half { layer.to_f16_blocking().unwrap() } else { layer };
         if p.reverse { layer.reversed() } else { layer }
     }
 
@@ -136,7 +151,8 @@ impl Case {
 
     pub fn x(&self, context: &Context) -> Tensor {
         let p = &self.problem;
-        Tensor::from_slice(context, &[p.frames, p.batch, p.inputs], &p.values.f32("x")).unwrap()
+        let x = Tensor::from_slice(context, &[p.frames, p.batch, p.inputs], &p.values.f32("x")).unwrap();
+        if self.half { convert_blocking(&x, DType::F16).unwrap() } else { x }
     }
 
     pub fn state(&self, context: &Context) -> State {
@@ -224,7 +240,8 @@ impl Case {
         let (given, gradients) = self.train(context, &pull).unwrap();
         let what = format!("{name} {} {:?}", self.pair.cell.name(), self.sizes());
         let solution = p.solve();
-        assert_close(&format!("{what}: y in training"), &given.y, &solution.y, self.loosened(1e-5), self.loosened(1e-5));
+        let near = self.loosened(tolerance / 2.0);
+        assert_close(&format!("{what}: y in training"), &given.y, &solution.y, near, near);
         for (part, got) in &self.named(&gradients) {
             compare(&what, part, got, &expected, self.loosened(tolerance));
         }

@@ -14,6 +14,7 @@ mod conformance;
 mod errors;
 mod forward;
 mod gradients;
+mod halves;
 mod sizes;
 mod stacks;
 mod stretches;

@@ -26,12 +26,12 @@ pub(super) use merge::{merge, split};
 pub(super) use mid::{mid, mid_step, mids};
 pub(super) use mid_gradient::{mid_gradient, second_gradient};
 pub(super) use norms::{affine, normalise, normalise_gradient};
-pub(super) use product::product;
+pub(super) use product::{pack_rows, product};
 pub(super) use row::{normed_step, row};
 pub(super) use row_gradient::row_gradient;
 pub(super) use scan_gradient::scan_gradient;
 pub(super) use states::{copy_states, valid_frames};
 #[cfg(not(target_family = "wasm"))]
-pub(super) use step::local;
+pub(super) use step::{local, steps_in_halves};
 pub(super) use step::{step, steps};
 pub(super) use weights::{weight, weight_gradient};

@@ -1,10 +1,11 @@
-//! Twin of `shaders/cell/product.wgsl`.
+//! Twins of `shaders/cell/product.wgsl` and `pack_rows.wgsl`.
 
 use super::sequences::Sequences;
 use crate::cpu::Call;
 use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
-use crate::device::shader::CellProductParams;
+use crate::device::shader::{CellPackRowsParams, CellProductParams};
+use half::f16;
 
 /// Rows that are multiplied together.
 const ROWS: usize = 64;
@@ -31,6 +32,22 @@ pub(in crate::cpu) fn product(call: &mut Call<'_>) {
             false => to.copy_from_slice(new),
             true if sequences.begins_anew(n, p.next) => {}
             true => to.iter_mut().zip(new).for_each(|(to, new)| *to += new),
+        }
+    }
+}
+
+/// Twin of `shaders/cell/pack_rows.wgsl`.
+pub(in crate::cpu) fn pack_rows(call: &mut Call<'_>) {
+    let p: CellPackRowsParams = call.params();
+    let weight: &[f16] = call.read(1);
+    let out: &mut [f16] = call.write(2);
+    let [hidden, rows, lines, unit_lines, columns] = [p.hidden, p.rows, p.lines, p.unit_lines, p.columns].map(|side| side as usize);
+    for (number, line) in out.chunks_exact_mut(columns).take(p.groups as usize * lines).enumerate() {
+        let unit = number / lines * (lines / unit_lines) + number % lines / unit_lines;
+        let row = number % unit_lines;
+        line.fill(f16::ZERO);
+        if unit < hidden && row < rows {
+            line[..hidden].copy_from_slice(&weight[(row * hidden + unit) * hidden..][..hidden]);
         }
     }
 }

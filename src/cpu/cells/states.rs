@@ -3,6 +3,7 @@
 use super::sequences::Sequences;
 use crate::cpu::Call;
 use crate::device::shader::{CellCopyStatesParams, CellValidFramesParams};
+use half::f16;
 
 pub(in crate::cpu) fn copy_states(call: &mut Call<'_>) {
     let p: CellCopyStatesParams = call.params();
@@ -30,14 +31,22 @@ pub(in crate::cpu) fn copy_states(call: &mut Call<'_>) {
 /// Twin of `shaders/cell/valid_frames.wgsl`.
 pub(in crate::cpu) fn valid_frames(call: &mut Call<'_>) {
     let p: CellValidFramesParams = call.params();
-    let x: &[f32] = call.read(1);
     let lengths: &[u32] = call.read(2);
-    let out: &mut [f32] = call.write(3);
+    if call.has_flag("f16") {
+        let (x, out) = (call.read(1), call.write(3));
+        copy_valid::<f16>(&p, x, lengths, out);
+    } else {
+        let (x, out) = (call.read(1), call.write(3));
+        copy_valid::<f32>(&p, x, lengths, out);
+    }
+}
+
+fn copy_valid<T: Copy + Default>(p: &CellValidFramesParams, x: &[T], lengths: &[u32], out: &mut [T]) {
     let [batch, columns, frames] = [p.batch, p.columns, p.frames].map(|n| n as usize);
     let x = &x[p.x_first as usize..];
     for (row, out) in out.chunks_exact_mut(columns.max(1)).take(frames * batch).enumerate() {
         if p.first + (row / batch) as u32 >= lengths[row % batch] {
-            out.fill(0.0);
+            out.fill(T::default());
         } else {
             out.copy_from_slice(&x[row * columns..][..columns]);
         }

@@ -7,6 +7,10 @@ use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
 use crate::device::program::Program;
 use crate::device::shader::CellStepParams;
+#[cfg(not(target_family = "wasm"))]
+use crate::tensor::nearest_half;
+#[cfg(not(target_family = "wasm"))]
+use half::f16;
 use std::ops::Range;
 
 /// Units that are updated together.
@@ -23,13 +27,43 @@ pub(in crate::cpu) fn steps(call: &mut Call<'_>) {
     if program.constant("CELL_NORM") + program.constant("CELL_STATE_NORM") > 0 {
         return super::row::steps(call, program, &p);
     }
-    let states: &mut [f32] = call.write(5);
     let y: &mut [f32] = call.write(6);
     let weight: &[f32] = call.read(2);
+    steps_with(call, &p, program, weight, y);
+}
+
+/// The same in f16: of weights as [`pack_rows`](super::pack_rows) leaves them, or, in the local tier, as they are.
+#[cfg(not(target_family = "wasm"))]
+pub(in crate::cpu) fn steps_in_halves(call: &mut Call<'_>) {
+    let p: CellStepParams = call.params();
+    let Some(program) = call.program() else { return };
+    let shape = Shape::of(program);
+    let hidden = p.hidden as usize;
+    let given: &[f16] = call.read(2);
+    let numbers = shape.rows * hidden * hidden;
+    let weight: Vec<f32> = match call.constant("DEPTH") as usize * call.constant("SIDE") as usize {
+        0 => given.iter().take(numbers).map(|x| x.to_f32()).collect(),
+        columns => {
+            let lanes = call.constant("ROWS") as usize;
+            let at = |number: usize| {
+                let (row, unit, column) = (number / hidden / hidden, number / hidden % hidden, number % hidden);
+                (unit * lanes + row) * columns + column
+            };
+            (0..numbers).map(|number| given[at(number)].to_f32()).collect()
+        }
+    };
+    let halves: &mut [f16] = call.write(6);
+    let mut y: Vec<f32> = halves.iter().map(|x| x.to_f32()).collect();
+    steps_with(call, &p, program, &weight, &mut y);
+    halves.iter_mut().zip(y).for_each(|(half, y)| *half = nearest_half(y));
+}
+
+fn steps_with(call: &mut Call<'_>, p: &CellStepParams, program: &Program, weight: &[f32], y: &mut [f32]) {
+    let states: &mut [f32] = call.write(5);
     let hidden = p.hidden as usize;
     let rows = Shape::of(program).rows;
     for k in 0..p.frames {
-        one(call, program, &nth(program, &p, k), states, y, &|_, range, h| products(weight, h, 0..rows, range, hidden));
+        one(call, program, &nth(program, p, k), states, y, &|_, range, h| products(weight, h, 0..rows, range, hidden));
     }
 }
 
@@ -51,8 +85,10 @@ pub(super) fn nth(program: &Program, p: &CellStepParams, k: u32) -> CellStepPara
 /// All steps of a launch, unless it is there for those that another left: here none leaves any.
 #[cfg(not(target_family = "wasm"))]
 pub(in crate::cpu) fn local(call: &mut Call<'_>) {
-    if call.constant("FINISHES") == 0.0 {
-        steps(call);
+    match (call.constant("FINISHES") == 0.0, call.has_flag("f16")) {
+        (false, _) => {}
+        (true, false) => steps(call),
+        (true, true) => steps_in_halves(call),
     }
 }
 

@@ -31,9 +31,14 @@ impl Cell {
     /// fn cell_output_gradient(x: vec4f, r: vec4f, s: vec4f, p: vec4f, m: vec4f, n: f32, d: f32) -> CellOutputGradient
     /// ```
     pub fn wgsl(&self) -> String {
+        self.wgsl_named("cell_update", "cell_output")
+    }
+
+    /// [`wgsl`](Self::wgsl), with other names for the functions that give h.
+    pub(in crate::recurrent) fn wgsl_named(&self, update_name: &str, output_name: &str) -> String {
         let mut text = [FUNCTIONS, "\nstruct CellGradient { x: vec4f, r: vec4f, s: vec4f, p: vec4f }\n"].concat();
         let update = &self.0.update;
-        function(&mut text, "cell_update", "", "vec4f", &update.function, |all| vector(all, "s"));
+        function(&mut text, update_name, "", "vec4f", &update.function, |all| vector(all, "s"));
         gradient(&mut text, "cell_gradient", ", d: vec4f", "CellGradient", update);
         if let Some(mid) = self.mid() {
             function(&mut text, "cell_mid", "", "f32", &mid.function, |all| all.find("mid"));
@@ -41,7 +46,7 @@ impl Cell {
         }
         if let Some(output) = self.output() {
             text.push_str("\nstruct CellOutputGradient { x: vec4f, r: vec4f, s: vec4f, p: vec4f, n: f32 }\n");
-            function(&mut text, "cell_output", ", n: f32", "f32", &output.function, |all| all.find("s0"));
+            function(&mut text, output_name, ", n: f32", "f32", &output.function, |all| all.find("s0"));
             gradient(&mut text, "cell_output_gradient", ", n: f32, d: f32", "CellOutputGradient", output);
         }
         text

@@ -7,7 +7,7 @@ use super::projected::Projected;
 use super::stepped::{self, Windows};
 use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
-use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, window};
+use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, widened, window};
 #[cfg(not(target_family = "wasm"))]
 use super::{local, persistent};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
@@ -79,15 +79,16 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
     let h_bytes = problem.row_bytes(problem.outputs());
     let words: u64 = problem.sequence_words().iter().sum();
     let [weight_ih, weight_hh] = [of_batch(gates) * input_size, (of_batch(rows) * problem.kept_columns()).max(4)];
+    let own_type = |bytes: u64| problem.bytes_of(bytes / 4);
     let units = (shape.unit_vectors() * hidden * 4).max(4);
     let weight_hr = problem.projection.map(|outputs| outputs * hidden * 4);
     let mut recording = Recording::new();
     let buffers = BackwardBuffers {
-        x: recording.bound("x", x_frame * frames),
-        weight_ih: recording.bound("weight_ih", weight_ih),
+        x: recording.bound("x", own_type(x_frame * frames)),
+        weight_ih: recording.bound("weight_ih", own_type(weight_ih)),
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
         norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
-        weight_hh: recording.bound("weight_hh", weight_hh),
+        weight_hh: recording.bound("weight_hh", own_type(weight_hh)),
         weight_hr: weight_hr.map(|bytes| recording.bound("weight_hr", bytes)),
         units: recording.bound("units", units),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
@@ -163,7 +164,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         Way::Persistent(geometry) => Some(persistent::Backward::new(recording, caps, problem, geometry, most)),
         _ => None,
     };
-    let weights = Recurrent::new(recording, caps, problem, buffers.weight_hh, buffers.weight_hr)?;
+    let wide_weight_hh = widened(recording, caps, problem, buffers.weight_hh);
+    let weights = Recurrent::new(recording, caps, problem, wide_weight_hh, buffers.weight_hr)?;
     let d_matrix = weights.gradient(recording, problem, buffers.d_weight_hh);
     // Those that take many steps by a launch read the weights as they are, and note what they leave to do.
     let marks = u64::from(!matches!(way, Way::Scan | Way::Stepped));
@@ -184,7 +186,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     }
     let projection = Projected::new(recording, caps, problem, buffers, &weights, carry, most)?;
     // What is past the ends must not reach the products, not even multiplied by zero.
-    let clean_x = problem.lengths.then(|| recording.workspace("valid_x", most * x_bytes));
+    let clean_x = problem.lengths.then(|| recording.workspace("valid_x", problem.bytes_of(most * x_bytes / 4)));
 
     let walk = problem.walk();
     let lines_of = |count: u64, gates: u64, span| Lines::of(count * batch, gates, hidden, span);
@@ -223,14 +225,14 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let whole = |recording: &Recording, buffer, stride: u64| Matrix::new(recording.whole(buffer), stride as u32);
     let x_of = |recording: &mut Recording, begin: u64, count: u64| match (clean_x, buffers.sequences) {
         (Some(clean), Some(sequences)) => {
-            valid_frames(recording, caps, problem, [buffers.x, sequences, clean], input_size, (begin, count));
-            Matrix::new(window(clean, 0, count, x_bytes), input_size as u32)
+            valid_frames(recording, caps, problem, [buffers.x, sequences, clean], (input_size, problem.dtype()), (begin, count));
+            problem.matrix(clean, 0, input_size)
         }
-        _ => Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
+        _ => problem.matrix(buffers.x, begin * batch, input_size),
     };
     // W x, before norms.
     let project = |recording: &mut Recording, x: Matrix, to: Matrix, bias: Option<Binding>, count: u64| {
-        let weight_ih = whole(recording, buffers.weight_ih, input_size);
+        let weight_ih = problem.matrix(buffers.weight_ih, 0, input_size);
         product(Form::Nt, [count * batch, columns, input_size], [x, weight_ih, to], bias, false).record(recording, caps)
     };
     // Gradients of x and its weight, of those of the projections.
@@ -238,7 +240,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let lines = count * batch;
         if let Some(dx) = buffers.dx {
             let dx = Matrix::new(window(dx, begin, count, x_bytes), input_size as u32);
-            let weight_ih = whole(recording, buffers.weight_ih, input_size);
+            let weight_ih = problem.matrix(buffers.weight_ih, 0, input_size);
             product(Form::Nn, [lines, input_size, columns], [d, weight_ih, dx], None, false).record(recording, caps)?;
         }
         let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
@@ -262,7 +264,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let gates = half(number as u64);
         let lines = count * batch;
         let accumulates = turn > 0;
-        let weight_hh = whole(recording, weights.matrix, hidden);
+        let weight_hh = match weights.matrix == wide_weight_hh {
+            true => problem.matrix(buffers.weight_hh, 0, hidden),
+            false => whole(recording, weights.matrix, hidden),
+        };
         let inputs = gates.matrix(0, 0, columns);
         let products = if shape.summed { inputs } else { gates.matrix(1, 0, rows) };
         // The h before each frame of the stretch.
@@ -450,15 +455,20 @@ pub(super) fn valid_frames(
     caps: &Caps,
     problem: &Problem,
     [x, sequences, out]: [BufferId; 3],
-    columns: u64,
+    (columns, dtype): (u64, DType),
     (begin, count): (u64, u64),
 ) {
-    let frame_bytes = problem.row_bytes(columns);
-    let (x, x_first) = window(x, begin, count, frame_bytes).aligned(caps);
-    let set = [x, recording.whole(sequences), window(out, 0, count, frame_bytes)];
+    let lines = count * problem.batch;
+    let matrix = |buffer, line: u64| Matrix { buffer, first: line * columns, stride: columns as u32, dtype };
+    let (x, x_first) = matrix(x, begin * problem.batch).window(caps, lines as u32, columns as u32);
+    let (out, _) = matrix(out, 0).window(caps, lines as u32, columns as u32);
+    let set = [x, recording.whole(sequences), out];
     let set = recording.bind(&set);
     let params =
         CellValidFramesParams { batch: problem.batch as u32, columns: columns as u32, frames: count as u32, first: begin as u32, x_first };
-    let values = count * problem.batch * columns;
-    recording.dispatch(caps.shader(Kernel::CellValidFrames), set, &params, fold(values.div_ceil(256), caps.max_workgroups), values);
+    let values = lines * columns;
+    // An invocation writes a word.
+    let (flags, words): (&[&str], u64) = if dtype == DType::F16 { (&["f16"], values.div_ceil(2)) } else { (&[], values) };
+    let shader = caps.shader_with(Kernel::CellValidFrames, flags);
+    recording.dispatch(shader, set, &params, fold(words.div_ceil(256), caps.max_workgroups), values);
 }

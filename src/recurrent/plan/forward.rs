@@ -7,10 +7,10 @@ use super::stepped::{self, Windows};
 use super::ways::Way;
 use super::ways::{Choice, Side, choose};
 use super::weights::Recurrent;
-use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, window};
+use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, widened, window};
 #[cfg(not(target_family = "wasm"))]
-use super::{local, persistent};
-use crate::dense::{Activation, Form, Gemm, Matrix};
+use super::{local, matrices, persistent};
+use crate::dense::{Activation, Form, Gemm, Matrix, record_convert};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Result, within};
@@ -75,12 +75,12 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
     let of_batch = |bytes: u64| bytes / problem.batch;
     let words: u64 = problem.sequence_words().iter().sum();
     let buffers = ForwardBuffers {
-        x: recording.bound("x", x_bytes),
-        weight_ih: recording.bound("weight_ih", of_batch(gates) * problem.input_size),
+        x: recording.bound("x", problem.bytes_of(x_bytes / 4)),
+        weight_ih: recording.bound("weight_ih", problem.bytes_of(of_batch(gates) / 4 * problem.input_size)),
         bias_ih: problem.bias.then(|| recording.bound("bias_ih", of_batch(gates))),
         norm_gain: problem.has_gain_ih().then(|| recording.bound("norm_gain", of_batch(gates))),
         running: problem.is_batch_norm().then(|| ["running_mean", "running_var"].map(|name| recording.bound(name, of_batch(gates)))),
-        weight_hh: recording.bound("weight_hh", (of_batch(rows) * problem.kept_columns()).max(4)),
+        weight_hh: recording.bound("weight_hh", problem.bytes_of(of_batch(rows) / 4 * problem.kept_columns())),
         weight_hr: problem.projection.map(|outputs| recording.bound("weight_hr", outputs * hidden * 4)),
         units: recording.bound("units", (problem.shape.unit_vectors() * hidden * 4).max(4)),
         sequences: problem.has_sequences().then(|| recording.bound("sequences", words * 4)),
@@ -89,7 +89,7 @@ pub(in crate::recurrent) fn forward(caps: &Caps, problem: &Problem, keeps: bool)
         new_h: (problem.apart() > 0).then(|| recording.bound("new_h", h_bytes)),
         new_state: recording.bound("new_state", apart_bytes),
         unprojected: problem.projection.filter(|_| keeps).map(|_| recording.bound("unprojected", steps_bytes)),
-        y: recording.bound("y", y_bytes),
+        y: recording.bound("y", problem.bytes_of(y_bytes / 4)),
         states: keeps.then(|| recording.bound("states", kept_bytes)),
     };
     let choice = record_forward(&mut recording, caps, problem, &buffers)?;
@@ -104,7 +104,7 @@ pub(in crate::recurrent) fn record_forward(
     buffers: &ForwardBuffers,
 ) -> Result<Choice> {
     let &Problem { frames, batch, input_size, hidden, .. } = problem;
-    let [x_bytes, gates_bytes, _, y_bytes] = problem.frame_bytes();
+    let [_, gates_bytes, _, y_bytes] = problem.frame_bytes();
     let choice = choose(caps, problem, Side::Forward)?;
     let way = choice.way;
     let most = way.limited(caps, problem, stretch_frames(caps, problem, gates_bytes)?);
@@ -113,8 +113,8 @@ pub(in crate::recurrent) fn record_forward(
     let project = |recording: &Recording, begin: u64, count: u64| Gemm {
         form: Form::Nt,
         sides: [(count * batch) as u32, columns as u32, input_size as u32],
-        a: Matrix::new(window(buffers.x, begin, count, x_bytes), input_size as u32),
-        b: Matrix::new(recording.whole(buffers.weight_ih), input_size as u32),
+        a: problem.matrix(buffers.x, begin * batch, input_size),
+        b: problem.matrix(buffers.weight_ih, 0, input_size),
         c: Matrix::new(window(projection, 0, count, gates_bytes), columns as u32),
         bias: buffers.bias_ih.filter(|_| problem.norms.input.is_none()).map(|bias| recording.whole(bias)),
         accumulates: false,
@@ -124,16 +124,30 @@ pub(in crate::recurrent) fn record_forward(
     let launches = frames
         .saturating_mul(problem.walk().launches())
         .saturating_add(frames.div_ceil(most).saturating_mul(2 * products + 2))
-        .saturating_add(3);
+        .saturating_add(if problem.halves { frames.saturating_mul(y_bytes) / caps.max_window_bytes() + 8 } else { 3 });
     within("one call, launches", launches, caps.max_launches(), "carry the state over several calls")?;
 
-    let weights = Recurrent::new(recording, caps, problem, buffers.weight_hh, buffers.weight_hr)?;
+    // Steps without matrices work in f32, even where numbers are kept as f16.
+    let is_widened = problem.halves && !way.takes_halves();
+    let [weight_hh, wide_y] = match is_widened {
+        true => [
+            widened(recording, caps, problem, buffers.weight_hh),
+            recording.workspace("y_wide", frames * problem.row_bytes(problem.outputs())),
+        ],
+        false => [buffers.weight_hh, buffers.y],
+    };
+    let weights = Recurrent::new(recording, caps, problem, weight_hh, buffers.weight_hr)?;
     let first_rows = projected::first_rows(recording, caps, problem, &weights, buffers.h)?;
     // What the steps give: y, unless that is projected.
     let steps_y = match (problem.projection, buffers.unprojected) {
-        (None, _) => buffers.y,
+        (None, _) => wide_y,
         (Some(_), Some(kept)) => kept,
         (Some(_), None) => recording.workspace("unprojected", y_bytes * frames),
+    };
+    #[cfg(not(target_family = "wasm"))]
+    let matrices = match way {
+        Way::Matrices(layout) => Some(matrices::Forward::new(recording, caps, problem, layout, [buffers.weight_hh, buffers.y], most)),
+        _ => None,
     };
     #[cfg(not(target_family = "wasm"))]
     let (alone, waiting) = match way {
@@ -141,10 +155,13 @@ pub(in crate::recurrent) fn record_forward(
         Way::Persistent(geometry) => {
             (None, Some(persistent::Forward::new(recording, caps, problem, geometry, [weights.matrix, steps_y], most)?))
         }
-        Way::Scan | Way::Stepped => (None, None),
+        Way::Scan | Way::Stepped | Way::Matrices(_) => (None, None),
     };
     #[cfg(not(target_family = "wasm"))]
-    let least_slots = alone.as_ref().map(|tier| tier.slots).or(waiting.as_ref().map(|tier| tier.slots)).unwrap_or(2);
+    let own_slots =
+        [alone.as_ref().map(|tier| tier.slots), waiting.as_ref().map(|tier| tier.slots), matrices.as_ref().map(|tier| tier.slots)];
+    #[cfg(not(target_family = "wasm"))]
+    let least_slots = own_slots.into_iter().flatten().next().unwrap_or(2);
     #[cfg(target_family = "wasm")]
     let least_slots = 2;
     let slots = if buffers.states.is_some() { frames + 1 } else { least_slots };
@@ -204,8 +221,16 @@ pub(in crate::recurrent) fn record_forward(
             projected::at_first_frames(recording, caps, problem, [rows, sequences], gates, (begin, count), false);
         }
 
-        let (y, y_first) = window(steps_y, begin, count, y_bytes).aligned(caps);
         // A binding cannot be left out: the units stand in for sequences that nothing is known of.
+        #[cfg(not(target_family = "wasm"))]
+        if let Some(tier) = &matrices {
+            let (y, y_first) = problem.matrix(buffers.y, begin * batch, hidden).window(caps, (count * batch) as u32, hidden as u32);
+            let bindings = [buffers.units, sequences, states].map(|buffer| recording.whole(buffer));
+            let bindings = [gx, bindings[0], bindings[1], bindings[2], y];
+            tier.record(recording, caps, problem, &bindings, &local::forward_params(problem, stretch, y_first, slots));
+            continue;
+        }
+        let (y, y_first) = window(steps_y, begin, count, y_bytes).aligned(caps);
         let whole = [weights.matrix, buffers.units, sequences, states];
         let [weight_hh, units, sequences, all_states] = whole.map(|buffer| recording.whole(buffer));
         let bindings = [gx, weight_hh, units, sequences, all_states, y];
@@ -236,10 +261,13 @@ pub(in crate::recurrent) fn record_forward(
     let last = Some(slot(frames).at_state(apart));
     copy_states(recording, caps, problem, (together, last, Slot::only(buffers.new_state)), None, buffers.units);
     if let Some(weight_hr) = buffers.weight_hr {
-        projected::outputs(recording, caps, problem, [steps_y, buffers.y, weight_hr])?;
+        projected::outputs(recording, caps, problem, [steps_y, wide_y, weight_hr])?;
         if let Some(new_h) = buffers.new_h {
             projected::last_h(recording, caps, problem, (slot(frames), weight_hr, new_h), (buffers.h, buffers.sequences))?;
         }
+    }
+    if is_widened {
+        record_convert(recording, caps, [wide_y, buffers.y], frames * batch * problem.outputs(), true);
     }
     Ok(choice)
 }

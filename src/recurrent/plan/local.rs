@@ -104,6 +104,14 @@ pub(super) fn forward(recording: &mut Recording, caps: &Caps, problem: &Problem,
     recording.dispatch_program((caps.shader(kernel), &problem.program), &constants, set, params, grid, work);
 }
 
+/// The steps that the persistent tier left, of weights and y in f16.
+pub(super) fn finish_in_halves(recording: &mut Recording, caps: &Caps, problem: &Problem, set: BindSet, params: &CellLocalParams) {
+    let (constants, work) = launch(problem, params.frames, true);
+    let grid = fold(problem.batch, caps.max_workgroups);
+    let shader = caps.shader_with(Kernel::CellLocal, &["f16"]);
+    recording.dispatch_program((shader, &problem.program), &constants, set, params, grid, work);
+}
+
 /// The same, backward.
 pub(super) fn backward(
     recording: &mut Recording,

@@ -8,6 +8,8 @@ mod forward;
 mod geometry;
 #[cfg(not(target_family = "wasm"))]
 mod local;
+#[cfg(not(target_family = "wasm"))]
+mod matrices;
 mod mid;
 #[cfg(not(target_family = "wasm"))]
 mod normed;
@@ -35,11 +37,13 @@ pub(super) use ways::Choice;
 
 use super::Tier;
 use super::cells::{InputNorm, Norms};
+use crate::dense::{Matrix, record_convert};
 use crate::device::Caps;
 use crate::device::program::Program;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellCopyStatesParams, Kernel};
 use crate::error::{Result, within};
+use crate::tensor::DType;
 use std::sync::Arc;
 
 /// Workspace for what one stretch of time takes, unless a single frame needs more.
@@ -156,6 +160,8 @@ pub(super) struct Problem {
     /// What is being measured.
     #[cfg(not(target_family = "wasm"))]
     pub trial: Option<Trial>,
+    /// Whether x, y and the weights of both products are f16.
+    pub halves: bool,
 }
 
 impl Problem {
@@ -164,11 +170,26 @@ impl Problem {
         self.batch.saturating_mul(columns).saturating_mul(4)
     }
 
-    /// Of one frame: x, the gates of the input projection, the rows of the product, and y.
+    /// Of one frame in f32: x, the gates of the input projection, the rows of the product, and y.
     fn frame_bytes(&self) -> [u64; 4] {
         let hidden = self.hidden;
         [self.input_size, self.shape.inputs.saturating_mul(hidden), self.shape.rows.saturating_mul(hidden), hidden]
             .map(|columns| self.row_bytes(columns))
+    }
+
+    /// The type of x, y and the weights of both products.
+    fn dtype(&self) -> DType {
+        if self.halves { DType::F16 } else { DType::F32 }
+    }
+
+    /// Bytes in whole words of so many numbers of that type.
+    fn bytes_of(&self, numbers: u64) -> u64 {
+        (numbers.saturating_mul(self.dtype().bytes()).saturating_add(3) & !3).max(4)
+    }
+
+    /// A matrix of that type in a buffer: lines of `stride` numbers, from one of them on.
+    fn matrix(&self, buffer: BufferId, line: u64, stride: u64) -> Matrix {
+        Matrix { buffer, first: line * stride, stride: stride as u32, dtype: self.dtype() }
     }
 
     /// Bytes of one state of all sequences.
@@ -296,6 +317,17 @@ fn stretch_frames(caps: &Caps, problem: &Problem, gates: u64) -> Result<u64> {
 fn slots_of_stretches(frames: u64, most: u64) -> u64 {
     let rest = frames % most.max(1);
     (2..).find(|slots| !most.is_multiple_of(*slots) && (rest == 0 || !rest.is_multiple_of(*slots))).unwrap_or(2)
+}
+
+/// The weights of the recurrent product in f32, as kernels that have no matrices of f16 take them.
+fn widened(recording: &mut Recording, caps: &Caps, problem: &Problem, weight_hh: BufferId) -> BufferId {
+    let numbers = problem.shape.rows * problem.hidden * problem.kept_columns();
+    if !problem.halves || numbers == 0 {
+        return weight_hh;
+    }
+    let wide = recording.workspace("weight_hh_wide", numbers * 4);
+    record_convert(recording, caps, [weight_hh, wide], numbers, false);
+    wide
 }
 
 /// Part of a buffer of frames.

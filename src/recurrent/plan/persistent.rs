@@ -31,7 +31,12 @@ impl Waiting {
 
     fn constants(&self, geometry: &Geometry, loads: u32) -> Vec<(&'static str, f64)> {
         let mut constants = geometry.shape(loads);
-        constants.extend([("SPINS", self.spins.into()), ("IN_TURN", f64::from(u8::from(self.in_turn)))]);
+        constants.extend(self.own_constants());
+        constants
+    }
+
+    pub(super) fn own_constants(&self) -> Vec<(&'static str, f64)> {
+        let mut constants = vec![("SPINS", self.spins.into()), ("IN_TURN", f64::from(u8::from(self.in_turn)))];
         if let Some((group, step)) = self.fault {
             constants.extend([("FAULT_GROUP", group.into()), ("FAULT_STEP", step.into())]);
         }

@@ -184,7 +184,7 @@ impl<'a> Projected<'a> {
         let lines = count * batch;
         let dy = match (self.valid, self.buffers.sequences) {
             (Some(valid), Some(sequences)) => {
-                valid_frames(recording, caps, problem, [self.buffers.dy, sequences, valid], outputs, (begin, count));
+                valid_frames(recording, caps, problem, [self.buffers.dy, sequences, valid], (outputs, DType::F32), (begin, count));
                 Matrix::new(recording.whole(valid), outputs as u32)
             }
             _ => Matrix::new(window(self.buffers.dy, begin, count, problem.row_bytes(outputs)), outputs as u32),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::geometry::Geometry;
+use super::matrices::{self, Matrices};
 use super::persistent::{self, Waiting};
 use super::stepped::{self, Windows};
 use super::{Problem, Zoneout, local, normed, rows, tier};
@@ -10,7 +11,7 @@ use crate::device::{Caps, Context, ContextOptions, RunReport};
 use crate::recurrent::cells::{Activation, ForgetGate, GruOptions, LstmOptions, NormSpan};
 use crate::recurrent::program::program;
 use crate::recurrent::{Cell, Gradients, Layer, LayerWeights, RunOptions, TrainOptions};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, nearest_half};
 
 /// A plain call of a layer of this cell.
 pub(super) fn problem(cell: &Cell, frames: u64, batch: u64, hidden: u64) -> Problem {
@@ -27,7 +28,7 @@ struct Call {
 
 impl Call {
     fn new(cell: &Cell, frames: u64, batch: u64, hidden: u64) -> Self {
-        let (shape, program) = program(cell);
+        let (shape, program) = program(cell, false);
         let problem = Problem {
             shape,
             program,
@@ -51,6 +52,7 @@ impl Call {
             tier: None,
             tunes: false,
             trial: None,
+            halves: false,
         };
         Self { problem, lengths: vec![frames as u32; batch as usize], resets: Vec::new(), keeps_all: false }
     }
@@ -75,6 +77,13 @@ impl Call {
     fn resets(mut self, resets: &[(u64, u64)]) -> Self {
         self.problem.resets = true;
         self.resets = resets.to_vec();
+        self
+    }
+
+    /// In f16.
+    fn half(mut self, cell: &Cell) -> Self {
+        self.problem.halves = true;
+        self.problem.program = program(cell, true).1;
         self
     }
 
@@ -136,11 +145,17 @@ impl Memory {
         for state in 0..states {
             let to = &mut all[(state * slots + first) * plane..][..plane];
             to.copy_from_slice(&given[state * plane..][..plane]);
+            if call.problem.halves && state == 0 {
+                to.iter_mut().for_each(|h| *h = nearest_half(*h).to_f32());
+            }
             for &(_, n) in call.resets.iter().filter(|&&(frame, _)| frame == call.problem.frame_of(0)) {
                 to[n as usize * h..][..h].fill(0.0);
             }
         }
-        let weight = noise(rows * h * h, 2, 1.0 / (h as f32).sqrt());
+        let mut weight = noise(rows * h * h, 2, 1.0 / (h as f32).sqrt());
+        if call.problem.halves {
+            weight.iter_mut().for_each(|w| *w = nearest_half(*w).to_f32());
+        }
         let mut undone = vec![0.0; plane];
         let columns = |lines: &[f32]| -> Vec<f32> { (0..h).map(|column| lines.iter().skip(column).step_by(h).sum()).collect() };
         let spans = normed::spans(&call.problem) as usize;
@@ -203,7 +218,7 @@ impl Memory {
     fn recording(&self) -> Recording {
         let mut recording = Recording::new();
         for (name, tensor) in &self.tensors {
-            recording.bound(name, tensor.len() as u64 * 4);
+            recording.bound(name, tensor.window_bytes());
         }
         recording
     }
@@ -297,12 +312,15 @@ fn outcome_forward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32>
     let memory = Memory::forward(context, call);
     memory.run(context, &forward(&memory, context.caps(), call, tier));
     assert!(memory.read("undone")[..call.plane()].iter().all(|word| word.to_bits() == 0));
+    [memory.read("y"), kept_states(&memory, call)]
+}
+
+fn kept_states(memory: &Memory, call: &Call) -> Vec<f32> {
     let states = memory.read("states");
     let (plane, slots) = (call.plane(), call.slots() as usize);
     let last = call.problem.slot_of(call.problem.frames, slots as u64) as usize;
     let counts = |slot: usize| call.keeps_all || slot % slots == last;
-    let kept = states.chunks_exact(plane).enumerate().filter(|&(slot, _)| counts(slot)).flat_map(|(_, plane)| plane.iter().copied());
-    [memory.read("y"), kept.collect()]
+    states.chunks_exact(plane).enumerate().filter(|&(slot, _)| counts(slot)).flat_map(|(_, plane)| plane.iter().copied()).collect()
 }
 
 /// Gradients of the gates, and what is carried to the states before, with the sums for the parameters.
@@ -318,14 +336,90 @@ fn outcome_backward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32
 /// Sums of other orders differ by a few roundings of their largest.
 #[track_caller]
 fn assert_same(what: &str, call: &Call, expected: &[Vec<f32>; 2], got: &[Vec<f32>; 2]) {
+    assert_near(what, call, expected, got, 1e-5);
+}
+
+#[track_caller]
+fn assert_near(what: &str, call: &Call, expected: &[Vec<f32>; 2], got: &[Vec<f32>; 2], tolerance: f32) {
     let Problem { frames, batch, hidden, reversed, .. } = call.problem;
     for (name, (expected, got)) in ["first", "second"].iter().zip(expected.iter().zip(got)) {
         assert_eq!(expected.len(), got.len());
         let scale = expected.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
         for (place, (a, b)) in expected.iter().zip(got).enumerate() {
-            let close = (a - b).abs() <= 1e-5 * scale;
+            let close = (a - b).abs() <= tolerance * scale;
             assert!(close, "{what}, {name} of T{frames} N{batch} H{hidden} reversed {reversed}, {place}: {a} and not {b}");
         }
+    }
+}
+
+/// The same by matrices: weights and y in f16.
+fn outcome_in_halves(context: &Context, call: &Call, layout: &Matrices, waiting: &Waiting) -> [Vec<f32>; 2] {
+    let mut memory = Memory::forward(context, call);
+    let half = |values: &[f32]| values.iter().map(|&x| nearest_half(x)).collect::<Vec<_>>();
+    for (name, from) in [("weight_half", "weight_hh"), ("y_half", "y")] {
+        let values = half(&memory.read(from));
+        memory.tensors.push((name, Tensor::from_f16(context, &[values.len()], &values).unwrap()));
+    }
+    let mut recording = memory.recording();
+    let caps = context.caps();
+    let weight = BufferId(memory.place("weight_half"));
+    let packed = matrices::pack(&mut recording, caps, &call.problem, layout, weight);
+    let [gx, weight, units, sequences, states, y, undone] =
+        memory.windows(&recording, ["gx", "weight_half", "units", "sequences", "states", "y_half", "undone"]);
+    let windows = [gx, recording.whole(packed), weight, units, sequences, states, y, undone];
+    let params = local::forward_params(&call.problem, (0, call.problem.frames), 0, call.slots());
+    matrices::forward(&mut recording, caps, &call.problem, (layout, waiting), &windows, &params);
+    memory.run(context, &recording);
+    assert!(memory.read("undone").iter().all(|word| word.to_bits() == 0));
+    [memory.read("y_half"), kept_states(&memory, call)]
+}
+
+/// On devices that have no matrices there is nothing to compare.
+#[test]
+fn matrices_agree_with_steps() {
+    for context in contexts() {
+        let caps = context.caps();
+        println!("{}: matrices {:?}, coherent {}", caps.adapter, caps.matrices, caps.coherent);
+        let Some(side) = caps.matrices.filter(|_| caps.coherent) else { continue };
+        let mut compared = 0;
+        for (number, cell) in cells().iter().enumerate() {
+            for hidden in [8, 32, 40] {
+                let lanes = (cell.recurrent().len() as u32).next_power_of_two();
+                let layout = |[tiles, tile_groups, depth_groups, chunks]: [u32; 4]| {
+                    let depth = (hidden as u32).div_ceil(side).next_multiple_of(depth_groups);
+                    Matrices { side, rows: lanes, tiles, depth, tile_groups, depth_groups, group: chunks * side }
+                };
+                // Two workgroups for the units at most.
+                let tiles = (hidden as u32 * lanes).div_ceil(2 * side).next_multiple_of(2);
+                let layouts = [layout([tiles, 2, 2, 1]), layout([tiles, 1, 8, 2]), layout([tiles, 2, 4, 1])];
+                let faults: &[_] = if number == 0 { &[None, Some((0, 0)), Some((1, 3))] } else { &[None] };
+                let call = |frames, batch| Call::new(cell, frames, batch, hidden).half(cell);
+                let calls = [
+                    call(6, 1),
+                    call(1, 3),
+                    call(5, 2 * u64::from(side)).keeping_all(),
+                    call(6, 4).reversed().lengths(&[6, 3, 0, 1]).keeping_all(),
+                    call(6, 3).lengths(&[2, 0, 6]).resets(&[(1, 0), (3, 2), (0, 2), (4, 0)]),
+                    call(6, 3).reversed().lengths(&[2, 4, 6]).resets(&[(1, 0), (5, 1), (2, 2), (5, 2)]),
+                    call(7, 11).reversed().zoneout(0.25, 0.5),
+                ];
+                for (place, call) in calls.iter().enumerate() {
+                    let expected = outcome_forward(&context, call, &Tier::Stepped);
+                    let layout = &layouts[(place + number) % layouts.len()];
+                    if !layout.fits(caps, call.problem.shape.states as u32) {
+                        continue;
+                    }
+                    for &fault in faults {
+                        let waiting = Waiting { fault, ..Waiting::of(caps) };
+                        let got = outcome_in_halves(&context, call, layout, &waiting);
+                        compared += 1;
+                        // Sums of another order may round to the neighbouring f16.
+                        assert_near(&format!("{} {layout:?} {fault:?}", cell.name()), call, &expected, &got, 1e-3);
+                    }
+                }
+            }
+        }
+        assert!(compared > 60, "{compared}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which way is the fastest, measured: a table that is filled as layers of new sizes come, for contexts that ask for it.
 
+use super::matrices::Matrices;
 use super::ways::{Side, Way, candidates};
 use super::{Problem, Trial, backward, forward};
 use crate::device::program::Program;
@@ -41,7 +42,8 @@ pub(super) fn known(caps: &Caps, problem: &Problem, side: Side) -> Option<Way> {
     let key = key(problem, side);
     let table = table();
     let entry = table.iter().find(|entry| entry.key == key && entry.caps == *caps).filter(|_| problem.tunes);
-    entry.map(|entry| entry.way)
+    // What was measured on one layer may not be for another of the same cell: heads, projections, zoneout.
+    entry.map(|entry| entry.way).filter(|way| !way.takes_halves() || Matrices::of(caps, problem).is_some())
 }
 
 /// Measures the ways that can run such a call, if the context asks for that and it was not done yet. Without timestamps, nothing.

@@ -2,6 +2,8 @@
 
 #[cfg(not(target_family = "wasm"))]
 use super::geometry::Geometry;
+#[cfg(not(target_family = "wasm"))]
+use super::matrices::Matrices;
 use super::{Problem, Walk};
 #[cfg(not(target_family = "wasm"))]
 use super::{normed, persistent, tier, tune};
@@ -42,6 +44,9 @@ pub(super) enum Way {
     Local,
     #[cfg(not(target_family = "wasm"))]
     Persistent(Geometry),
+    /// The same in f16, by matrices.
+    #[cfg(not(target_family = "wasm"))]
+    Matrices(Matrices),
 }
 
 impl Way {
@@ -52,8 +57,16 @@ impl Way {
             #[cfg(not(target_family = "wasm"))]
             Self::Local => Tier::Local,
             #[cfg(not(target_family = "wasm"))]
-            Self::Persistent(_) => Tier::Persistent,
+            Self::Persistent(_) | Self::Matrices(_) => Tier::Persistent,
         }
+    }
+
+    /// Whether weights and y of f16 stay such numbers on the way.
+    pub(super) fn takes_halves(&self) -> bool {
+        #[cfg(not(target_family = "wasm"))]
+        return matches!(self, Self::Matrices(_));
+        #[cfg(target_family = "wasm")]
+        false
     }
 
     /// Frames of a stretch that a launch may take, of so many.
@@ -67,6 +80,8 @@ impl Way {
             }
             #[cfg(not(target_family = "wasm"))]
             Self::Persistent(geometry) => most.min(normed::most_frames(caps, problem, geometry)),
+            #[cfg(not(target_family = "wasm"))]
+            Self::Matrices(_) => most,
             Self::Scan => most,
         }
     }
@@ -78,7 +93,7 @@ impl Way {
             #[cfg(not(target_family = "wasm"))]
             Self::Local => (problem.hidden / 4 + 1) * (problem.shape.rows * problem.hidden / 32 + 4),
             #[cfg(not(target_family = "wasm"))]
-            Self::Persistent(_) => 8 * (1 + problem.batch.min(64)),
+            Self::Persistent(_) | Self::Matrices(_) => 8 * (1 + problem.batch.min(64)),
         }
     }
 }
@@ -192,7 +207,10 @@ fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::resu
             refused("norms over the units of a sequence come between product and update")
         }
         (Tier::Local, _) => Ok(Way::Local),
-        (Tier::Persistent, _) => registers(caps, problem, side).map(Way::Persistent),
+        (Tier::Persistent, _) => match Matrices::of(caps, problem).filter(|_| side == Side::Forward) {
+            Some(layout) => Ok(Way::Matrices(layout)),
+            None => registers(caps, problem, side).map(Way::Persistent),
+        },
     }
 }
 
@@ -223,7 +241,13 @@ fn worth(way: &Way, caps: &Caps, problem: &Problem) -> std::result::Result<Strin
         Way::Scan => Ok("units do not see each other".to_owned()),
         Way::Stepped => Ok("runs any product, on any device".to_owned()),
         Way::Local => Err("one workgroup a sequence reads all weights at each step".to_owned()),
-        Way::Persistent(_) if problem.frames < FEW_FRAMES => Err(format!("{} steps are no worse by a launch each", problem.frames)),
+        Way::Persistent(_) | Way::Matrices(_) if problem.frames < FEW_FRAMES => {
+            Err(format!("{} steps are no worse by a launch each", problem.frames))
+        }
+        Way::Matrices(layout) => {
+            let workgroups = layout.workgroups(problem);
+            Ok(format!("the registers of {workgroups} of {} workgroups hold the weights, as matrices of f16", caps.together))
+        }
         Way::Persistent(geometry) => {
             Ok(format!("the registers of {} of {} workgroups hold the weights", persistent::workgroups(problem, geometry), caps.together))
         }
