@@ -24,7 +24,7 @@ use probe::Probe;
 use report::Run;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use weft::{Context, ContextOptions, Variant};
 
 #[derive(Parser)]
@@ -54,6 +54,9 @@ struct Args {
     /// Timed calls of a case; fewer where one takes long.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
+    /// Begin no case after so many seconds; the file then has those that were reached.
+    #[arg(long, value_name = "SECONDS")]
+    within: Option<u64>,
     /// The commit to note in the file; asked of git if not given.
     #[arg(long)]
     commit: Option<String>,
@@ -101,6 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let variants: &[Variant] = if args.plain { &[Variant::Auto, Variant::Plain] } else { &[Variant::Auto] };
+    let start = Instant::now();
     let mut run: Option<Run> = None;
     for &variant in variants {
         let options = ContextOptions::from_env().with_timing(true).with_tuning(args.tuning);
@@ -118,6 +122,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let repeats = if quick { args.repeats.min(3) } else { args.repeats };
         let mut bench = Bench { gpu, probe, limits: run.limits, repeats: repeats as usize, rows: Vec::new() };
         for case in cases(quick).into_iter().filter(|c| case::wanted(&c.name(), &args.only)) {
+            if args.within.is_some_and(|seconds| start.elapsed().as_secs() >= seconds) {
+                eprintln!("out of time: {} and what comes after it was not reached", case.name());
+                break;
+            }
             bench.measure(&case)?;
         }
         run.rows.append(&mut bench.rows);

@@ -475,6 +475,12 @@ impl Layer {
         Ok([train, Plan::new(plan::backward(caps, &problem, true)?, &problem, name, "backward")])
     }
 
+    /// Whether [`record`](Self::record) can add it to a larger plan: nothing has to be known of its sequences, h is not projected, and all
+    /// numbers are of f32.
+    pub(super) fn can_be_recorded(&self) -> bool {
+        self.shape.masks == 0 && self.weight_hr.is_none() && !self.is_half()
+    }
+
     /// Adds the layer, whose h is not projected, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
     /// [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and N are at least 1. The weights are declared
     /// here and appended to `bound`.
@@ -547,7 +553,7 @@ impl Layer {
         Zoneout { first, others, seed, means }
     }
 
-    fn check(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<Checked> {
+    pub(super) fn check(&self, x: &Tensor, options: &RunOptions<'_>) -> Result<Checked> {
         if x.dtype() != self.dtype() {
             let help = if self.is_half() { "give a layer of f16 a tensor of f16: dense::convert" } else { "give a tensor of f32" };
             return Err(Error::Value { argument: "x", value: format!("{:?}", x.dtype()), help });

@@ -15,6 +15,7 @@ mod program;
 mod sequences;
 mod stack;
 mod state;
+mod stream;
 mod tape;
 mod tier;
 mod weights;

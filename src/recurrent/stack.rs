@@ -2,7 +2,7 @@
 
 use super::between::{Between, Kind};
 use super::options::{RunOptions, TrainOptions};
-use super::{Cell, Gradients, Layer, State, Tape, Tier};
+use super::{Cell, Gradients, Layer, State, Tape, Tier, stream};
 use crate::device::{Context, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
@@ -193,12 +193,20 @@ impl Stack {
     }
 
     /// Runs all levels over x [T, N, I]: y [T, N, output_size], the states after the last frame, and what the runs did and took.
-    /// `states` are those before the first frame, one for each layer, or none at all; that of `options` is left alone.
+    /// `states` are those before the first frame, one for each layer, or none at all; that of `options` is left alone. A few frames with
+    /// states, in one direction, are one recording.
     ///
     /// # Errors
     /// As [`Layer::run`]; [`Error::Shape`] if there are not as many states as layers.
     pub async fn run(&self, x: &Tensor, states: &[State], options: &RunOptions<'_>) -> Result<(Tensor, Vec<State>, RunReport)> {
         self.check_states(states)?;
+        let layers: Vec<&Layer> = self.levels.iter().flat_map(Level::layers).collect();
+        if layers.len() == self.levels.len()
+            && stream::fits(&layers, x, states, options)
+            && let Some(outcome) = stream::run(&layers, x, states).await?
+        {
+            return Ok(outcome);
+        }
         let (mut report, mut last, mut y) = (RunReport::default(), Vec::new(), x.clone());
         for level in &self.levels {
             let mut given = Vec::new();

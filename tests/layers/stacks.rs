@@ -220,3 +220,74 @@ fn what_does_not_fit_is_named() {
     let error = two.run_blocking(&x, &one, &RunOptions::default()).unwrap_err();
     assert!(matches!(error, Error::Shape { argument: "states", .. }), "{error}");
 }
+
+/// Three levels of a cell without norms and parameters, of 5 inputs and 9 units.
+fn levels(context: &Context, cell: &Cell) -> Stack {
+    let layer = |level: usize| {
+        let [inputs, hidden] = [if level == 0 { 5 } else { 9 }, 9];
+        let numbers =
+            |count: usize, seed: usize| -> Vec<f32> { (0..count).map(|i| ((i * 7 + seed * 13 + level) as f32).sin() * 0.3).collect() };
+        let [gates, rows] = [cell.gates().len() * hidden, cell.recurrent().len() * hidden];
+        let (weight_ih, weight_hh) = (numbers(gates * inputs, 1), numbers(rows * hidden, 2));
+        let (bias_ih, bias_hh) = (numbers(gates, 3), numbers(rows, 4));
+        let bias = Some((&bias_ih[..], &bias_hh[..]));
+        let weights =
+            LayerWeights { input_size: inputs, hidden_size: hidden, weight_ih: &weight_ih, weight_hh: &weight_hh, bias, parameters: &[] };
+        Layer::new(context, cell, &weights).unwrap()
+    };
+    Stack::new((0..3).map(|level| Level::one(layer(level))).collect(), Merge::Concat).unwrap()
+}
+
+/// All levels by one recording give the bits of levels one after the other, which calls with resets take.
+#[test]
+fn a_few_frames_are_one_recording() {
+    for (name, context) in shared_contexts() {
+        for cell in [Cell::lstm(), Cell::gru(), Cell::li_gru(), Cell::gru_reset_before()] {
+            let stack = levels(&context, &cell);
+            let x = |frames: usize| {
+                let values: Vec<f32> = (0..frames * 2 * 5).map(|i| (i as f32 * 0.7).cos()).collect();
+                Tensor::from_slice(&context, &[frames, 2, 5], &values).unwrap()
+            };
+            let state = |level: usize| {
+                let count = cell.states().len() * 2 * 9;
+                let values: Vec<f32> = (0..count).map(|i| ((i + level) as f32 * 0.3).sin() * 0.5).collect();
+                State::of(Tensor::from_slice(&context, &[cell.states().len(), 2, 9], &values).unwrap()).unwrap()
+            };
+            let states: Vec<State> = (0..3).map(state).collect();
+            for frames in [1, 3] {
+                // A reset before the first frame is a state of zero.
+                let apart = RunOptions { resets: &[(0, 1)], ..RunOptions::default() };
+                let zeroed: Vec<State> = states.iter().map(|state| zeroed(state, 1)).collect();
+                let (expected, expected_states, separate) = stack.run_blocking(&x(frames), &states, &apart).unwrap();
+                let (y, after, report) = stack.run_blocking(&x(frames), &zeroed, &RunOptions::default()).unwrap();
+                let what = format!("{name} {} {frames}", cell.name());
+                assert_eq!(y.to_vec_blocking().unwrap(), expected.to_vec_blocking().unwrap(), "{what}");
+                for (after, expected) in after.iter().zip(&expected_states) {
+                    assert_eq!(after.tensor().to_vec_blocking().unwrap(), expected.tensor().to_vec_blocking().unwrap(), "{what}");
+                }
+                // Masks of a cell have to come with every layer.
+                if context.device().is_some() && cell.masks().is_empty() {
+                    assert!(report.submits < separate.submits && report.submits == 1, "{what}: {report:?}, {separate:?}");
+                }
+            }
+            let error = stack.run_blocking(&x(1), &states[..2], &RunOptions::default()).unwrap_err();
+            assert!(matches!(error, Error::Shape { argument: "states", .. }), "{error}");
+            let wide = Tensor::from_slice(&context, &[1, 2, 6], &[0.0; 12]).unwrap();
+            let error = stack.run_blocking(&wide, &states, &RunOptions::default()).unwrap_err();
+            assert!(matches!(error, Error::Shape { argument: "x", .. }), "{error}");
+        }
+    }
+}
+
+/// The same state, zero for one sequence.
+fn zeroed(state: &State, sequence: usize) -> State {
+    let tensor = state.tensor();
+    let &[_, batch, hidden] = tensor.shape() else { panic!("a state") };
+    let mut values = tensor.to_vec_blocking().unwrap();
+    for (place, value) in values.iter_mut().enumerate() {
+        if place / hidden % batch == sequence {
+            *value = 0.0;
+        }
+    }
+    State::of(Tensor::from_slice(tensor.context(), tensor.shape(), &values).unwrap()).unwrap()
+}
