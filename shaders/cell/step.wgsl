@@ -21,6 +21,11 @@ const MAX_BATCH = 8u;
 // Sequences a workgroup: 4 or MAX_BATCH.
 override BATCH: u32 = 4u;
 #endif
+// Units of a head see each other only, so that only their columns count: all units are one, or a head has whole workgroups.
+override HEADS: u32 = 1u;
+// Where those of the own head begin.
+var<private> block: u32;
+
 alias Rows = CellRows;
 #import lane_sum
 #import row_weights
@@ -31,7 +36,7 @@ fn weights_at(at: u32) -> Rows {
 
 // h before the step.
 fn carried(at: u32) -> f32 {
-    return states[slot_at(params.steps) + at];
+    return states[slot_at(params.steps) + block + at];
 }
 #import lane_product
 #ifndef SINGLE
@@ -78,14 +83,18 @@ fn main(
 
     // Units and sequences past the edge compute what a neighbour computes, and drop it.
     let unit = min(group.x * UNITS + local / LANES, hidden - 1u);
-    let end = select(0u, hidden, any && CELL_ROWS > 0u);
+    let columns = hidden / HEADS;
+    if (HEADS > 1u) {
+        block = unit / columns * columns;
+    }
+    let end = select(0u, columns, any && CELL_ROWS > 0u);
 #ifdef SINGLE
-    multiply(unit * hidden, first, hidden, end, local, subgroup_size);
+    multiply(unit * hidden + block, first, hidden, end, local, subgroup_size);
 #else
     if (BATCH > 4u) {
-        multiply_pieces(unit * hidden, first, hidden, end, local, subgroup_size);
+        multiply_pieces(unit * hidden + block, first, hidden, end, local, subgroup_size);
     } else {
-        multiply(unit * hidden, first, hidden, end, local, subgroup_size);
+        multiply(unit * hidden + block, first, hidden, end, local, subgroup_size);
     }
 #endif
 

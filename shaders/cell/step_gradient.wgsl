@@ -16,11 +16,31 @@ const PIECES = 2u;
 alias Rows = f32;
 #import lane_sum
 
+// Units of a head see each other only, so that only the rows of that count: all units are one, or a head has whole workgroups of them.
+override HEADS: u32 = 1u;
+// Units of a head, where there are several.
+override HEAD_UNITS: u32 = 1u;
+// Where the weights of the own unit begin, and the units of its head.
+var<private> own_weights: u32;
+var<private> block: u32;
+
+// The place of number k of the rows of a head among all rows.
+fn row_of(k: u32) -> u32 {
+    return k / HEAD_UNITS * (HEADS * HEAD_UNITS) + block + k % HEAD_UNITS;
+}
+
 fn weights_at(at: u32) -> Rows {
-    return weight_transposed[at];
+    if (HEADS > 1u) {
+        return weight_transposed[own_weights + row_of(at)];
+    }
+    return weight_transposed[own_weights + at];
 }
 
 fn carried(at: u32) -> f32 {
+    if (HEADS > 1u) {
+        let rows = CELL_ROWS * HEAD_UNITS;
+        return gates[params.next_first + at / rows * HEADS * rows + row_of(at % rows)];
+    }
     return gates[params.next_first + at];
 }
 #import lane_products
@@ -67,7 +87,13 @@ fn main(
     }
 
     let unit = min(group.x * UNITS + local / LANES, hidden - 1u);
-    multiply_any(unit * rows, first, rows, select(0u, rows, params.has_next != 0u), local, subgroup_size);
+    own_weights = unit * rows;
+    var own_rows = rows;
+    if (HEADS > 1u) {
+        block = unit / HEAD_UNITS * HEAD_UNITS;
+        own_rows = CELL_ROWS * HEAD_UNITS;
+    }
+    multiply_any(0u, first, own_rows, select(0u, own_rows, params.has_next != 0u), local, subgroup_size);
 
     if (finishes) {
         if (params.has_next != 0u && !begins_anew(n, params.next)) {

@@ -136,8 +136,9 @@ impl Layer {
     /// Head k has the units from k D on, D = H / heads, and `weight_hh` is [R H, D]: the columns of each row's own head, so blocks
     /// [R, heads, D, D].
     ///
-    /// Steps multiply by the whole matrix, zeros included, so they take as long as those of a dense layer; the weight and its gradient
-    /// are `heads` times smaller. Each call spreads the blocks by one launch.
+    /// The weight and its gradient are `heads` times smaller, and so is what a step of the stepped tier reads, where D is a multiple of 8
+    /// and the cell has one product and no norms. Otherwise steps multiply by the whole matrix, zeros included. Each call spreads the
+    /// blocks to that matrix by one launch, and backward computes the gates of all frames and its gradient by products with all of it.
     ///
     /// # Errors
     /// As [`new`](Self::new); [`Error::Value`] unless `heads` divides H and the cell has a product.

@@ -20,15 +20,26 @@ pub(super) struct Spread {
 
 impl Spread {
     pub(super) fn forward(caps: &Caps, problem: &Problem) -> Self {
-        if problem.batch == 1 {
-            let grid = [problem.hidden.div_ceil(FEW_UNITS) as u32, 1, 1];
-            return Self { shader: caps.shader_with(Kernel::CellStep, &["single"]), constants: Vec::new(), grid };
+        let mut spread = match problem.batch {
+            1 => Self {
+                shader: caps.shader_with(Kernel::CellStep, &["single"]),
+                constants: Vec::new(),
+                grid: [problem.hidden.div_ceil(FEW_UNITS) as u32, 1, 1],
+            },
+            _ => Self::like_step(caps, problem, Kernel::CellStep),
+        };
+        if let Some(heads) = blocks(problem) {
+            spread.constants.push(("HEADS", heads as f64));
         }
-        Self::like_step(caps, problem, Kernel::CellStep)
+        spread
     }
 
     pub(super) fn backward(caps: &Caps, problem: &Problem) -> Self {
-        Self::of(caps, problem, Kernel::CellStepGradient, problem.hidden)
+        let mut spread = Self::of(caps, problem, Kernel::CellStepGradient, problem.hidden);
+        if let Some(heads) = blocks(problem) {
+            spread.constants.extend([("HEADS", heads as f64), ("HEAD_UNITS", (problem.hidden / heads) as f64)]);
+        }
+        spread
     }
 
     /// Of a kernel that has a workgroup for as many rows as `step_gradient.wgsl` has for units.
@@ -57,6 +68,11 @@ impl Spread {
         let [y, z, _] = fold(problem.batch.div_ceil(tile), caps.max_workgroups);
         Self { shader, constants: vec![("BATCH", tile as f64)], grid: [groups as u32, y, z] }
     }
+}
+
+/// Heads, if there are several and each has whole workgroups: of the others all columns are multiplied, zeros included.
+fn blocks(problem: &Problem) -> Option<u64> {
+    Some(problem.heads).filter(|&heads| heads > 1 && (problem.hidden / heads).is_multiple_of(UNITS))
 }
 
 /// How steps lie in the windows of a launch: the stretch, where y begins in its window, and slots of states.
