@@ -2,27 +2,13 @@
 // It also does what the persistent tier left undone (FINISHES).
 // Twin: src/cpu/cells/gradient.rs.
 #import cell_back
-#import row_weights
+#import left_product
 
 override FINISHES: u32 = 0u;
 
 const LANES = 256u;
 var<workgroup> wg_most: atomic<u32>;
 var<workgroup> wg_left: u32;
-
-// What the rows of the step after, at `frame`, leave to the h of a unit before it.
-fn product(frame: u32, n: u32, unit: u32) -> f32 {
-    let hidden = params.hidden;
-    var first = products_at(frame, n, 0u);
-    if (CELL_SUMMED != 0u) {
-        first = inputs_at(frame, n, 0u);
-    }
-    var sum = 0.0;
-    for (var j = 0u; j < hidden; j++) {
-        sum += dot(gates_at(first + j, CELL_ROWS), weight_lanes_at(j * hidden + unit));
-    }
-    return sum;
-}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -63,7 +49,7 @@ fn main(
                 }
                 var d = carry_at(at, CELL_STATES);
                 if (has_next) {
-                    d.x += product(frame_of(k - 1u), n, unit);
+                    d.x += left_product(frame_of(k - 1u), n, unit);
                 }
                 var g = CellGradient();
                 g.s = d;
@@ -72,8 +58,7 @@ fn main(
                     d.x += before.dy;
                     g = unit_gradient(frame, at, before, parameters_at(unit), masks_at(at), d);
                     if (CELL_PARAMETERS > 0u) {
-                        let sums = at + CELL_STATES * plane();
-                        set_carry(sums, CELL_PARAMETERS, carry_at(sums, CELL_PARAMETERS) + g.p);
+                        add_carry(at + CELL_STATES * plane(), CELL_PARAMETERS, g.p);
                     }
                 }
                 if (is_frame) {

@@ -3,8 +3,10 @@
 // gradients of their rows of the recurrent product, in a buffer of their own: it is cleared to 0 beforehand, 0 is written as -0,
 // and who needs a word waits until it is not 0. After the first step one more product goes to the states before it.
 //
+// Where the product is normalised, sums over units are exchanged besides, behind the rows (NORMED).
+//
 // A workgroup that waited too long stops, and says so in `carry`; so do, after it, those that wait for it. What is missing then,
-// cell/local_gradient.wgsl does.
+// cell/local_gradient.wgsl does, or cell/local_normed_gradient.wgsl.
 // Twin: src/cpu/cells/gradient.rs.
 #import cell_back
 #import row_weights
@@ -57,6 +59,11 @@ var<workgroup> wg_parts: array<f32, 2u * PARTS * CHUNK * UNITS>;
 var<workgroup> wg_carry: array<vec4f, GROUP * UNITS>;
 var<workgroup> wg_sums: array<vec4f, (GROUP * UNITS - 1u) * min(CELL_PARAMETERS, 1u) + 1u>;
 var<workgroup> wg_late: atomic<u32>;
+
+#ifdef NORMED
+#import cell_back_norms
+#import group_sums
+#endif
 
 // What a column's unit takes of the h of another.
 fn weight_at(unit: u32, column: u32) -> CellRows {
@@ -111,7 +118,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     let unit = group.x * UNITS + place;
     let is_owner = own < CHUNK && unit < hidden;
     var p = vec4f();
+#ifdef NORMED
+    var bias = vec4f();
+    var gains = vec4f();
+    var next_factors = vec4f();
+    var gain_sums: array<vec4f, CHUNKS>;
+    var bias_sums: array<vec4f, CHUNKS>;
+#endif
     if (is_owner) {
+#ifdef NORMED
+        bias = bias_at(unit);
+        gains = gains_at(unit);
+#endif
         p = parameters_at(unit);
         for (var q = 0u; q < CHUNKS; q++) {
             let n = first + q * CHUNK + own;
@@ -132,6 +150,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     var before_next = Before();
     if (is_owner && first + own < params.batch) {
         before_next = before_at(params.first, first + own, unit);
+#ifdef NORMED
+        next_factors = factors_at(params.first, first + own);
+#endif
     }
     // What this invocation reads of each chunk: sequences and columns, and their words. What is past the edge is read of a neighbour:
     // its weights are 0.
@@ -156,6 +177,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 
             // What the end of this step takes: it has come when it is needed.
             let before = before_next;
+#ifdef NORMED
+            let seen = with_affine(before, gains, bias);
+            let factors = next_factors;
+#else
+            let seen = before;
+#endif
             let taking = takes(k, n);
             let running = finishes && k < params.frames && runs(n, frame);
             // The derivative is linear: all of it that does not wait for the others is ready when they have answered.
@@ -167,8 +194,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 alone.s = d;
                 if (running) {
                     let m = masks_at(at);
-                    alone = unit_gradient(frame, at, before, p, m, d + vec4f(before.dy, 0.0, 0.0, 0.0));
-                    of_h = unit_gradient(frame, at, before, p, m, vec4f(1.0, 0.0, 0.0, 0.0));
+                    alone = unit_gradient(frame, at, seen, p, m, d + vec4f(before.dy, 0.0, 0.0, 0.0));
+                    of_h = unit_gradient(frame, at, seen, p, m, vec4f(1.0, 0.0, 0.0, 0.0));
                 }
             }
             var spins = 0u;
@@ -237,6 +264,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             let next_n = first + next_q * CHUNK + own;
             if (next_k < params.frames && is_owner && next_n < params.batch) {
                 before_next = before_at(frame_of(next_k), next_n, unit);
+#ifdef NORMED
+                next_factors = factors_at(frame_of(next_k), next_n);
+#endif
             }
 
             let parts = (k * CHUNKS + q) % 2u * PARTS * CHUNK * UNITS;
@@ -260,17 +290,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             }
             workgroupBarrier();
 
+            var stops = atomicLoad(&wg_late) != 0u || (group.x == FAULT_GROUP && k >= FAULT_STEP);
+            var g = CellGradient();
             if (finishes) {
-                let stops = atomicLoad(&wg_late) != 0u || (group.x == FAULT_GROUP && k >= FAULT_STEP);
                 var total = wg_parts[parts + own * UNITS + place];
 #repeat g (COLUMN_LANES >> STAGES) - 1
                 total += wg_parts[parts + ($(g + 1)u * CHUNK + own) * UNITS + place];
 #end
+                let d = select(0.0, total, taking);
+                g = CellGradient(alone.x + d * of_h.x, alone.r + d * of_h.r, alone.s + d * of_h.s, alone.p + d * of_h.p);
+            }
+#ifdef NORMED
+#import norm_exchange_back
+#endif
+            if (finishes) {
                 if (stops) {
                     set_undone(at, max(undone_at(at), params.frames + 1u - k));
                 } else {
-                    let d = select(0.0, total, taking);
-                    var g = CellGradient(alone.x + d * of_h.x, alone.r + d * of_h.r, alone.s + d * of_h.s, alone.p + d * of_h.p);
+#ifdef NORMED
+                    if (running) {
+                        gain_sums[q] += g.r * hat;
+                        bias_sums[q] += g.r;
+                        g.r = d_rows;
+                    }
+#endif
                     if (running) {
                         // With projection and product known as a sum only, both gradients are one.
                         if (CELL_SUMMED != 0u) {
@@ -313,9 +356,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 let at = n * hidden + unit;
                 set_carry(at, CELL_STATES, wg_carry[(q * CHUNK + own) * UNITS + place]);
                 if (CELL_PARAMETERS > 0u) {
-                    let sums = at + CELL_STATES * plane();
-                    set_carry(sums, CELL_PARAMETERS, carry_at(sums, CELL_PARAMETERS) + wg_sums[(q * CHUNK + own) * UNITS + place]);
+                    add_carry(at + CELL_STATES * plane(), CELL_PARAMETERS, wg_sums[(q * CHUNK + own) * UNITS + place]);
                 }
+#ifdef NORMED
+                add_carry(at + GAIN_SUMS * plane(), CELL_NORM_GAIN * CELL_ROWS, gain_sums[q]);
+                add_carry(at + BIAS_SUMS * plane(), CELL_ROWS, bias_sums[q]);
+#endif
             }
         }
     }

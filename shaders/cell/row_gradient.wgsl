@@ -73,10 +73,6 @@ fn state_sums(u: Known, unit: u32, row: Row, turn: u32) -> vec4f {
     return vec4f(d_hat, d_hat * hat, 0.0, 0.0);
 }
 
-fn add_carry(at: u32, count: u32, v: vec4f) {
-    set_carry(at, count, carry_at(at, count) + v);
-}
-
 // Writes the gradients of a unit, but for those of a normalised product: it gives them, before the norm.
 fn finish(u: Known, unit: u32, row: Row) -> vec4f {
     let n = row.n;

@@ -45,8 +45,10 @@ var<storage, read> dy: array<f32>;
 // Of each frame [batch, CELL_INPUTS, hidden], and, unless they were added to those, [batch, CELL_ROWS, hidden] with bias.
 @group(0) @binding(6)
 var<storage, read_write> gates: array<f32>;
-// [CELL_STATES + CELL_PARAMETERS + 1, batch, hidden]: gradients of the states after this launch, then before it; sums of those of the
-// parameters; as bits, how many steps of the persistent tier are left undone, which is 0 between launches.
+// [UNDONE + 1, batch, hidden]: gradients of the states after this launch, then before it; sums of those of the parameters, and where
+// the product is normalised of its gains and biases; as bits, how many steps of the persistent tier are left undone, which is 0
+// between launches. Behind them, in whole windows, [lines of the stretch, spans]: what products were multiplied with to be
+// normalised, which they are in `gates`, but for gain and bias.
 @group(0) @binding(7)
 var<storage, read_write> carry: array<f32>;
 
@@ -55,6 +57,10 @@ var<storage, read_write> carry: array<f32>;
 #import zoneout
 #import cell_gates
 #import cell_carry
+
+const GAIN_SUMS = CELL_STATES + CELL_PARAMETERS;
+const BIAS_SUMS = GAIN_SUMS + min(CELL_NORM, 1u) * CELL_NORM_GAIN * CELL_ROWS;
+const UNDONE = BIAS_SUMS + min(CELL_NORM, 1u) * 2u * CELL_ROWS;
 
 // The frame of step k of this launch, counted from the last, and frames from `first` to it in memory, which may be negative.
 fn frame_of(k: u32) -> u32 {
@@ -67,11 +73,11 @@ fn frame_at(first: u32, frame: u32, length: u32) -> u32 {
 
 // Steps of a unit that are left undone.
 fn undone_at(at: u32) -> u32 {
-    return bitcast<u32>(carry[(CELL_STATES + CELL_PARAMETERS) * plane() + at]);
+    return bitcast<u32>(carry[UNDONE * plane() + at]);
 }
 
 fn set_undone(at: u32, steps: u32) {
-    carry[(CELL_STATES + CELL_PARAMETERS) * plane() + at] = bitcast<f32>(steps);
+    carry[UNDONE * plane() + at] = bitcast<f32>(steps);
 }
 
 // What a unit takes at a frame.

@@ -33,3 +33,7 @@ fn set_carry(at: u32, count: u32, v: vec4f) {
         carry[at + 3u * plane()] = v.w;
     }
 }
+
+fn add_carry(at: u32, count: u32, v: vec4f) {
+    set_carry(at, count, carry_at(at, count) + v);
+}

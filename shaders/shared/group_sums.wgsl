@@ -13,8 +13,12 @@
 // Of so many workgroups an invocation reads the sums.
 #shape NORM_LOADS 1
 
-// What the first lane of a sum becomes where a part is missing: it is a sum of squares, if that counts.
+// What the first lane of a sum becomes where a part is missing.
 const MISSING = -1e38;
+
+fn is_missing(sum: vec4f) -> bool {
+    return sum.x < 0.1 * MISSING;
+}
 
 // [CHUNK, UNITS >> NORM_STAGES]
 var<workgroup> wg_sums_of_units: array<vec4f, CHUNK * (UNITS >> NORM_STAGES)>;

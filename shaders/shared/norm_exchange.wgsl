@@ -18,11 +18,11 @@
                 sum += parts_of_all[$j];
 #end
                 var total = over_units(sum, local);
-                stops = stops || total.x < 0.0;
+                stops = stops || is_missing(total);
                 if (CELL_NORM == 1u) {
                     total = vec4f(total.x);
                 }
-                let factor = inverseSqrt(abs(total) / span_size() + norm_eps());
+                let factor = inverseSqrt(max(total, vec4f()) / span_size() + norm_eps());
                 r = select(vec4f(), r * factor * gains, row_lanes());
             }
             r += bias;
@@ -55,10 +55,11 @@
                 let delta$j = parts_of_state[$j].y - mean;
                 around += parts_of_state[$j].x + units_of(place + $(j)u * UNITS) * delta$j * delta$j;
 #end
-                let variance = over_units(vec4f(around, vec3f()), local).x / f32(hidden);
-                stops = stops || variance < 0.0;
+                let total = over_units(vec4f(around, vec3f()), local);
+                stops = stops || is_missing(total);
+                let variance = max(total.x, 0.0) / f32(hidden);
                 if (finishes) {
-                    let normed = (state - mean) * inverseSqrt(abs(variance) + state_eps()) * state_gain + state_bias;
+                    let normed = (state - mean) * inverseSqrt(variance + state_eps()) * state_gain + state_bias;
                     after.x = cell_output(x, r, after, p, m, normed);
                 }
             }

@@ -90,7 +90,7 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellLocal | Kernel::CellLocalNormed => cells::local(&mut call),
         #[cfg(not(target_family = "wasm"))]
-        Kernel::CellLocalGradient => cells::local_gradient(&mut call),
+        Kernel::CellLocalGradient | Kernel::CellLocalNormedGradient => cells::local_gradient(&mut call),
         Kernel::CellMerge => cells::merge(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellPersistent => cells::steps(&mut call),

@@ -232,7 +232,7 @@ impl Layer {
 
     /// The same layer with the weights of both products in f16, so that they take half the memory, and cards that multiply matrices
     /// of f16 (tensor cores) do. It takes x in f16 and gives y in f16; h becomes the nearest f16 at each step; sums, gates, all other
-    /// states, biases, parameters and the weight of a projection are f32, and so are gradients, as if nothing were rounded. What [`State`]s hold is f32. It runs
+    /// states, biases and parameters are f32, and so are gradients, as if nothing were rounded. What [`State`]s hold is f32. It runs
     /// on every device.
     ///
     /// In training keep the layer of f32, change its weights, and take the f16 of them for each step. Numbers beyond ±65,504 become
@@ -482,9 +482,9 @@ impl Layer {
         self.shape.masks == 0 && self.weight_hr.is_none() && !self.is_half()
     }
 
-    /// Adds the layer, whose h is not projected, with a carried state and sequences of full length, to a larger plan. `buffers` are
-    /// x [T, N, I], the state [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and N are at least 1. The
-    /// weights are declared here and appended to `bound`.
+    /// Adds the layer, whose h is not projected, with a carried state and sequences of full length, to a larger plan. `buffers` are x [T, N, I], the state
+    /// [S, N, H], and for the results the new state [S, N, H] and y [T, N, H]; T and N are at least 1. The weights are declared
+    /// here and appended to `bound`.
     pub(crate) fn record<'a>(
         &'a self,
         (recording, caps): (&mut Recording, &Caps),

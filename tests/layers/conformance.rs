@@ -67,8 +67,8 @@ fn can(pair: &Pair, tier: Tier) -> [bool; 2] {
     match (tier, cell.recurrent().len()) {
         (Tier::Scan, rows) => [rows == 0 && !has_norms; 2],
         (Tier::Stepped, rows) => [rows > 0 || has_norms; 2],
-        (Tier::Local, rows) => [rows > 0 && cell.second() == 0 && !has_norms; 2],
-        (Tier::Persistent, rows) => [rows > 0 && cell.second() == 0, rows > 0 && cell.second() == 0 && !has_norms],
+        (Tier::Local, rows) => [rows > 0 && cell.second() == 0 && norms.state.is_none(); 2],
+        (Tier::Persistent, rows) => [rows > 0 && cell.second() == 0, rows > 0 && cell.second() == 0 && norms.state.is_none()],
     }
 }
 

@@ -438,25 +438,3 @@ fn cells_that_carry_what_is_projected_in_pieces() {
         }
     }
 }
-
-/// Of f16: the matrix is made of the widened weight, in f32.
-#[test]
-fn weights_of_f16() {
-    for (name, context) in shared_contexts() {
-        let lstm = Pair { cell: Cell::lstm(), truth: truth::Cell::lstm() };
-        for (pair, heads, odds) in [(&projected(5)[0], 1, 0.25), (&lstm, 3, 0.0), (&lstm, 3, 0.25)] {
-            let mut case = Case::random(pair, [7, 3, 5, 24], 15).half();
-            case.problem.lengths = vec![7, 0, 4];
-            case.heads = heads;
-            if heads > 1 {
-                case.problem.set_heads(heads);
-            }
-            if odds == 0.0 {
-                case.check(&name, &context, 2e-3);
-            } else {
-                drop_weights(&mut case, odds);
-            }
-            case.check_gradients(&name, &context, 1e-2);
-        }
-    }
-}

@@ -1,5 +1,7 @@
 //! Twin of `shaders/cell/step_gradient.wgsl`, and of those that run many steps.
 
+#[cfg(not(target_family = "wasm"))]
+use super::row_gradient;
 use super::sequences::{Sequences, Zoneout};
 use super::step::UNITS;
 use super::unit::{Shape, arguments, masks, vectors};
@@ -57,6 +59,10 @@ pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
     }
     let read = Read { weight_transposed: &transposed, units: call.read(2), words: call.read(3), states: call.read(4), dy: call.read(5) };
     let frame_size = p.batch.wrapping_mul(p.hidden);
+    let is_normed = program.constant("CELL_NORM") > 0;
+    // Of the norms of all frames of the launch.
+    let factors = if is_normed { carry[factors_first(program, shape, frame_size as usize)..].to_vec() } else { Vec::new() };
+    let earliest = if p.reversed != 0 { p.first } else { (p.first + 1).wrapping_sub(p.frames) };
     for k in 0..=p.frames {
         // Frames from the first, which may be negative.
         let ahead = |k: u32| if p.reversed != 0 { k } else { k.wrapping_neg() };
@@ -81,9 +87,43 @@ pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
             zone_first: p.zone_first,
             zone_others: p.zone_others,
             seed: p.seed,
-            first_line: 0,
+            first_line: p.first.wrapping_add(ahead(k)).wrapping_sub(earliest).wrapping_mul(p.batch),
         };
-        one(program, &step, &read, gates, carry);
+        if is_normed {
+            row(program, &step, &read, &factors, gates, carry);
+        } else {
+            one(program, &step, &read, gates, carry);
+        }
+    }
+}
+
+/// Where factors of norms begin in `carry`.
+#[cfg(not(target_family = "wasm"))]
+fn factors_first(program: &Program, shape: Shape, plane: usize) -> usize {
+    let gains = if program.constant("CELL_NORM_GAIN") != 0 { shape.rows } else { 0 };
+    let planes = shape.states + shape.parameters + gains + 2 * shape.rows + 1;
+    (planes * plane).next_multiple_of(64)
+}
+
+/// One step of a cell whose product is normalised: what the rows of the step after leave, then the step.
+#[cfg(not(target_family = "wasm"))]
+fn row(program: &Program, p: &CellStepGradientParams, read: &Read<'_>, factors: &[f32], gates: &mut [f32], carry: &mut [f32]) {
+    let (hidden, rows) = (p.hidden as usize, Shape::of(program).rows * p.hidden as usize);
+    let &Read { weight_transposed: weight, units, words, states, dy } = read;
+    let sequences =
+        Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
+    if p.has_next != 0 {
+        let known: &[f32] = gates;
+        let products = map_all(p.batch as usize, |n| {
+            let vector = &known[p.next_first as usize + n * rows..][..rows];
+            (0..hidden).map(|unit| dot(&weight[unit * rows..][..rows], vector)).collect::<Vec<_>>()
+        });
+        for (n, products) in products.iter().enumerate().filter(|&(n, _)| !sequences.begins_anew(n, p.next)) {
+            carry[n * hidden..][..hidden].iter_mut().zip(products).for_each(|(to, product)| *to += product);
+        }
+    }
+    if p.has_frame != 0 {
+        row_gradient::one(program, p, &row_gradient::Read { factors, units, words, states, dy }, gates, carry);
     }
 }
 

@@ -1,10 +1,11 @@
-//! Twin of `shaders/cell/row_gradient.wgsl`.
+//! Twin of `shaders/cell/row_gradient.wgsl`, and of those that run many steps of cells whose product is normalised.
 
 use super::norms::{Norms, gradient_means, statistics};
 use super::sequences::{Sequences, Zoneout};
 use super::unit::{Shape, arguments, masks, vectors};
 use crate::cpu::Call;
 use crate::cpu::parallel::map_all;
+use crate::device::program::Program;
 use crate::device::shader::CellRowGradientParams;
 
 /// What a sequence gets.
@@ -18,20 +19,29 @@ struct Row {
     sums: Vec<f32>,
 }
 
+/// What a step reads.
+pub(super) struct Read<'a> {
+    pub factors: &'a [f32],
+    pub units: &'a [f32],
+    pub words: &'a [u32],
+    pub states: &'a [f32],
+    pub dy: &'a [f32],
+}
+
 pub(in crate::cpu) fn row_gradient(call: &mut Call<'_>) {
-    let p: CellRowGradientParams = call.params();
     let Some(program) = call.program() else { return };
+    let read = Read { factors: call.read(1), units: call.read(2), words: call.read(3), states: call.read(4), dy: call.read(5) };
+    let (gates, carry) = (call.write(6), call.write(7));
+    one(program, &call.params(), &read, gates, carry);
+}
+
+/// One step, but for the product.
+pub(super) fn one(program: &Program, p: &CellRowGradientParams, read: &Read<'_>, gates: &mut [f32], carry: &mut [f32]) {
     let (Some(update), Some(derivative)) = (program.twin("cell_update"), program.twin("cell_gradient")) else { return };
     let shape = Shape::of(program);
     let norms = Norms::of(program, shape);
     let (batch, hidden) = (p.batch as usize, p.hidden as usize);
-    let factors: &[f32] = call.read(1);
-    let units: &[f32] = call.read(2);
-    let words: &[u32] = call.read(3);
-    let states: &[f32] = call.read(4);
-    let dy: &[f32] = call.read(5);
-    let gates: &mut [f32] = call.write(6);
-    let carry: &mut [f32] = call.write(7);
+    let &Read { factors, units, words, states, dy } = read;
     let sequences =
         Sequences { words, has_lengths: p.has_lengths != 0, resets_first: p.resets_first as usize, reset_words: p.reset_words as usize };
     let zoneout = Zoneout { first: p.zone_first, others: p.zone_others, seed: p.seed, means: false };

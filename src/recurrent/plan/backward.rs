@@ -112,6 +112,9 @@ pub(in crate::recurrent) fn backward(caps: &Caps, problem: &Problem, wants_dx: b
     Ok((recording, choice))
 }
 
+/// What a binding may begin at on any device, bytes.
+const FACTORS_ALIGNMENT: u64 = 256;
+
 /// Gates of a stretch in their buffer: inputs of all its frames, then products, unless they were added.
 struct Gates {
     buffer: BufferId,
@@ -164,6 +167,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         Way::Persistent(geometry) => Some(persistent::Backward::new(recording, caps, problem, geometry, most)),
         _ => None,
     };
+    #[cfg(not(target_family = "wasm"))]
+    let alone = (way == Way::Local && problem.norms.recurrent.is_some()).then(|| recording.workspace("alone", 16));
     let wide_weight_hh = widened(recording, caps, problem, buffers.weight_hh);
     let weights = Recurrent::new(recording, caps, problem, wide_weight_hh, buffers.weight_hr)?;
     let d_matrix = weights.gradient(recording, problem, buffers.d_weight_hh);
@@ -177,8 +182,18 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         transpose(recording, caps, [weights.matrix, transposed], [shape.rows * hidden, hidden]);
     }
     let planes = shape.states + sums + 2 * normed_rows + shape.second + marks;
-    let carry = recording.workspace("carry", planes * problem.plane_bytes());
+    let lines_of = |count: u64, gates: u64, span| Lines::of(count * batch, gates, hidden, span);
+    // Launches of many steps read what products were multiplied with to be normalised behind what they carry.
+    let carry_bytes = planes * problem.plane_bytes();
+    let factor_bytes = problem.norms.recurrent.map(|norm| lines_of(most, shape.rows, norm.span).factor_bytes());
+    let factors_first = carry_bytes.next_multiple_of(FACTORS_ALIGNMENT);
+    let behind = factor_bytes.filter(|_| marks > 0).map_or(carry_bytes, |bytes| factors_first + bytes);
+    let carry = recording.workspace("carry", behind);
     recording.clear(carry);
+    let factors = factor_bytes.map(|bytes| match marks {
+        0 => Binding { buffer: recording.workspace("factors", bytes), offset: 0, bytes },
+        _ => Binding { buffer: carry, offset: factors_first, bytes },
+    });
     let [apart, together] = [problem.apart(), shape.states - problem.apart()];
     if let Some(given) = buffers.d_new_state {
         let slots = (together, Some(Slot::only(given)), Slot::only(carry).at_state(apart));
@@ -189,8 +204,6 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let clean_x = problem.lengths.then(|| recording.workspace("valid_x", problem.bytes_of(most * x_bytes / 4)));
 
     let walk = problem.walk();
-    let lines_of = |count: u64, gates: u64, span| Lines::of(count * batch, gates, hidden, span);
-    let factors = problem.norms.recurrent.map(|norm| recording.workspace("factors", lines_of(most, shape.rows, norm.span).factor_bytes()));
     let normed_inputs = problem.norms.input.map(|norm| {
         let factor_bytes = match norm {
             InputNorm::Layer(norm) => lines_of(most, shape.inputs, norm.span).factor_bytes(),
@@ -283,7 +296,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         }
         if let (Some(InputNorm::Layer(norm)), Some([_, factors])) = (problem.norms.input, normed_inputs) {
             let of = lines_of(count, shape.inputs, norm.span);
-            norms::normalise(recording, caps, (of, norm.eps), projected, [None, None], factors, buffers.units);
+            norms::normalise(recording, caps, (of, norm.eps), projected, [None, None], recording.whole(factors), buffers.units);
         }
         if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
             statistics.apply(recording, caps, lines, whole(recording, normalised, columns), batch_norm::ALONE);
@@ -334,7 +347,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             [transposed, buffers.units, sequences, buffers.states].map(|buffer| recording.whole(buffer));
         let set = [transposed, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
         // In place of the transposed weights, where another kernel multiplies by them.
-        let normed = [recording.whole(factors.unwrap_or(buffers.units)), units, sequences, states, dy, set[5], set[6]];
+        let normed = [factors.unwrap_or(units), units, sequences, states, dy, set[5], set[6]];
         let set = recording.bind(if walk == Walk::Scan { &set[1..] } else { &set });
         let gates_at = |step: u64| {
             // The step after this stretch has its gates in the other half.
@@ -347,13 +360,15 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             #[cfg(not(target_family = "wasm"))]
             (Way::Local | Way::Persistent(_), _) => {
                 let weight_hh = recording.whole(weights.matrix);
-                let bindings = [weight_hh, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
+                let mut bindings = vec![weight_hh, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
                 let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
                 if let Some(tier) = &waiting {
                     tier.record(recording, caps, problem, &bindings, &params);
                 } else {
+                    // In place of what workgroups hand to each other.
+                    bindings.extend(alone.map(|buffer| recording.whole(buffer)));
                     let set = recording.bind(&bindings);
-                    local::backward(recording, caps, problem, set, &params, false);
+                    local::backward(recording, caps, problem, set, &params, None);
                 }
             }
             (_, Walk::Scan) => scan::backward(recording, caps, problem, set, windows, &gates_at),

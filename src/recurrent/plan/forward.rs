@@ -214,7 +214,7 @@ pub(in crate::recurrent) fn record_forward(
         if let (Some(InputNorm::Layer(norm)), Some(factors)) = (problem.norms.input, factors) {
             let affine = [buffers.norm_gain, buffers.bias_ih];
             let values = Matrix::new(gx, columns as u32);
-            norms::normalise(recording, caps, (lines(count, norm.span), norm.eps), values, affine, factors, buffers.units);
+            norms::normalise(recording, caps, (lines(count, norm.span), norm.eps), values, affine, recording.whole(factors), buffers.units);
         }
         if let Some(rows) = first_rows {
             let gates = Matrix::new(gx, columns as u32);

@@ -1,6 +1,7 @@
 //! The local tier: a launch runs all steps of a stretch, a workgroup those of one sequence.
 
-use super::normed::is_normed;
+use super::geometry::Geometry;
+use super::normed::{self, is_normed};
 use super::{Problem, slots_of_stretches};
 use crate::device::Caps;
 use crate::device::recording::{BindSet, Binding, BufferId, Recording, fold};
@@ -10,6 +11,8 @@ use crate::device::shader::{CellLocalGradientParams, CellLocalParams, Kernel};
 pub(super) struct Forward {
     /// Takes the place of what the persistent tier leaves.
     late: BufferId,
+    /// Products of a step, where there are norms.
+    products: Option<BufferId>,
     /// Slots of states that are not kept.
     pub slots: u64,
 }
@@ -17,7 +20,8 @@ pub(super) struct Forward {
 impl Forward {
     /// For stretches of `most` frames.
     pub(super) fn new(recording: &mut Recording, problem: &Problem, most: u64) -> Self {
-        Self { late: recording.workspace("late", 4), slots: slots_of_stretches(problem.frames, most) }
+        let products = is_normed(problem).then(|| recording.workspace("products", problem.shape.rows * problem.plane_bytes()));
+        Self { late: recording.workspace("late", 4), products, slots: slots_of_stretches(problem.frames, most) }
     }
 
     /// One stretch. The windows: gx, weight_hh, units, sequences, states and y.
@@ -29,7 +33,8 @@ impl Forward {
         &[gx, weight_hh, units, sequences, states, y]: &[Binding; 6],
         params: &CellLocalParams,
     ) {
-        let set = [gx, weight_hh, units, sequences, states, y, recording.whole(self.late)];
+        let mut set = vec![gx, weight_hh, units, sequences, states, y, recording.whole(self.late)];
+        set.extend(self.products.map(|products| recording.whole(products)));
         let set = recording.bind(&set);
         forward(recording, caps, problem, set, params, false);
     }
@@ -112,18 +117,25 @@ pub(super) fn finish_in_halves(recording: &mut Recording, caps: &Caps, problem: 
     recording.dispatch_program((shader, &problem.program), &constants, set, params, grid, work);
 }
 
-/// The same, backward.
+/// A sequence a workgroup backward: all steps, or, with the workgroups of the persistent tier, what these left. Where the product is
+/// normalised, there is one more window, of what they handed to each other.
 pub(super) fn backward(
     recording: &mut Recording,
     caps: &Caps,
     problem: &Problem,
     set: BindSet,
     params: &CellLocalGradientParams,
-    finishes: bool,
+    finishes: Option<&Geometry>,
 ) {
-    let (constants, work) = launch(problem, params.frames, finishes);
+    let (constants, work) = launch(problem, params.frames, finishes.is_some());
+    let mut constants = constants.to_vec();
+    let mut kernel = Kernel::CellLocalGradient;
+    if is_normed(problem) {
+        kernel = Kernel::CellLocalNormedGradient;
+        constants.extend(normed::constants_back(problem, finishes.map_or(1, |geometry| normed::groups(problem, geometry))));
+    }
     let grid = fold(problem.batch, caps.max_workgroups);
-    recording.dispatch_program((caps.shader(Kernel::CellLocalGradient), &problem.program), &constants, set, params, grid, work);
+    recording.dispatch_program((caps.shader(kernel), &problem.program), &constants, set, params, grid, work);
 }
 
 fn launch(problem: &Problem, frames: u32, finishes: bool) -> ([(&'static str, f64); 1], u64) {

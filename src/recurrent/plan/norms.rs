@@ -2,7 +2,7 @@
 
 use crate::dense::Matrix;
 use crate::device::Caps;
-use crate::device::recording::{BufferId, Recording, fold};
+use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellAffineParams, CellNormaliseGradientParams, CellNormaliseParams, Kernel};
 use crate::recurrent::cells::NormSpan;
 
@@ -40,11 +40,10 @@ pub(super) fn normalise(
     (lines, eps): (Lines, f32),
     values: Matrix,
     [gain, bias]: [Option<BufferId>; 2],
-    factors: BufferId,
+    factors: Binding,
     stand_in: BufferId,
 ) {
     let (window, first) = values.window(caps, 1, lines.values() as u32);
-    let factors = recording.whole(factors);
     let [gain_window, bias_window] = [gain, bias].map(|buffer| recording.whole(buffer.unwrap_or(stand_in)));
     let set = recording.bind(&[gain_window, bias_window, window, factors]);
     let params = CellNormaliseParams {

@@ -101,7 +101,7 @@ pub(super) struct Backward {
 impl Backward {
     /// For stretches of `most` frames.
     pub(super) fn new(recording: &mut Recording, caps: &Caps, problem: &Problem, geometry: Geometry, most: u64) -> Self {
-        let exchange = recording.workspace("exchange", exchange_bytes(problem, most));
+        let exchange = recording.workspace("exchange", exchange_bytes(problem, &geometry, most));
         Self { geometry, waiting: Waiting::of(caps), exchange }
     }
 
@@ -111,11 +111,12 @@ impl Backward {
         recording: &mut Recording,
         caps: &Caps,
         problem: &Problem,
-        &[weight_hh, units, sequences, states, dy, gates, carry]: &[Binding; 7],
+        windows: &[Binding],
         params: &CellLocalGradientParams,
     ) {
         recording.clear(self.exchange);
-        let windows = [weight_hh, units, sequences, states, dy, gates, carry, recording.whole(self.exchange)];
+        let mut windows = windows.to_vec();
+        windows.push(recording.whole(self.exchange));
         backward(recording, caps, problem, (&self.geometry, &self.waiting), &windows, params);
     }
 }
@@ -177,17 +178,18 @@ pub(super) fn forward_alone(
 }
 
 /// Backward. The windows: weight_hh, units, sequences, states, dy, gates, carry, and [`exchange_bytes`] for a stretch, which must be 0.
+/// Where the product is normalised, its factors stand behind the planes of `carry`.
 pub(super) fn backward(
     recording: &mut Recording,
     caps: &Caps,
     problem: &Problem,
     (geometry, waiting): (&Geometry, &Waiting),
-    windows: &[Binding; 8],
+    windows: &[Binding],
     params: &CellLocalGradientParams,
 ) {
     backward_alone(recording, caps, problem, (geometry, waiting), windows, params);
-    let set = recording.bind(&windows[..7]);
-    local::backward(recording, caps, problem, set, params, true);
+    let set = recording.bind(if normed::is_normed(problem) { windows } else { &windows[..7] });
+    local::backward(recording, caps, problem, set, params, Some(geometry));
 }
 
 /// What waits, without what does the rest.
@@ -196,17 +198,22 @@ pub(super) fn backward_alone(
     caps: &Caps,
     problem: &Problem,
     (geometry, waiting): (&Geometry, &Waiting),
-    windows: &[Binding; 8],
+    windows: &[Binding],
     params: &CellLocalGradientParams,
 ) {
     let set = recording.bind(windows);
-    let shader = shader(caps, Kernel::CellPersistentGradient, false, true);
-    let constants = waiting.constants(geometry, geometry.column_loads());
+    let is_normed = normed::is_normed(problem);
+    let shader = shader(caps, Kernel::CellPersistentGradient, is_normed, true);
+    let mut constants = waiting.constants(geometry, geometry.column_loads());
+    if is_normed {
+        constants.extend(normed::shape_back(caps, problem, geometry));
+    }
     let work = local::work(problem, params.frames.into());
     recording.dispatch_program((shader, &problem.program), &constants, set, params, grid(problem, geometry), work);
 }
 
 /// What units hand to each other backward, in so many frames.
-pub(super) fn exchange_bytes(problem: &Problem, frames: u64) -> u64 {
-    frames.saturating_mul(problem.batch).saturating_mul(problem.hidden).saturating_mul(16)
+pub(super) fn exchange_bytes(problem: &Problem, geometry: &Geometry, frames: u64) -> u64 {
+    let rows = frames.saturating_mul(problem.batch).saturating_mul(problem.hidden).saturating_mul(16);
+    rows.saturating_add(normed::sum_bytes(problem, geometry, frames))
 }

@@ -177,24 +177,30 @@ impl Memory {
     fn backward(context: &Context, call: &Call) -> Self {
         let Problem { shape, frames, hidden, .. } = call.problem;
         let (h, plane, t) = (hidden as usize, call.plane(), frames as usize);
-        let [inputs, rows, states, parameters] = [shape.inputs, shape.rows, shape.states, shape.parameters].map(|count| count as usize);
+        let [inputs, rows, states] = [shape.inputs, shape.rows, shape.states].map(|count| count as usize);
+        let spans = normed::spans(&call.problem) as usize;
+        let sums = (shape.unit_vectors() - shape.rows) as usize + if spans > 0 { 2 * rows } else { 0 };
         let weight = noise(rows * h * h, 2, 1.0 / (h as f32).sqrt());
         let transposed: Vec<f32> =
             (0..h).flat_map(|unit| (0..rows * h).map(move |row| (unit, row))).map(|(unit, row)| weight[row * h + unit]).collect();
         let gates = inputs + if shape.summed { 0 } else { rows };
-        let mut carry = noise((states + parameters) * plane, 6, 0.5);
+        let mut carry = noise((states + sums) * plane, 6, 0.5);
         carry[states * plane..].fill(0.0);
-        carry.resize((states + parameters + 1) * plane, 0.0);
+        carry.resize((states + sums + 1) * plane, 0.0);
+        let factors: Vec<f32> = noise(t * call.problem.batch as usize * spans, 8, 0.3).iter().map(|factor| 1.0 + factor).collect();
+        carry.resize(carry.len().next_multiple_of(64), 0.0);
+        carry.extend(&factors);
         Self { tensors: Vec::new() }
             .with(context, "weight_hh", &weight)
             .with(context, "weight_transposed", &transposed)
-            .with(context, "units", &noise((rows + parameters) * h, 3, 0.3))
+            .with(context, "units", &noise(shape.unit_vectors() as usize * h, 3, 0.3))
             .with_words(context, "sequences", &call.sequences())
             .with(context, "states", &noise(states * (t + 1) * plane, 4, 0.8))
             .with(context, "dy", &noise(t * plane, 7, 0.7))
             .with(context, "gates", &noise(t * plane * gates, 1, 1.5))
             .with(context, "carry", &carry)
-            .with(context, "exchange", &vec![0.0; 4 * t * plane])
+            .with(context, "exchange", &vec![0.0; 4 * t * plane * if spans > 0 { 3 } else { 1 }])
+            .with(context, "factors", &factors)
     }
 
     fn with(mut self, context: &Context, name: &'static str, values: &[f32]) -> Self {
@@ -287,17 +293,25 @@ fn backward(memory: &Memory, caps: &Caps, call: &Call, tier: &Tier<'_>) -> Recor
         [frame * plane * problem.shape.inputs, (frames * problem.shape.inputs + frame * problem.shape.rows) * plane]
     };
     let windows = memory.windows(&recording, BACKWARD);
+    let is_normed = normed::is_normed(problem);
     let params = local::backward_params(problem, stretch, &gates_at, 0, frames + 1);
     match tier {
         Tier::Stepped => {
-            let names = ["weight_transposed", "units", "sequences", "states", "dy", "gates", "carry"];
-            let set = memory.windows(&recording, names);
-            let set = recording.bind(&set);
-            stepped::backward(&mut recording, caps, problem, set, Windows { stretch, y_first: 0, slots: frames + 1 }, &gates_at);
+            let at = Windows { stretch, y_first: 0, slots: frames + 1 };
+            let [weight_transposed, factors] = memory.windows(&recording, ["weight_transposed", "factors"]);
+            let [_, units, sequences, states, dy, gates, carry, _] = windows;
+            let mut set = [weight_transposed, units, sequences, states, dy, gates, carry];
+            if is_normed {
+                set[0] = factors;
+                rows::backward(&mut recording, caps, problem, weight_transposed, &set, at, &gates_at);
+            } else {
+                let set = recording.bind(&set);
+                stepped::backward(&mut recording, caps, problem, set, at, &gates_at);
+            }
         }
         Tier::Local => {
-            let set = recording.bind(&windows[..7]);
-            local::backward(&mut recording, caps, problem, set, &params, false);
+            let set = recording.bind(if is_normed { &windows } else { &windows[..7] });
+            local::backward(&mut recording, caps, problem, set, &params, None);
         }
         Tier::Persistent(geometry, waiting) => persistent::backward(&mut recording, caps, problem, (geometry, waiting), &windows, &params),
         Tier::Waiting(geometry) => {
@@ -328,9 +342,13 @@ fn outcome_backward(context: &Context, call: &Call, tier: &Tier<'_>) -> [Vec<f32
     let memory = Memory::backward(context, call);
     memory.run(context, &backward(&memory, context.caps(), call, tier));
     let carry = memory.read("carry");
-    let (carry, undone) = carry.split_at(carry.len() - call.plane());
+    let shape = call.problem.shape;
+    let known = (shape.states + shape.unit_vectors() - shape.rows) as usize;
+    let bias_sums = if normed::spans(&call.problem) > 0 { shape.rows as usize } else { 0 };
+    // Behind the sums is what one step of the stepped tier leaves to itself.
+    let undone = &carry[(known + 2 * bias_sums) * call.plane()..][..call.plane()];
     assert!(undone.iter().all(|word| word.to_bits() == 0));
-    [memory.read("gates"), carry.to_vec()]
+    [memory.read("gates"), carry[..(known + bias_sums) * call.plane()].to_vec()]
 }
 
 /// Sums of other orders differ by a few roundings of their largest.
@@ -529,15 +547,25 @@ fn tiers_agree_on_cells_with_norms() {
                 for call in calls(cell, hidden) {
                     let states = outcome_forward(&context, &call, &Tier::Stepped);
                     assert_same("local", &call, &states, &outcome_forward(&context, &call, &Tier::Local));
+                    let gradients = call.problem.norms.state.is_none().then(|| outcome_backward(&context, &call, &Tier::Stepped));
+                    if let Some(gradients) = &gradients {
+                        assert_same("local back", &call, gradients, &outcome_backward(&context, &call, &Tier::Local));
+                    }
                     for geometry in &all[..2.min(shapes)] {
                         let what = format!("{} {geometry:?}", cell.name());
+                        let check = |what: &str, tier: &Tier<'_>| {
+                            assert_same(what, &call, &states, &outcome_forward(&context, &call, tier));
+                            if let Some(gradients) = &gradients {
+                                assert_same(&format!("{what} back"), &call, gradients, &outcome_backward(&context, &call, tier));
+                            }
+                        };
                         if caps.together >= 2 {
-                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &Tier::Waiting(geometry)));
+                            check(&what, &Tier::Waiting(geometry));
                         }
                         for &fault in faults {
-                            let tier = Tier::Persistent(geometry, Waiting { fault, ..Waiting::of(caps) });
+                            let waiting = Waiting { fault, ..Waiting::of(caps) };
                             let what = format!("{what} {fault:?}");
-                            assert_same(&what, &call, &states, &outcome_forward(&context, &call, &tier));
+                            check(&what, &Tier::Persistent(geometry, waiting));
                         }
                     }
                 }
@@ -558,6 +586,13 @@ fn large_layers_agree_on_cards() {
                 let what = format!("{} {geometry:?}", cell.name());
                 let states = outcome_forward(&context, &call, &Tier::Stepped);
                 assert_same(&what, &call, &states, &outcome_forward(&context, &call, &Tier::Waiting(&geometry)));
+                if call.problem.norms.state.is_some() {
+                    continue;
+                }
+                let Some(geometry) = tier::geometry(caps, &call.problem, true) else { panic!("{} {hidden} back", cell.name()) };
+                let what = format!("{} back {geometry:?}", cell.name());
+                let gradients = outcome_backward(&context, &call, &Tier::Stepped);
+                assert_same(&what, &call, &gradients, &outcome_backward(&context, &call, &Tier::Waiting(&geometry)));
             }
         }
     }

@@ -97,7 +97,7 @@ fn registers(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool, norm
     let sums = geometry.tile * geometry.lane_units * if backward { 1 } else { rows };
     let count = geometry.lane_units * geometry.lane_columns * rows + loads * 5 + sums + OWN_REGISTERS
         // Sums of other workgroups, and what the unit keeps of its norms.
-        + norms.min(1) * (5 * unit_loads(geometry, hidden) + 8 + 4 * norms);
+        + norms.min(1) * (5 * unit_loads(geometry, hidden) + 8 + 4 * norms + if backward { 12 } else { 0 });
     let lanes = geometry.lanes().next_multiple_of(32);
     Some(count).filter(|&count| count <= LANE_REGISTERS.min(CORE_REGISTERS / lanes))
 }
@@ -170,7 +170,7 @@ pub(super) mod tests {
         for rows in 1..=4 {
             for hidden in [1, 2, 31, 64, 100, 256, 512, 640, 1000] {
                 for batch in [1, 2, 3, 16, 17] {
-                    for (backward, norms) in [(false, 0), (true, 0), (false, 1), (false, 2)] {
+                    for (backward, norms) in [(false, 0), (true, 0), (false, 1), (false, 2), (true, 1)] {
                         if hidden > 640 && norms > 0 {
                             continue;
                         }

@@ -202,9 +202,10 @@ fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::resu
         (_, Walk::Scan) => refused("the cell has no product: no unit waits for another"),
         (Tier::Stepped, _) => Ok(Way::Stepped),
         (_, Walk::Mid) => refused("the cell's second product takes all of what the first gives"),
-        (Tier::Local, Walk::Rows) => refused("norms over the units of a sequence come between product and update"),
-        (_, Walk::Rows) if side != Side::Forward || problem.shape.rows == 0 || problem.shape.second > 0 => {
-            refused("norms over the units of a sequence come between product and update")
+        (_, Walk::Rows) if problem.shape.rows == 0 || problem.shape.second > 0 => refused("the cell has norms, and not one product"),
+        // Forward for what waits only: two norms one after the other are one launch more a step.
+        (_, Walk::Rows) if problem.norms.state.is_some() && (tier == Tier::Local || side != Side::Forward) => {
+            refused("the gradient of a normalised state takes sums over all units between two others")
         }
         (Tier::Local, _) => Ok(Way::Local),
         (Tier::Persistent, _) => match Matrices::of(caps, problem).filter(|_| side == Side::Forward) {
@@ -222,16 +223,17 @@ fn registers(caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<
                       does not ask (ContextOptions::with_workgroups_together)";
         return Err(reason.to_owned());
     }
+    let geometry = tier::geometry(caps, problem, side != Side::Forward).ok_or_else(|| {
+        let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
+        format!("{bytes} B of weights do not fit the registers of the {} workgroups that run together", caps.together)
+    })?;
     if let Side::Backward { most } = side {
-        let (need, have) = (persistent::exchange_bytes(problem, most), caps.max_window_bytes());
+        let (need, have) = (persistent::exchange_bytes(problem, &geometry, most), caps.max_window_bytes());
         if need > have {
             return Err(format!("units would hand {need} B to each other, the largest window of a buffer has {have} B"));
         }
     }
-    tier::geometry(caps, problem, side != Side::Forward).ok_or_else(|| {
-        let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
-        format!("{bytes} B of weights do not fit the registers of the {} workgroups that run together", caps.together)
-    })
+    Ok(geometry)
 }
 
 /// Whether what can run the steps should, where nobody asked; the better ways were refused.
