@@ -24,8 +24,6 @@ alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Sum = coop_mat16x16<f32, C>;
 #endif
-// Rows of the product that a unit has, with those that are there to fill up: 1, 2 or 4.
-#shape ROWS 4
 // Matrices of a workgroup along the rows, and along k, and how many subgroups share in each.
 #shape TILES 2
 #shape DEPTH 8
@@ -47,8 +45,8 @@ alias Sum = coop_mat16x16<f32, C>;
 
 const SUBGROUP = SIDE * SIDE / 8u;
 const LANES = TILE_GROUPS * DEPTH_GROUPS * SUBGROUP;
-// Units of a matrix, and of the workgroup, whose rows lie one behind the other.
-const TILE_UNITS = SIDE / ROWS;
+// Units of a matrix, and of the workgroup: four rows each, one behind the other, with those that are there to fill up.
+const TILE_UNITS = SIDE / 4u;
 const UNITS = TILES * TILE_UNITS;
 const CHUNKS = GROUP / SIDE;
 // Columns, with those that are there to fill up, in fours and in eights; two fours more to a line: other memory banks.
@@ -58,30 +56,10 @@ const PITCH = FOURS + 2u;
 // A word of y that stands for nothing.
 const MINUS_ZERO = 0x80000000u;
 
-// The rows of a unit.
-#repeat is_one 1 / ROWS
-alias Part = f32;
-fn wide(part: Part) -> vec4f {
-    return vec4f(part, 0.0, 0.0, 0.0);
-}
-#end
-#repeat is_two ROWS % 4 / 2
-alias Part = vec2f;
-fn wide(part: Part) -> vec4f {
-    return vec4f(part, 0.0, 0.0);
-}
-#end
-#repeat is_four ROWS / 4
-alias Part = vec4f;
-fn wide(part: Part) -> vec4f {
-    return part;
-}
-#end
-
 // [SIDE, PITCH]
 var<workgroup> wg_h: array<vec4<f16>, SIDE * PITCH>;
 // [DEPTH_GROUPS, TILES, SIDE sequences, TILE_UNITS]
-var<workgroup> wg_parts: array<Part, DEPTH_GROUPS * TILES * SIDE * TILE_UNITS>;
+var<workgroup> wg_parts: array<vec4f, DEPTH_GROUPS * TILES * SIDE * TILE_UNITS>;
 // [STATES, GROUP, UNITS]
 var<workgroup> wg_states: array<f32, STATES * GROUP * UNITS>;
 var<workgroup> wg_late: atomic<u32>;
@@ -309,7 +287,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #repeat e 2
                 var r$e = bias$e;
 #repeat g DEPTH_GROUPS
-                r$e += wide(wg_parts[part_first + $(e)u + $(g)u * TILES * SIDE * TILE_UNITS]);
+                r$e += wg_parts[part_first + $(e)u + $(g)u * TILES * SIDE * TILE_UNITS];
 #end
 #end
                 if (stops) {

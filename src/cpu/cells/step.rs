@@ -44,10 +44,9 @@ pub(in crate::cpu) fn steps_in_halves(call: &mut Call<'_>) {
     let weight: Vec<f32> = match call.constant("DEPTH") as usize * call.constant("SIDE") as usize {
         0 => given.iter().take(numbers).map(|x| x.to_f32()).collect(),
         columns => {
-            let lanes = call.constant("ROWS") as usize;
             let at = |number: usize| {
                 let (row, unit, column) = (number / hidden / hidden, number / hidden % hidden, number % hidden);
-                (unit * lanes + row) * columns + column
+                (4 * unit + row) * columns + column
             };
             (0..numbers).map(|number| given[at(number)].to_f32()).collect()
         }

@@ -14,6 +14,10 @@ const OWN_REGISTERS: u32 = 64;
 const FEW_SEQUENCES: u64 = 4;
 /// Units below which invocations that multiply one by one wait less.
 const FEW_UNITS: u64 = 384;
+/// Rows of a unit below which half of the matrices and more would be filled up.
+const FEW_ROWS: u64 = 3;
+/// Rows of a unit, with those that are there to fill up.
+const UNIT_LINES: u32 = 4;
 /// h is read by eight.
 const COLUMNS: u64 = 8;
 
@@ -22,8 +26,6 @@ const COLUMNS: u64 = 8;
 pub(super) struct Matrices {
     /// Of the matrices: 16, or 8.
     pub side: u32,
-    /// Rows of a unit: 1, 2 or 4.
-    pub rows: u32,
     /// Matrices of a workgroup along the rows, and along k; subgroups that share in each.
     pub tiles: u32,
     pub depth: u32,
@@ -34,7 +36,7 @@ pub(super) struct Matrices {
 }
 
 impl Matrices {
-    /// The layout of the least cost, if the device runs so many workgroups together that it fits their registers.
+    /// The layout that comes first, if the device runs so many workgroups together that it fits their registers.
     pub(super) fn of(caps: &Caps, problem: &Problem) -> Option<Self> {
         let side = caps.matrices.filter(|_| caps.coherent)?;
         let is_fit = problem.halves
@@ -44,6 +46,7 @@ impl Matrices {
             && problem.walk() == Walk::Steps
             && problem.batch >= FEW_SEQUENCES
             && problem.hidden >= FEW_UNITS
+            && problem.shape.rows >= FEW_ROWS
             && Self::takes(problem);
         if !is_fit || caps.together == 0 || problem.hidden > 1 << 14 {
             return None;
@@ -54,7 +57,7 @@ impl Matrices {
             let workgroups = u64::from(hidden.div_ceil(layout.units())) * u64::from(batch.div_ceil(layout.group));
             workgroups <= u64::from(caps.together) && layout.fits(caps, states)
         };
-        Self::layouts(side, problem.shape.rows as u32, hidden, batch).into_iter().filter(fits).min_by_key(|layout| layout.cost(hidden))
+        Self::layouts(side, hidden, batch).into_iter().filter(fits).min_by_key(Self::rank)
     }
 
     /// Whether the kernel can do it: h is read by eight, and is f16 after each step.
@@ -62,15 +65,14 @@ impl Matrices {
         problem.hidden.is_multiple_of(COLUMNS) && !(problem.zoneout.means && problem.zoneout.first > 0)
     }
 
-    fn layouts(side: u32, rows: u32, hidden: u32, batch: u32) -> Vec<Self> {
-        let rows = rows.next_power_of_two();
+    fn layouts(side: u32, hidden: u32, batch: u32) -> Vec<Self> {
         let mut all = Vec::new();
         for tiles in [1, 2, 3, 4, 5, 6, 8] {
             for tile_groups in [1, 2, 4].into_iter().filter(|groups| tiles % groups == 0) {
                 for depth_groups in [1, 2, 4, 5, 8, 10, 16] {
                     for group in [1, 2, 4].map(|chunks| chunks * side).into_iter().filter(|&group| group < batch + side) {
                         let depth = hidden.div_ceil(side).next_multiple_of(depth_groups);
-                        all.push(Self { side, rows, tiles, depth, tile_groups, depth_groups, group });
+                        all.push(Self { side, tiles, depth, tile_groups, depth_groups, group });
                     }
                 }
             }
@@ -79,7 +81,7 @@ impl Matrices {
     }
 
     pub(super) fn units(&self) -> u32 {
-        self.tiles * self.side / self.rows
+        self.tiles * self.side / UNIT_LINES
     }
 
     /// Invocations of a subgroup.
@@ -116,24 +118,17 @@ impl Matrices {
             && registers <= LANE_REGISTERS.min(CORE_REGISTERS / lanes)
     }
 
-    /// About how many cycles a step takes, as in `tier.rs`.
-    fn cost(&self, hidden: u32) -> u64 {
+    /// What comes first on an H100: few sequences one after the other; eight subgroups, or a few more, each with rows of its own; two
+    /// matrices along the rows.
+    fn rank(&self) -> [u32; 4] {
         let subgroups = self.tile_groups * self.depth_groups;
-        let [weights, _] = self.held();
-        let products = 24 * weights * subgroups.div_ceil(4);
-        let exchanged = self.side * hidden * 2 / 40;
-        let staged = self.depth * self.tile_groups * 4 + 20 * self.loads() * subgroups.div_ceil(4);
-        let finish = 450 + 40 * self.depth_groups + 2 * self.units();
-        let item = products + exchanged + staged + finish + 12 * subgroups;
-        let wait = 700 + 3 * hidden.div_ceil(self.units()) + 4 * 128u32.saturating_sub(self.lanes());
-        let items = self.group / self.side;
-        u64::from(items * item + wait / items)
+        let few = if subgroups < 8 { 8 } else { 0 };
+        [self.group / self.side, subgroups.abs_diff(8) + few, self.tiles / self.tile_groups, self.tiles.abs_diff(2)]
     }
 
     fn constants(&self, waiting: &Waiting, states: u64) -> Vec<(&'static str, f64)> {
         let mut constants: Vec<(&'static str, f64)> = [
             ("SIDE", self.side),
-            ("ROWS", self.rows),
             ("TILES", self.tiles),
             ("DEPTH", self.depth),
             ("TILE_GROUPS", self.tile_groups),
@@ -213,7 +208,7 @@ pub(super) fn pack(recording: &mut Recording, caps: &Caps, problem: &Problem, la
         rows: problem.shape.rows as u32,
         groups: groups as u32,
         lines: lines as u32,
-        unit_lines: layout.rows,
+        unit_lines: UNIT_LINES,
         columns: columns as u32,
     };
     recording.dispatch(caps.shader(Kernel::CellPackRows), set, &params, fold(words.div_ceil(256), caps.max_workgroups), words);
