@@ -16,8 +16,9 @@ use weft::{Context, Error};
 /// T, N, I, H: more than one workgroup of units where two run together, sides that are no multiples of anything.
 const SIZES: [usize; 4] = [6, 3, 5, 19];
 
-/// Forward, and in training with gradients, relative to the largest number of their kind.
-const TOLERANCES: [f64; 2] = [1e-5, 2e-5];
+/// Types of x, y and of the weights of both products; what is allowed forward, and in training with gradients, relative to the largest
+/// number of its kind. In f16 each step rounds h, by 2^-12 of itself.
+const DTYPES: [(&str, [f64; 2]); 2] = [("f32", [1e-5, 2e-5]), ("f16", [2e-3, 2e-2])];
 
 /// What a tier made of a cell on a context, forward and in training with gradients: the error, or why it was refused.
 type Outcome = [Result<f64, String>; 2];
@@ -40,11 +41,12 @@ fn cells() -> Vec<(String, Pair)> {
 }
 
 /// Both directions: ragged, with sequences that begin anew.
-fn run(pair: &Pair, tier: Tier, context: &Context) -> [Result<f64, Error>; 2] {
+fn run(pair: &Pair, (tier, dtype): (Tier, &str), context: &Context) -> [Result<f64, Error>; 2] {
     [Case::forward_error, Case::training_error].map(|error| {
         let mut worst = 0.0f64;
         for reverse in [false, true] {
-            let mut case = Case::random(pair, SIZES, 20);
+            let case = Case::random(pair, SIZES, 20);
+            let mut case = if dtype == "f16" { case.half() } else { case };
             case.problem.reverse = reverse;
             case.problem.lengths = vec![6, 0, 4];
             case.problem.resets = vec![(0, 0), (3, 0), (1, 2), (5, 2)];
@@ -77,7 +79,8 @@ fn short(name: &str) -> &str {
     ["Plain", "Subgroups"].iter().find_map(|variant| name.find(variant)).map_or(name, |at| &name[at..])
 }
 
-type Table = BTreeMap<(usize, usize, usize), Outcome>;
+/// By cell, tier, type and context.
+type Table = BTreeMap<[usize; 4], Outcome>;
 
 /// A line a cell and tier; where a tier is refused, the number of the reason below.
 fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table) {
@@ -88,8 +91,9 @@ fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table
     println!("|---|---|---|{}", "---|".repeat(contexts.len()));
     let mut reasons: Vec<String> = Vec::new();
     for (place, (name, _)) in cells.iter().enumerate() {
-        for (number, tier) in Tier::ALL.iter().enumerate() {
-            let outcomes: Vec<Option<&Outcome>> = (0..contexts.len()).map(|context| table.get(&(place, number, context))).collect();
+        let lines = Tier::ALL.iter().enumerate().flat_map(|tier| DTYPES.iter().enumerate().map(move |dtype| (tier, dtype)));
+        for ((number, tier), (kind, (dtype, _))) in lines {
+            let outcomes: Vec<Option<&Outcome>> = (0..contexts.len()).map(|context| table.get(&[place, number, kind, context])).collect();
             let mut half = |half: &Result<f64, String>| match half {
                 Ok(error) => format!("{error:.0e}"),
                 Err(reason) => {
@@ -106,7 +110,7 @@ fn print(cells: &[(String, Pair)], contexts: &[(String, Context)], table: &Table
                 Some([forward, backward]) => format!("{} / {}", half(forward), half(backward)),
             };
             let columns: Vec<String> = outcomes.iter().map(&mut cell).collect();
-            println!("| {name} | {tier} | f32 | {} |", columns.join(" | "));
+            println!("| {name} | {tier} | {dtype} | {} |", columns.join(" | "));
         }
     }
     println!();
@@ -135,8 +139,9 @@ fn conform(cells: &[(String, Pair)]) {
     let next = AtomicUsize::new(0);
     let run_all = |place: usize, (name, pair): &(String, Pair)| {
         for (column, (adapter, context)) in contexts.iter().enumerate().filter(|(_, (adapter, _))| is_wanted(adapter, name)) {
-            for (number, &tier) in Tier::ALL.iter().enumerate() {
-                let mut outcomes = run(pair, tier, context).into_iter().zip(can(pair, tier)).zip(TOLERANCES);
+            let lines = Tier::ALL.iter().enumerate().flat_map(|tier| DTYPES.iter().enumerate().map(move |dtype| (tier, dtype)));
+            for ((number, &tier), (kind, &(dtype, tolerances))) in lines {
+                let mut outcomes = run(pair, (tier, dtype), context).into_iter().zip(can(pair, tier)).zip(tolerances);
                 let outcome = [(); 2].map(|()| {
                     let Some(((outcome, can), tolerance)) = outcomes.next() else { return Err("not run".to_owned()) };
                     let allowed = Case::random(pair, SIZES, 20).loosened(tolerance);
@@ -145,7 +150,7 @@ fn conform(cells: &[(String, Pair)]) {
                         Err(error) => !can && matches!(error, Error::Tier { .. }),
                     };
                     if !fits {
-                        let what = format!("{name}, {tier}, on {adapter}");
+                        let what = format!("{name}, {tier}, {dtype}, on {adapter}");
                         failures.lock().unwrap().push(format!("{what}: {outcome:?}, allowed {allowed:?}, expected to run: {can}"));
                     }
                     outcome.map_err(|error| match error {
@@ -153,7 +158,7 @@ fn conform(cells: &[(String, Pair)]) {
                         other => other.to_string(),
                     })
                 });
-                table.lock().unwrap().insert((place, number, column), outcome);
+                table.lock().unwrap().insert([place, number, kind, column], outcome);
             }
         }
     };
