@@ -297,7 +297,7 @@ mod tests {
         assert!(few.contains("6553600 B of weights") && few.contains("4 workgroups"), "{few}");
         let ind_rnn = Cell::ind_rnn(Activation::Tanh).unwrap();
         assert!(refusal(&large(), &ind_rnn, Tier::Local).ends_with("no unit waits for another; what can: scan"));
-        assert!(refusal(&large(), &Cell::sli_gru(), Tier::Persistent).contains("norms over the units"));
+        assert!(refusal(&large(), &Cell::layer_norm_lstm(), Tier::Persistent).contains("normalised state"));
         assert!(refusal(&large(), &Cell::gru_reset_before(), Tier::Local).contains("second product"));
         assert!(refusal(&large(), &Cell::lstm(), Tier::Scan).contains("see each other"));
     }
