@@ -8,19 +8,11 @@
 @group(0) @binding(6)
 var<storage, read_write> y: array<f32>;
 
-#ifdef SINGLE
-// The weights are all there is to read: as many lanes as leave each a few of them.
-const UNITS = 4u;
-const LANES = 64u;
-const MAX_BATCH = 1u;
-const BATCH = 1u;
-#else
 const UNITS = 8u;
 const LANES = 32u;
-const MAX_BATCH = 8u;
-// Sequences a workgroup: 4 or MAX_BATCH.
+const MAX_BATCH = 4u;
+// Sequences a workgroup: 1 or MAX_BATCH.
 override BATCH: u32 = 4u;
-#endif
 // Units of a head see each other only, so that only their columns count: all units are one, or a head has whole workgroups.
 override HEADS: u32 = 1u;
 // Where those of the own head begin.
@@ -39,9 +31,6 @@ fn carried(at: u32) -> f32 {
     return states[slot_at(params.steps) + block + at];
 }
 #import lane_product
-#ifndef SINGLE
-#import lane_pieces
-#endif
 
 @compute @workgroup_size(256)
 fn main(
@@ -88,15 +77,7 @@ fn main(
         block = unit / columns * columns;
     }
     let end = select(0u, columns, any && CELL_ROWS > 0u);
-#ifdef SINGLE
     multiply(unit * hidden + block, first, hidden, end, local, subgroup_size);
-#else
-    if (BATCH > 4u) {
-        multiply_pieces(unit * hidden + block, first, hidden, end, local, subgroup_size);
-    } else {
-        multiply(unit * hidden + block, first, hidden, end, local, subgroup_size);
-    }
-#endif
 
     if (finishes) {
         var out = 0.0;

@@ -43,7 +43,11 @@ var<storage, read> weight_hh: array<vec4<f16>>;
 #ifdef F16
 var<storage, read> weight_hh: array<u32>;
 #else
+#ifdef PACK4
+var<storage, read> weight_hh: array<vec4f>;
+#else
 var<storage, read> weight_hh: array<f32>;
+#endif
 #endif
 #endif
 // [CELL_ROWS + CELL_PARAMETERS, hidden]: bias_hh, then the parameters.

@@ -94,13 +94,13 @@ fn multiply_pieces(weights: u32, first: u32, pitch: u32, end: u32, local: u32, s
             }
         }
     }
-    sum_lanes(0u, sum0, sum1, local, subgroup_size);
     if (BATCH > 1u) {
-        sum_lanes(2u, sum2, sum3, local, subgroup_size);
+        sum_four_lanes(0u, sum0, sum1, sum2, sum3, local, subgroup_size);
+    } else {
+        sum_lanes(0u, sum0, local, subgroup_size);
     }
     if (BATCH > 4u) {
-        sum_lanes(4u, sum4, sum5, local, subgroup_size);
-        sum_lanes(6u, sum6, sum7, local, subgroup_size);
+        sum_four_lanes(4u, sum4, sum5, sum6, sum7, local, subgroup_size);
     }
     workgroupBarrier();
 }

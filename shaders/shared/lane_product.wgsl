@@ -60,9 +60,10 @@ fn multiply(weights: u32, first: u32, pitch: u32, end: u32, local: u32, subgroup
             sum3 += weight * carried(row3 + k);
         }
     }
-    sum_lanes(0u, sum0, sum1, local, subgroup_size);
     if (BATCH > 1u) {
-        sum_lanes(2u, sum2, sum3, local, subgroup_size);
+        sum_four_lanes(0u, sum0, sum1, sum2, sum3, local, subgroup_size);
+    } else {
+        sum_lanes(0u, sum0, local, subgroup_size);
     }
     workgroupBarrier();
 }

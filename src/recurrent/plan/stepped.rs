@@ -5,9 +5,15 @@ use crate::device::Caps;
 use crate::device::recording::{BindSet, Binding, Recording, fold};
 use crate::device::shader::{CellStepGradientParams, CellStepParams, Kernel, Shader};
 
-/// Hidden units a workgroup of `shaders/cell/step.wgsl`, and of its variant for one sequence and `step_gradient.wgsl`.
+/// Hidden units a workgroup of `shaders/cell/step.wgsl` and of `step_gradient.wgsl`; sequences of the former, if there are several.
 const UNITS: u64 = 8;
 const FEW_UNITS: u64 = 4;
+const FEW_SEQUENCES: u64 = 4;
+/// Hidden units a workgroup of `shaders/cell/step_single.wgsl`, and invocations of a unit. More numbers of a row by four for each of
+/// them leave its registers: then `step.wgsl` takes single sequences too.
+const SINGLE_UNITS: u64 = 2;
+const SINGLE_LANES: u64 = 128;
+const MAX_SINGLE_QUADS: u64 = 6;
 /// Workgroups from which on there are enough of them for more sequences in each.
 const MANY_WORKGROUPS: u64 = 640;
 
@@ -20,15 +26,20 @@ pub(super) struct Spread {
 
 impl Spread {
     pub(super) fn forward(caps: &Caps, problem: &Problem) -> Self {
-        let mut spread = match problem.batch {
-            1 => Self {
-                shader: caps.shader_with(Kernel::CellStep, &["single"]),
-                constants: Vec::new(),
-                grid: [problem.hidden.div_ceil(FEW_UNITS) as u32, 1, 1],
-            },
-            _ => Self::like_step(caps, problem, Kernel::CellStep),
-        };
-        if let Some(heads) = blocks(problem) {
+        let quads = problem.hidden.div_ceil(4 * SINGLE_LANES);
+        let heads = blocks(problem);
+        if problem.batch == 1 && quads <= MAX_SINGLE_QUADS && heads.is_none() {
+            let shape = [("UNITS", SINGLE_UNITS), ("LANES", SINGLE_LANES), ("QUADS", quads)];
+            let flags: &[&str] = if problem.hidden.is_multiple_of(4) { &["pack4"] } else { &[] };
+            return Self {
+                shader: caps.shader_with(Kernel::CellStepSingle, flags),
+                constants: shape.map(|(name, value)| (name, value as f64)).into(),
+                grid: [problem.hidden.div_ceil(SINGLE_UNITS) as u32, 1, 1],
+            };
+        }
+        let tile = if problem.batch == 1 { 1 } else { FEW_SEQUENCES };
+        let mut spread = Self::tiles(caps, problem, caps.shader(Kernel::CellStep), problem.hidden.div_ceil(UNITS), tile);
+        if let Some(heads) = heads {
             spread.constants.push(("HEADS", heads as f64));
         }
         spread
@@ -52,7 +63,7 @@ impl Spread {
         Self::tiles(caps, problem, caps.shader(kernel), rows.div_ceil(FEW_UNITS), tile)
     }
 
-    /// Of a kernel with the workgroups of `step.wgsl`, for any number of sequences.
+    /// Of a kernel with as many units a workgroup as `step.wgsl`, and up to eight sequences.
     pub(super) fn like_step(caps: &Caps, problem: &Problem, kernel: Kernel) -> Self {
         let groups = problem.hidden.div_ceil(UNITS);
         let tile = match groups * problem.batch.div_ceil(8) {
