@@ -42,6 +42,8 @@ var<storage, read_write> late: array<u32>;
 #shape TILE 1
 // What an invocation reads of a chunk, by four.
 #shape LOADS 1
+// 1: all sequences run at all frames, and none begins anew.
+#shape EVEN 0
 // How often a word is looked at.
 #shape SPINS 300000
 // 1: on devices that run the subgroups of a workgroup one after the other, which wait for each other at barriers only.
@@ -209,7 +211,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
 
     let keeps_all = params.slots > params.frames;
-    let is_even = params.has_lengths == 0u && params.resets_first == 0u;
     var limit = SPINS;
     var next_x = vec4f();
     if (is_owner && first + own < params.batch) {
@@ -245,7 +246,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             if (finishes) {
                 s = wg_states[(q * CHUNK + own) * UNITS + place];
                 m = masks_at(at);
-                running = runs(n, frame);
+                running = EVEN != 0u || runs(n, frame);
             }
             var spins = 0u;
             loop {
@@ -292,7 +293,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             workgroupBarrier();
 #end
             if (CHUNKS > 1u && has_next) {
-                if (is_even && next_k > 0u) {
+                if (EVEN != 0u && (CHUNKS == 1u || next_k > 0u)) {
                     let base = frame_at(params.y_first, frame_of(next_k - 1u), plane());
 #repeat j LOADS
                     from$j = Source(base + min(first + next_q * CHUNK + of$j, params.batch - 1u) * hidden + column$j, vec4u());
@@ -370,7 +371,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 }
             }
             if (CHUNKS == 1u && has_next) {
-                if (is_even && next_k > 0u) {
+                if (EVEN != 0u && (CHUNKS == 1u || next_k > 0u)) {
                     let base = frame_at(params.y_first, frame_of(next_k - 1u), plane());
 #repeat j LOADS
                     from$j = Source(base + min(first + next_q * CHUNK + of$j, params.batch - 1u) * hidden + column$j, vec4u());

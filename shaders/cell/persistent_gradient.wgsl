@@ -33,6 +33,8 @@
 #shape TILE 1
 // What an invocation reads of a chunk.
 #shape LOADS 4
+// 1: all sequences run at all frames, and none begins anew.
+#shape EVEN 0
 // How often a word is looked at.
 #shape SPINS 300000
 // 1: on devices that run the subgroups of a workgroup one after the other, which wait for each other at barriers only.
@@ -156,7 +158,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     }
     // What this invocation reads of each chunk: sequences and columns, and their words. What is past the edge is read of a neighbour:
     // its weights are 0.
-    let is_even = params.has_lengths == 0u && params.resets_first == 0u;
 #repeat j LOADS
     let of$j = select((local + $(j)u * LANES) / COLUMNS, 0u, IS_DIRECT);
     let place$j = select((local + $(j)u * LANES) % COLUMNS, $(j)u * COLUMN_LANES + column_lane, IS_DIRECT);
@@ -184,7 +185,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             let seen = before;
 #endif
             let taking = takes(k, n);
-            let running = finishes && k < params.frames && runs(n, frame);
+            let running = finishes && k < params.frames && (EVEN != 0u || runs(n, frame));
             // The derivative is linear: all of it that does not wait for the others is ready when they have answered.
             var alone = CellGradient();
             var of_h = CellGradient();
@@ -248,7 +249,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 let n$j = first + next_q * CHUNK + of$j;
                 at$j = (base + min(n$j, params.batch - 1u)) * hidden + column$j;
                 words$j = vec4u();
-                if (!is_even) {
+                if (EVEN == 0u) {
                     words$j = select(vec4u(MINUS_ZERO), vec4u(), takes(next_k, n$j));
                 }
 #end
@@ -338,7 +339,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 let n$j = first + next_q * CHUNK + of$j;
                 at$j = (base + min(n$j, params.batch - 1u)) * hidden + column$j;
                 words$j = vec4u();
-                if (!is_even) {
+                if (EVEN == 0u) {
                     words$j = select(vec4u(MINUS_ZERO), vec4u(), takes(next_k, n$j));
                 }
 #end

@@ -29,8 +29,9 @@ impl Waiting {
         }
     }
 
-    fn constants(&self, geometry: &Geometry, loads: u32) -> Vec<(&'static str, f64)> {
+    fn constants(&self, problem: &Problem, geometry: &Geometry, loads: u32) -> Vec<(&'static str, f64)> {
         let mut constants = geometry.shape(loads);
+        constants.push(("EVEN", f64::from(u8::from(!problem.lengths && !problem.resets))));
         constants.extend(self.own_constants());
         constants
     }
@@ -168,7 +169,7 @@ pub(super) fn forward_alone(
     let is_normed = normed::is_normed(problem);
     let is_aligned = problem.hidden.is_multiple_of(4) && params.y_first.is_multiple_of(4);
     let shader = shader(caps, Kernel::CellPersistent, is_normed, is_aligned);
-    let mut constants = waiting.constants(geometry, geometry.quad_loads());
+    let mut constants = waiting.constants(problem, geometry, geometry.quad_loads());
     if is_normed {
         constants.extend(normed::shape(caps, problem, geometry));
     }
@@ -204,7 +205,7 @@ pub(super) fn backward_alone(
     let set = recording.bind(windows);
     let is_normed = normed::is_normed(problem);
     let shader = shader(caps, Kernel::CellPersistentGradient, is_normed, true);
-    let mut constants = waiting.constants(geometry, geometry.column_loads());
+    let mut constants = waiting.constants(problem, geometry, geometry.column_loads());
     if is_normed {
         constants.extend(normed::shape_back(caps, problem, geometry));
     }
