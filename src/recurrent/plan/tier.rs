@@ -51,9 +51,9 @@ fn all(caps: &Caps, [rows, hidden, batch]: [u32; 3], backward: bool, parameters:
     let batches = batches(batch);
     for units in [1, 2, 3, 4, 5, 8] {
         // Forward columns come by four.
-        for columns in [2, 4, 8, 16, 32] {
-            // Weights of an invocation beyond this leave no room for anything else.
-            if units * columns * rows > 160 || (columns < 4 && !backward) {
+        for columns in [2, 4, 8, 12, 16, 20, 32] {
+            // Weights of an invocation beyond this leave no room for anything else; backward, 12 and 20 columns were slow.
+            if units * columns * rows > 160 || (columns < 4 && !backward) || (columns % 8 == 4 && columns > 4 && backward) {
                 continue;
             }
             for unit_lanes in [1, 2, 4, 8, 16] {
@@ -133,7 +133,8 @@ fn cost(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool) -> u64 {
     shuffles *= 2 * warps * (chunk / tile) * if backward { 1 } else { rows };
     let own = if backward { lane_columns } else { lane_columns / 4 };
     let staged = match chunk {
-        1 => 250 * own.saturating_sub(2),
+        1 if backward => 250 * own.saturating_sub(2),
+        1 => 300 * own.saturating_sub(1),
         _ => chunk * own * warps * (8 / unit_lanes).max(2) / 2 + chunk * hidden * word_bytes / 128,
     };
     let parts = (geometry.column_lanes >> stages) * if backward { 6 } else { 12 };
@@ -143,7 +144,8 @@ fn cost(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool) -> u64 {
     // Words of others take a while to come, and the more there are, the longer until the last has; other chunks fill that time.
     // Neither few nor many invocations are quick.
     let lanes = geometry.lanes();
-    let wait = 700 + 3 * hidden.div_ceil(geometry.units()) + 100 * stages + 4 * 128u32.saturating_sub(lanes) + lanes.saturating_sub(320);
+    let few = if backward && chunk > 1 { 8 * 256u32.saturating_sub(lanes) } else { 4 * 128u32.saturating_sub(lanes) };
+    let wait = 700 + 3 * hidden.div_ceil(geometry.units()) + 100 * stages + few + lanes.saturating_sub(320);
     let items = group / chunk;
     u64::from(items * item + wait / items)
 }
