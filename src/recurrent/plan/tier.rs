@@ -80,7 +80,8 @@ fn batches(batch: u32) -> Vec<[u32; 3]> {
     let mut all = Vec::new();
     for group in [1, 2, 4, 8, 16, 32, 64] {
         for chunk in [1, 2, 4, 8] {
-            for tile in [1, 2, 4] {
+            // Of layouts that cost the same the first is taken.
+            for tile in [4, 2, 1] {
                 // Sequences one after the other, without a chunk, wait for each word anew.
                 if tile <= chunk && chunk <= group && (chunk > 1 || group == 1) && group < batch.saturating_mul(2) {
                     all.push([group, chunk, tile]);
