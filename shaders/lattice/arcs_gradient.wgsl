@@ -8,6 +8,7 @@
 #import arcs_tiles
 #import picked
 #import lateness
+#import arcs_fixed
 
 // Channels: symbols that arcs name, the next label, and durations. Of these, durations.
 override CHANNELS: u32 = 2u;
@@ -18,6 +19,10 @@ override READS_OTHERS: bool = false;
 override OTHERS_ROWS: u32 = 1u;
 // Whether a row is read before the row before it is worked on. For rows of one piece only.
 override AHEAD: bool = false;
+// Whether gradients are clamped. If not, what arcs pull is scaled once a row.
+override CLAMPS: bool = true;
+// Channels of symbols.
+override SYMBOLS: u32 = CHANNELS - DURATIONS;
 
 // Where a cell is in its lattice.
 struct Cell {
@@ -201,6 +206,232 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32
     return Reader(channel, arc.duration, pull(utterance, kind, row, arc, number), select(1.0, params.label_scale, arc.labels == 1u));
 }
 
+// What arc a of a cell pulls, if arcs are constants.
+fn fixed_pull(utterance: Utterance, cell: Cell, code: u32, a: u32) -> f32 {
+    let columns = utterance.labels + 1u;
+    let t = cell.t + arc_frames(code);
+    let u = cell.u + arc_labels(code);
+    let is_there = t < utterance.frames && u < columns;
+    // Where there is a cell, the torus is left once at most.
+    let steps = arc_frames(code) + arc_labels(code);
+    let line = line_at(utterance, cell.t, cell.u) + steps;
+    var to = cell.place + steps * columns + arc_labels(code);
+    to -= select(0u, utterance.lines * columns, line >= utterance.lines);
+    to = select(cell.place, to, is_there);
+    let x = lattice[params.places + 1u + to];
+    let s = max(utterance.frames, t + 1u) - 1u - t;
+    let e = anchors[params.anchors + 1u + anchor_at(utterance, s, max(utterance.labels, u) - u)];
+    let word = arcs[word_at(params.places, cell.place, a)];
+    // Nearly all weights are plain: no logarithm.
+    let is_plain = is_plain_weight(word);
+    let weight = select(1.0, bitcast<f32>(word), is_plain);
+    let ends = arc_may_end(code) && t == utterance.frames && u == utterance.labels;
+    let log2_after = select(select(LOG_ZERO, 0.0, ends), x, is_there) + select(bitcast<f32>(word << 1u), 0.0, is_plain);
+    let log2_rest = f32(cell.e + select(0, e, is_there)) + (cell.x + log2_after);
+    return min(weight * exp2(clamp(log2_rest, -1e4, 126.0)), 2.0);
+}
+
+fn fixed_pulls(utterance: Utterance, cell: Cell) -> Dozen {
+    var pulls = Dozen(vec4f(0.0), vec4f(0.0), vec4f(0.0));
+    pulls.a.x = fixed_pull(utterance, cell, ARC_0, 0u);
+    if (ARCS > 1u) {
+        pulls.a.y = fixed_pull(utterance, cell, ARC_1, 1u);
+    }
+    if (ARCS > 2u) {
+        pulls.a.z = fixed_pull(utterance, cell, ARC_2, 2u);
+    }
+    if (ARCS > 3u) {
+        pulls.a.w = fixed_pull(utterance, cell, ARC_3, 3u);
+    }
+    if (ARCS > 4u) {
+        pulls.b.x = fixed_pull(utterance, cell, ARC_4, 4u);
+    }
+    if (ARCS > 5u) {
+        pulls.b.y = fixed_pull(utterance, cell, ARC_5, 5u);
+    }
+    if (ARCS > 6u) {
+        pulls.b.z = fixed_pull(utterance, cell, ARC_6, 6u);
+    }
+    if (ARCS > 7u) {
+        pulls.b.w = fixed_pull(utterance, cell, ARC_7, 7u);
+    }
+    if (ARCS > 8u) {
+        pulls.c.x = fixed_pull(utterance, cell, ARC_8, 8u);
+    }
+    if (ARCS > 9u) {
+        pulls.c.y = fixed_pull(utterance, cell, ARC_9, 9u);
+    }
+    if (ARCS > 10u) {
+        pulls.c.z = fixed_pull(utterance, cell, ARC_10, 10u);
+    }
+    if (ARCS > 11u) {
+        pulls.c.w = fixed_pull(utterance, cell, ARC_11, 11u);
+    }
+    return pulls;
+}
+
+// Times the scale of the utterance, and FastEmit's for labels.
+fn scale_pulls(pulls: Dozen, scale: f32) -> Dozen {
+    return Dozen(
+        pulls.a * scale * vec4f(label_scale(ARC_0), label_scale(ARC_1), label_scale(ARC_2), label_scale(ARC_3)),
+        pulls.b * scale * vec4f(label_scale(ARC_4), label_scale(ARC_5), label_scale(ARC_6), label_scale(ARC_7)),
+        pulls.c * scale * vec4f(label_scale(ARC_8), label_scale(ARC_9), label_scale(ARC_10), label_scale(ARC_11)),
+    );
+}
+
+fn label_scale(code: u32) -> f32 {
+    return select(1.0, params.label_scale, arc_labels(code) == 1u);
+}
+
+// What is pulled at a channel of durations, or of symbols. Those of constant weight have no gradient.
+fn fixed_own(cell: Cell, durations: Dozen, symbols: Dozen, c: u32) -> f32 {
+    if (c >= SYMBOLS) {
+        return channel_sum(durations, DURATION_SHIFT, c - SYMBOLS);
+    }
+    return select(channel_sum(symbols, SYMBOL_SHIFT, c), 0.0, select(cell.is_wild, cell.label == WILDCARD, c == SYMBOLS - 1u));
+}
+
+// Whether channel i is another one that is normalised with channel c.
+fn is_beside(c: u32, i: u32) -> bool {
+    return i != c && i < CHANNELS && (i < SYMBOLS) == (c < SYMBOLS);
+}
+
+// The sum of all without one would cancel where that is most of it.
+fn others_sum(own: Dozen, c: u32) -> f32 {
+    var sum = 0.0;
+    if (is_beside(c, 0u)) {
+        sum += own.a.x;
+    }
+    if (is_beside(c, 1u)) {
+        sum += own.a.y;
+    }
+    if (is_beside(c, 2u)) {
+        sum += own.a.z;
+    }
+    if (is_beside(c, 3u)) {
+        sum += own.a.w;
+    }
+    if (is_beside(c, 4u)) {
+        sum += own.b.x;
+    }
+    if (is_beside(c, 5u)) {
+        sum += own.b.y;
+    }
+    if (is_beside(c, 6u)) {
+        sum += own.b.z;
+    }
+    if (is_beside(c, 7u)) {
+        sum += own.b.w;
+    }
+    if (is_beside(c, 8u)) {
+        sum += own.c.x;
+    }
+    if (is_beside(c, 9u)) {
+        sum += own.c.y;
+    }
+    if (is_beside(c, 10u)) {
+        sum += own.c.z;
+    }
+    if (is_beside(c, 11u)) {
+        sum += own.c.w;
+    }
+    return sum;
+}
+
+// What a row shares, and what its arcs, which are constants, pull at its channels.
+fn fixed_shared_of(utterance: Utterance, cell: Cell, slot: u32, start: u32) -> Shared {
+    let found = fixed_pulls(utterance, cell);
+    let any = max(max(found.a, found.b), found.c);
+    let scale = select(utterance.scale, 1.0, CLAMPS);
+    let pulls = Dozen(found.a * scale, found.b * scale, found.c * scale);
+    let scaled = scale_pulls(found, scale);
+    var own = Dozen(vec4f(0.0), vec4f(0.0), vec4f(0.0));
+    if (CHANNELS > 0u) {
+        own.a.x = fixed_own(cell, pulls, scaled, 0u);
+    }
+    if (CHANNELS > 1u) {
+        own.a.y = fixed_own(cell, pulls, scaled, 1u);
+    }
+    if (CHANNELS > 2u) {
+        own.a.z = fixed_own(cell, pulls, scaled, 2u);
+    }
+    if (CHANNELS > 3u) {
+        own.a.w = fixed_own(cell, pulls, scaled, 3u);
+    }
+    if (CHANNELS > 4u) {
+        own.b.x = fixed_own(cell, pulls, scaled, 4u);
+    }
+    if (CHANNELS > 5u) {
+        own.b.y = fixed_own(cell, pulls, scaled, 5u);
+    }
+    if (CHANNELS > 6u) {
+        own.b.z = fixed_own(cell, pulls, scaled, 6u);
+    }
+    if (CHANNELS > 7u) {
+        own.b.w = fixed_own(cell, pulls, scaled, 7u);
+    }
+    if (CHANNELS > 8u) {
+        own.c.x = fixed_own(cell, pulls, scaled, 8u);
+    }
+    if (CHANNELS > 9u) {
+        own.c.y = fixed_own(cell, pulls, scaled, 9u);
+    }
+    if (CHANNELS > 10u) {
+        own.c.z = fixed_own(cell, pulls, scaled, 10u);
+    }
+    if (CHANNELS > 11u) {
+        own.c.w = fixed_own(cell, pulls, scaled, 11u);
+    }
+    if (CHANNELS > 0u) {
+        wg_channels[slot] = Channel(own.a.x, others_sum(own, 0u));
+    }
+    if (CHANNELS > 1u) {
+        wg_channels[TILE_ROWS + slot] = Channel(own.a.y, others_sum(own, 1u));
+    }
+    if (CHANNELS > 2u) {
+        wg_channels[2u * TILE_ROWS + slot] = Channel(own.a.z, others_sum(own, 2u));
+    }
+    if (CHANNELS > 3u) {
+        wg_channels[3u * TILE_ROWS + slot] = Channel(own.a.w, others_sum(own, 3u));
+    }
+    if (CHANNELS > 4u) {
+        wg_channels[4u * TILE_ROWS + slot] = Channel(own.b.x, others_sum(own, 4u));
+    }
+    if (CHANNELS > 5u) {
+        wg_channels[5u * TILE_ROWS + slot] = Channel(own.b.y, others_sum(own, 5u));
+    }
+    if (CHANNELS > 6u) {
+        wg_channels[6u * TILE_ROWS + slot] = Channel(own.b.z, others_sum(own, 6u));
+    }
+    if (CHANNELS > 7u) {
+        wg_channels[7u * TILE_ROWS + slot] = Channel(own.b.w, others_sum(own, 7u));
+    }
+    if (CHANNELS > 8u) {
+        wg_channels[8u * TILE_ROWS + slot] = Channel(own.c.x, others_sum(own, 8u));
+    }
+    if (CHANNELS > 9u) {
+        wg_channels[9u * TILE_ROWS + slot] = Channel(own.c.y, others_sum(own, 9u));
+    }
+    if (CHANNELS > 10u) {
+        wg_channels[10u * TILE_ROWS + slot] = Channel(own.c.z, others_sum(own, 10u));
+    }
+    if (CHANNELS > 11u) {
+        wg_channels[11u * TILE_ROWS + slot] = Channel(own.c.w, others_sum(own, 11u));
+    }
+    var all = Shared(start, NO_SYMBOL, 0.0, 0.0);
+    if (cell.u < utterance.labels && cell.label != WILDCARD) {
+        all.symbol = symbol_of(cell.label);
+    }
+    all.symbol = select(NO_PATH, all.symbol, max(max(any.x, any.y), max(any.z, any.w)) > 0.0);
+    if (!is_picked()) {
+        all.normaliser = bitcast<f32>(arcs[word_at(params.places, cell.place, ARCS)]);
+        if (DURATIONS > 0u) {
+            all.duration_normaliser = bitcast<f32>(arcs[word_at(params.places, cell.place, ARCS + 1u)]);
+        }
+    }
+    return all;
+}
+
 // What a row shares, and what its arcs pull at its channels.
 fn shared_of(utterance: Utterance, kind: Kind, total: Total, row: Cell, slot: u32, start: u32) -> Shared {
     let symbols = kind.named + 1u;
@@ -212,15 +443,17 @@ fn shared_of(utterance: Utterance, kind: Kind, total: Total, row: Cell, slot: u3
     var is_visited = false;
     var together = 0.0;
     let readers = kind.arcs + kind.thens;
+    let scale = select(utterance.scale, 1.0, CLAMPS);
     for (var i = 0u; i < readers; i++) {
         let reader = reader(utterance, kind, total, row, i);
+        let pulled = scale * reader.pull;
         is_visited = is_visited || abs(reader.pull) > 0.0;
         if (reader.symbol < symbols) {
-            wg_channels[reader.symbol * TILE_ROWS + slot].own += reader.pull * reader.scale;
+            wg_channels[reader.symbol * TILE_ROWS + slot].own += pulled * reader.scale;
         }
-        together += select(0.0, reader.pull * reader.scale, reader.symbol == OTHERS_CHANNEL);
+        together += select(0.0, pulled * reader.scale, reader.symbol == OTHERS_CHANNEL);
         if (reader.duration != NONE) {
-            wg_channels[(symbols + reader.duration) * TILE_ROWS + slot].own += reader.pull;
+            wg_channels[(symbols + reader.duration) * TILE_ROWS + slot].own += pulled;
         }
     }
     // The channel of a symbol that is normalised alone.
@@ -272,7 +505,7 @@ fn row_of(kind: Kind, i: u32, lanes: u32) -> RowValues {
     var next = Channel(0.0, 0.0);
     if (all.symbol != NO_PATH) {
         // The label's channel is there always.
-        next = wg_channels[kind.named * TILE_ROWS + slot];
+        next = wg_channels[(SYMBOLS - 1u) * TILE_ROWS + slot];
     }
     return RowValues(slot, span_of(all.start, select(params.vocab, 0u, all.start == NO_ROW)), all, next, next.own + next.others);
 }
@@ -357,14 +590,20 @@ fn write_packs(kind: Kind, row: RowValues, at: u32, packs: Packs, names: Names, 
     var c = Scores(0.0);
     var d = Scores(0.0);
     if (row.all.symbol != NO_PATH) {
-        a = scale * gradient_of(kind, row, symbols_in(row.span, at), packs.a, names.a);
+        a = gradient_of(kind, row, symbols_in(row.span, at), packs.a, names.a);
         if (DEPTH > 1u) {
-            b = scale * gradient_of(kind, row, symbols_in(row.span, at + LANES), packs.b, names.b);
+            b = gradient_of(kind, row, symbols_in(row.span, at + LANES), packs.b, names.b);
         }
         if (DEPTH > 2u) {
-            c = scale * gradient_of(kind, row, symbols_in(row.span, at + 2u * LANES), packs.c, names.c);
-            d = scale * gradient_of(kind, row, symbols_in(row.span, at + 3u * LANES), packs.d, names.d);
+            c = gradient_of(kind, row, symbols_in(row.span, at + 2u * LANES), packs.c, names.c);
+            d = gradient_of(kind, row, symbols_in(row.span, at + 3u * LANES), packs.d, names.d);
         }
+    }
+    if (CLAMPS) {
+        a *= scale;
+        b *= scale;
+        c *= scale;
+        d *= scale;
     }
     let end = row.span.count;
     if (at < end) {
@@ -447,7 +686,10 @@ fn gradient_of(kind: Kind, row: RowValues, v: Bits, packed: Packed, names: Bits)
         let is_read = (v != Bits(params.blank)) & !is_next & (v < Bits(kind.vocab));
         g -= select(Scores(0.0), others.pull * exp2(min(x - others.sum, Scores(0.0))), is_read);
     }
-    return clamp(g, Scores(-params.clamp), Scores(params.clamp));
+    if (CLAMPS) {
+        g = clamp(g, Scores(-params.clamp), Scores(params.clamp));
+    }
+    return g;
 }
 
 // One invocation a row, for what is done once a row; then LANES.
@@ -468,7 +710,12 @@ fn main(
         let start = select(NO_ROW, row.start, row.exists);
         var all = Shared(start, NO_PATH, 0.0, 0.0);
         if (row.is_cell && total.is_ok) {
-            all = shared_of(utterance, kind, total, cell_of(utterance, total, row.t, row.u), local, start);
+            let cell = cell_of(utterance, total, row.t, row.u);
+            if (FIXED) {
+                all = fixed_shared_of(utterance, cell, local, start);
+            } else {
+                all = shared_of(utterance, kind, total, cell, local, start);
+            }
         }
         wg_rows[local] = all;
     }

@@ -6,6 +6,7 @@
 #import row_pass
 #import arcs_tiles
 #import picked
+#import arcs_fixed
 
 // Words of the cells, in pairs.
 @group(0) @binding(3)
@@ -16,6 +17,9 @@ override DURATIONS: u32 = 1u;
 override DURATION_PLACES: u32 = TILE_ROWS * DURATIONS;
 // Rows whose other symbols are summed: all, or 1 if that is not wanted.
 override OTHERS_ROWS: u32 = 1u;
+// If arcs are constants: symbols that they name, the next label among them; words of a cell.
+override SYMBOLS: u32 = 1u;
+override WORDS: u32 = 1u;
 
 // A cell whose sums are known.
 struct Weighed {
@@ -168,6 +172,10 @@ fn keep(utterance: Utterance, kind: Kind, place: Row, slot: u32) -> u32 {
         weigh_durations(&row, kind);
     }
     let cell = place_at(utterance, place.t, place.u);
+    if (FIXED) {
+        fixed_keep(&row, kind, cell, place.is_cell);
+        return row.status;
+    }
     let words = kind.arcs + kind.thens;
     let normalisers = select(1u + select(0u, 1u, kind.durations > 0u), 0u, is_picked());
     let all_words = words + normalisers + select(0u, 1u, kind.others);
@@ -187,6 +195,122 @@ fn keep(utterance: Utterance, kind: Kind, place: Row, slot: u32) -> u32 {
         arcs[first / 2u * params.places + cell] = pair;
     }
     return row.status;
+}
+
+// The log2 weights of the symbols that arcs name; the next label's is the last.
+fn fixed_symbols(row: ptr<function, Weighed>, kind: Kind) -> Dozen {
+    var symbols = Dozen(vec4f(0.0), vec4f(0.0), vec4f(0.0));
+    if (SYMBOLS > 1u) {
+        symbols.a.x = named_weight(row, kind, name_of(kind, 0u));
+    }
+    if (SYMBOLS > 2u) {
+        symbols.a.y = named_weight(row, kind, name_of(kind, 1u));
+    }
+    if (SYMBOLS > 3u) {
+        symbols.a.z = named_weight(row, kind, name_of(kind, 2u));
+    }
+    if (SYMBOLS > 4u) {
+        symbols.a.w = named_weight(row, kind, name_of(kind, 3u));
+    }
+    if (SYMBOLS > 5u) {
+        symbols.b.x = named_weight(row, kind, name_of(kind, 4u));
+    }
+    if (SYMBOLS > 6u) {
+        symbols.b.y = named_weight(row, kind, name_of(kind, 5u));
+    }
+    if (SYMBOLS > 7u) {
+        symbols.b.z = named_weight(row, kind, name_of(kind, 6u));
+    }
+    if (SYMBOLS > 8u) {
+        symbols.b.w = named_weight(row, kind, name_of(kind, 7u));
+    }
+    if (SYMBOLS > 9u) {
+        symbols.c.x = named_weight(row, kind, name_of(kind, 8u));
+    }
+    if (SYMBOLS > 10u) {
+        symbols.c.y = named_weight(row, kind, name_of(kind, 9u));
+    }
+    if (SYMBOLS > 11u) {
+        symbols.c.z = named_weight(row, kind, name_of(kind, 10u));
+    }
+    return symbols;
+}
+
+// Word i of a cell: the weight of an arc, or a normaliser.
+fn fixed_word(row: ptr<function, Weighed>, symbols: Dozen, label: f32, i: u32, code: u32, is_cell: bool) -> u32 {
+    if (i >= ARCS) {
+        return bitcast<u32>(select((*row).normaliser, 0.0, is_log_zero((*row).normaliser)));
+    }
+    let is_label = arc_labels(code) == 1u;
+    let is_open = !is_label || (*row).has_label;
+    let symbol = (code >> SYMBOL_SHIFT) & 127u;
+    var w = 0.0;
+    if (is_label) {
+        w = params.delay * (*row).lead;
+    }
+    if (symbol == SYMBOLS - 1u) {
+        w += label;
+    } else if (symbol < SYMBOLS) {
+        w += dozen_at(symbols, symbol);
+    }
+    let bits = arc_word(select(LOG_ZERO, w, is_open && is_cell));
+    (*row).status |= select(0u, STATUS_WIDE, is_open && !is_short_weight(bits));
+    return bits;
+}
+
+// Stores the words of a cell, if arcs are constants.
+fn fixed_keep(row: ptr<function, Weighed>, kind: Kind, cell: u32, is_cell: bool) {
+    var symbols = Dozen(vec4f(0.0), vec4f(0.0), vec4f(0.0));
+    var label = 0.0;
+    if (is_cell) {
+        symbols = fixed_symbols(row, kind);
+        if ((*row).has_label && (*row).label != WILDCARD) {
+            label = symbol_weight(row, kind, symbol_of((*row).label));
+            label += select(0.0, params.eos_delay * (*row).lead, (*row).label == params.eos);
+        }
+    }
+    if (WORDS > 0u) {
+        arcs[cell] = vec2u(
+            fixed_word(row, symbols, label, 0u, ARC_0, is_cell),
+            fixed_word(row, symbols, label, 1u, ARC_1, is_cell),
+        );
+    }
+    if (WORDS > 2u) {
+        arcs[params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 2u, ARC_2, is_cell),
+            fixed_word(row, symbols, label, 3u, ARC_3, is_cell),
+        );
+    }
+    if (WORDS > 4u) {
+        arcs[2u * params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 4u, ARC_4, is_cell),
+            fixed_word(row, symbols, label, 5u, ARC_5, is_cell),
+        );
+    }
+    if (WORDS > 6u) {
+        arcs[3u * params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 6u, ARC_6, is_cell),
+            fixed_word(row, symbols, label, 7u, ARC_7, is_cell),
+        );
+    }
+    if (WORDS > 8u) {
+        arcs[4u * params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 8u, ARC_8, is_cell),
+            fixed_word(row, symbols, label, 9u, ARC_9, is_cell),
+        );
+    }
+    if (WORDS > 10u) {
+        arcs[5u * params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 10u, ARC_10, is_cell),
+            fixed_word(row, symbols, label, 11u, ARC_11, is_cell),
+        );
+    }
+    if (WORDS > 12u) {
+        arcs[6u * params.places + cell] = vec2u(
+            fixed_word(row, symbols, label, 12u, 0u, is_cell),
+            0u,
+        );
+    }
 }
 
 // The word of an arc, or of a symbol that one reads one position on.
@@ -240,7 +364,7 @@ fn named_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
 
 fn symbol_weight(row: ptr<function, Weighed>, kind: Kind, symbol: u32) -> f32 {
     // Arcs of one symbol mostly follow each other.
-    if (symbol == (*row).symbol) {
+    if (!FIXED && symbol == (*row).symbol) {
         return (*row).weight;
     }
     let score = score_at((*row).first, symbol);

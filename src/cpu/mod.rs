@@ -24,7 +24,7 @@ pub(crate) use call::Call;
 pub(crate) use parallel::map_all;
 pub(crate) use scaled::LOG2_NEVER;
 
-use crate::device::recording::{Command, Dispatch, Recording, Role};
+use crate::device::recording::{Binding, Command, Dispatch, Recording, Role};
 use crate::device::shader::Kernel;
 use crate::error::{Error, Result};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +60,12 @@ pub(crate) fn run(recording: &Recording, bound: &[HostBuffer]) -> Result<()> {
     for command in &recording.commands {
         match command {
             Command::Clear(id) => buffers[slots[id.0]].fill(0),
+            Command::Copy(from, to) => {
+                let words = |window: &Binding| (window.offset / 4) as usize..((window.offset + window.bytes) / 4) as usize;
+                let copied = buffers[slots[from.buffer.0]][words(from)].to_vec();
+                buffers[slots[to.buffer.0]][words(to)].copy_from_slice(&copied);
+            }
+            Command::Cut => {}
             Command::Dispatch(dispatch) => launch(recording, dispatch, &mut buffers, &slots),
         }
     }

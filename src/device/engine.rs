@@ -359,6 +359,10 @@ impl Engine {
             let mut encoded = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("weft"), timestamp_writes });
             report.dispatches += self.encode(launch, pass, &mut encoded, &mut groups);
             drop(encoded);
+            for (from, to) in &pass.copies {
+                let [source, target] = [from, to].map(|window| launch.buffers[window.buffer.0]);
+                encoder.copy_buffer_to_buffer(source, from.offset, target, to.offset, from.bytes);
+            }
             if pass.submit && index + 1 < passes.len() {
                 self.queue.submit([std::mem::replace(&mut encoder, self.encoder()).finish()]);
                 report.submits += 1;

@@ -96,6 +96,10 @@ pub enum Command {
     Dispatch(Dispatch),
     /// Fills a whole buffer with zero bytes.
     Clear(BufferId),
+    /// Copies bytes to a window of another buffer, of the same size.
+    Copy(Binding, Binding),
+    /// Ends a pass. Launches between two cuts may run side by side where none needs what another writes.
+    Cut,
 }
 
 /// A plan, ready to run any number of times.
@@ -212,6 +216,20 @@ impl Recording {
         self.commands.push(Command::Clear(buffer));
     }
 
+    /// Adds a copy between two buffers: windows of the same size, at multiples of four bytes.
+    pub fn copy(&mut self, from: Binding, to: Binding) {
+        debug_assert!(from.buffer != to.buffer && from.bytes == to.bytes, "{from:?} {to:?}");
+        if from.bytes > 0 {
+            self.commands.push(Command::Copy(from, to));
+        }
+    }
+
+    /// Ends a pass. A device waits between launches of a pass where a buffer is written by one and used by the next, and between passes; what
+    /// lies between two cuts and shares no such buffer runs side by side.
+    pub fn cut(&mut self) {
+        self.commands.push(Command::Cut);
+    }
+
     /// Bytes of memory that a run takes beyond the buffers that the caller provides.
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| b.bytes).sum::<u64>() + self.uniforms.len() as u64
@@ -242,6 +260,14 @@ impl fmt::Display for Recording {
         for command in &self.commands {
             match command {
                 Command::Clear(buffer) => writeln!(f, "clear    {}", self.buffers[buffer.0].label)?,
+                Command::Copy(from, to) => {
+                    writeln!(
+                        f,
+                        "copy     {} B of {} to {}",
+                        from.bytes, self.buffers[from.buffer.0].label, self.buffers[to.buffer.0].label
+                    )?;
+                }
+                Command::Cut => writeln!(f, "cut")?,
                 Command::Dispatch(d) => {
                     let names: Vec<&str> = self.sets[d.set.0].iter().map(|b| self.buffers[b.buffer.0].label).collect();
                     writeln!(f, "dispatch {:<28} {:?} ({})", d.shader.name, d.workgroups, names.join(", "))?;

@@ -1,7 +1,7 @@
 //! How a recording becomes passes and submits: as few as possible, none so long that a watchdog
 //! (about two seconds on Windows, and in browsers) kills it.
 
-use super::recording::{Command, Dispatch, Recording};
+use super::recording::{Binding, Command, Dispatch, Recording};
 
 /// Consecutive commands that go into one compute pass.
 #[derive(Default)]
@@ -10,6 +10,10 @@ pub(super) struct Pass<'a> {
     pub clears: Vec<usize>,
     /// Launches, in order.
     pub dispatches: Vec<&'a Dispatch>,
+    /// Copies after the pass: from, to.
+    pub copies: Vec<(Binding, Binding)>,
+    /// Whether the pass ends here.
+    cut: bool,
     /// Whether the queue gets everything up to here before more is encoded.
     pub submit: bool,
 }
@@ -20,21 +24,33 @@ pub(super) fn passes(recording: &Recording, budget: u64) -> Vec<Pass<'_>> {
     let mut passes: Vec<Pass<'_>> = Vec::new();
     let mut spent = 0u64;
     for command in &recording.commands {
-        let (work, is_clear) = match command {
-            Command::Clear(buffer) => (recording.buffers[buffer.0].bytes / 4, true),
-            Command::Dispatch(dispatch) => (dispatch.work, false),
+        let work = match command {
+            Command::Clear(buffer) => recording.buffers[buffer.0].bytes / 4,
+            Command::Copy(from, _) => from.bytes / 4,
+            Command::Dispatch(dispatch) => dispatch.work,
+            Command::Cut => 0,
         };
         spent = spent.saturating_add(work);
         if spent > budget {
             spent = work;
             passes.last_mut().into_iter().for_each(|last| last.submit = true);
         }
-        // Clears come before the launches of a pass.
-        let open = passes.pop_if(|last| !last.submit && (!is_clear || last.dispatches.is_empty()));
+        // Clears come before the launches of a pass, copies after them.
+        let takes = |last: &Pass<'_>| match command {
+            Command::Clear(_) => last.dispatches.is_empty() && last.copies.is_empty() && !last.cut,
+            Command::Dispatch(_) => last.copies.is_empty() && !last.cut,
+            Command::Copy(..) | Command::Cut => true,
+        };
+        let open = passes.pop_if(|last| !last.submit && takes(last));
+        if open.is_none() && matches!(command, Command::Cut) {
+            continue;
+        }
         let mut pass = open.unwrap_or_default();
         match command {
             Command::Clear(buffer) => pass.clears.push(buffer.0),
             Command::Dispatch(dispatch) => pass.dispatches.push(dispatch),
+            Command::Copy(from, to) => pass.copies.push((*from, *to)),
+            Command::Cut => pass.cut = true,
         }
         passes.push(pass);
     }
@@ -45,6 +61,7 @@ pub(super) fn passes(recording: &Recording, budget: u64) -> Vec<Pass<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::recording::BufferId;
     use crate::device::shader::Kernel;
 
     /// Launches of 100 operations each, after a clear of 64 where `clears` says so.
@@ -73,7 +90,7 @@ mod tests {
     fn everything_in_one_submit_when_it_fits() {
         let mut recording = recording(&[false; 3]);
         assert_eq!(shape(&recording, u64::MAX), [(0, 3, true)]);
-        let y = crate::device::recording::BufferId(1);
+        let y = BufferId(1);
         recording.clear(y);
         recording.clear(y);
         assert_eq!(shape(&recording, u64::MAX), [(0, 3, false), (2, 0, true)]);
@@ -90,5 +107,21 @@ mod tests {
     fn clears_between_the_launches_do_not_keep_work_together() {
         assert_eq!(shape(&recording(&[true; 4]), 350), [(1, 1, false), (1, 1, true), (1, 1, false), (1, 1, true)]);
         assert_eq!(shape(&recording(&[true; 3]), u64::MAX), [(1, 1, false), (1, 1, false), (1, 1, true)]);
+    }
+
+    #[test]
+    fn cuts_end_passes_and_copies_come_after_them() {
+        let mut recording = recording(&[false]);
+        let (x, y) = (recording.whole(BufferId(0)), recording.whole(BufferId(1)));
+        let set = recording.bind(&[x, y]);
+        let launch = |recording: &mut Recording| recording.dispatch(Kernel::AudioMagnitude.plain(), set, &[1u32, 4], [1, 1, 1], 100);
+        recording.cut();
+        recording.cut();
+        launch(&mut recording);
+        launch(&mut recording);
+        recording.copy(x, y);
+        launch(&mut recording);
+        assert_eq!(shape(&recording, u64::MAX), [(0, 1, false), (0, 2, false), (0, 1, true)]);
+        assert_eq!(passes(&recording, u64::MAX).iter().map(|p| p.copies.len()).collect::<Vec<_>>(), [0, 1, 0]);
     }
 }

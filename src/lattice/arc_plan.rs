@@ -2,7 +2,7 @@
 
 use super::layout::Stride;
 use super::plan::Planner;
-use super::{Arc, Kind, arc_table};
+use super::{Arc, Kind, Normalisation, arc_table};
 use crate::device::Caps;
 use crate::device::recording::{Binding, fold};
 use crate::device::shader::{
@@ -32,66 +32,88 @@ impl Planner<'_> {
             let shapes = &self.problem.utterances[first..(first + most).min(chunk.end)];
             let cells = shapes.iter().map(|u| u.places(Stride::Cell)).max().unwrap_or(0);
             let [x, y, _] = fold(cells.div_ceil(WORKGROUP), self.caps.max_workgroups);
-            let params = ThenParams { first_utterance: first as u32, cells: self.workspace.places as u32 };
+            let params = ThenParams { first_utterance: first as u32, cells: self.space.size.places as u32 };
             let work = cells.saturating_mul(shapes.len() as u64 * 32);
             self.recording.dispatch_with(shader, &[("WORKGROUP", WORKGROUP as f64)], set, &params, [x, y, shapes.len() as u32], work);
         }
     }
 
-    /// The sweep of short arcs, where it knows the kind and is wide enough; then the other one, for what that leaves, or for all.
-    pub(super) fn sweep_arcs(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
-        let shapes = &self.problem.utterances[chunk.clone()];
-        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
+    /// The sweep of short arcs, if it knows the kind and is wide enough; else that of any.
+    pub(super) fn first_arcs_sweep(&mut self, chunk: &Range<usize>, bindings: [Binding; 5]) {
+        let Some(short) = self.short() else { return self.careful_arcs_sweep(chunk, bindings, false) };
         let arcs: Vec<_> = arc_table::arcs(&self.options.kind).collect();
-        let directions = self.workspace.per.directions;
-        let params = SweepParams {
-            first_utterance: chunk.start as u32,
-            count: chunk.len() as u32,
-            utterances: self.problem.utterances.len() as u32,
-            directions: directions as u32,
-            places: self.workspace.places as u32,
-            anchors: self.workspace.anchors as u32,
-        };
-        let grid = fold(chunk.len() as u64 * directions, self.caps.max_workgroups);
-        let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
-        let work = places.saturating_mul(arcs.len() as u64 * directions);
-        let set = self.recording.bind(&bindings);
-        let short = Short::of(&self.options.kind).filter(|_| columns <= u64::from(widest(self.caps)));
-        if let Some(short) = &short {
-            let shader = self.caps.shader(Kernel::LatticeArcsShort);
-            let constants = short.constants(&arcs, columns.next_multiple_of(32) as u32, shader, self.caps);
-            self.recording.dispatch_with(shader, &constants, set, &params, grid, work.saturating_mul(4));
+        let shader = self.caps.shader(Kernel::LatticeArcsShort);
+        let constants = short.constants(&arcs, self.columns().next_multiple_of(32) as u32, shader, self.caps);
+        self.arcs_sweep(chunk, bindings, shader, &constants, 4);
+    }
+
+    /// The sweep of any arcs, for what that of short ones leaves.
+    pub(super) fn other_arcs_sweep(&mut self, chunk: &Range<usize>, bindings: [Binding; 5]) {
+        if self.short().is_some() {
+            self.careful_arcs_sweep(chunk, bindings, true);
         }
+    }
+
+    fn short(&self) -> Option<Short> {
+        Short::of(&self.options.kind).filter(|_| self.columns() <= u64::from(widest(self.caps)))
+    }
+
+    fn careful_arcs_sweep(&mut self, chunk: &Range<usize>, bindings: [Binding; 5], follows: bool) {
+        let arcs: Vec<_> = arc_table::arcs(&self.options.kind).collect();
         let reach = arcs.iter().map(arc_table::steps).max().unwrap_or(1);
-        let ring = Ring::of(columns, reach, self.caps);
+        let ring = Ring::of(self.columns(), reach, self.caps);
         let mut constants = vec![
             ("WIDTH", f64::from(ring.width)),
-            ("FOLLOWS", f64::from(u32::from(short.is_some()))),
+            ("FOLLOWS", f64::from(u32::from(follows))),
             ("RING", f64::from(ring.steps)),
             ("FAR", f64::from(u32::from(ring.far))),
             ("ARCS", arcs.len() as f64),
         ];
         constants.extend(ARC_NAMES.iter().zip(&arcs).map(|(&name, arc)| (name, f64::from(2 * arc_table::steps(arc) + arc.labels))));
-        let shader = self.caps.shader(Kernel::LatticeArcsSweep);
-        self.recording.dispatch_with(shader, &constants, set, &params, grid, work.saturating_mul(20));
+        self.arcs_sweep(chunk, bindings, self.caps.shader(Kernel::LatticeArcsSweep), &constants, 20);
+    }
+
+    /// `cost`: elementary operations an arc.
+    fn arcs_sweep(
+        &mut self,
+        chunk: &Range<usize>,
+        bindings: [Binding; 5],
+        shader: &'static Shader,
+        constants: &[(&'static str, f64)],
+        cost: u64,
+    ) {
+        let shapes = &self.problem.utterances[chunk.clone()];
+        let directions = self.space.size.per.directions;
+        let params = SweepParams {
+            first_utterance: chunk.start as u32,
+            count: chunk.len() as u32,
+            utterances: self.problem.utterances.len() as u32,
+            directions: directions as u32,
+            places: self.space.size.places as u32,
+            anchors: self.space.size.anchors as u32,
+        };
+        let grid = fold(chunk.len() as u64 * directions, self.caps.max_workgroups);
+        let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
+        let arcs = arc_table::arcs(&self.options.kind).count() as u64;
+        let set = self.recording.bind(&bindings);
+        self.recording.dispatch_with(shader, constants, set, &params, grid, places.saturating_mul(arcs * directions * cost));
     }
 
     /// The expected latency, if it has a weight.
     pub(super) fn latency(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
-        let directions = self.workspace.per.means;
+        let directions = self.space.size.per.means;
         if directions == 0 {
             return;
         }
         let shapes = &self.problem.utterances[chunk.clone()];
-        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
-        let width = columns.next_multiple_of(32).min(u64::from(self.caps.max_invocations.min(256) / 32 * 32));
+        let width = self.columns().next_multiple_of(32).min(u64::from(self.caps.max_invocations.min(256) / 32 * 32));
         let params = LatencyParams {
             first_utterance: chunk.start as u32,
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
             directions: directions as u32,
-            places: self.workspace.places as u32,
-            anchors: self.workspace.anchors as u32,
+            places: self.space.size.places as u32,
+            anchors: self.space.size.anchors as u32,
         };
         let places: u64 = shapes.iter().map(|u| u.places(Stride::Cell)).sum();
         let work = places.saturating_mul(arc_table::arcs(&self.options.kind).count() as u64 * 40 * directions);
@@ -100,6 +122,28 @@ impl Planner<'_> {
         let shader = self.caps.shader(Kernel::LatticeArcsLatency);
         self.recording.dispatch_with(shader, &[("WIDTH", width.max(32) as f64)], set, &params, grid, work);
     }
+}
+
+/// Most arcs, and most channels, that are constants of a pass over rows.
+const MOST_FIXED: usize = 12;
+
+/// The constants of a pass over rows whose arcs are constants; `None` where they are too many, or read more than one symbol each.
+pub(super) fn fixed_arcs(kind: &Kind) -> Option<Vec<(&'static str, f64)>> {
+    let arcs: Vec<_> = arc_table::arcs(kind).collect();
+    let reads_one = arc_table::thens(kind).next().is_none() && !arc_table::reads_others(kind);
+    let are_few = arcs.len() <= MOST_FIXED && arc_table::channels(kind) <= MOST_FIXED && arcs.iter().all(|arc| arc.frames <= 0xfff);
+    if !reads_one || !are_few || kind.normalisation == Normalisation::Hat {
+        return None;
+    }
+    let codes = arc_table::codes(kind, &arcs);
+    let named = ARC_NAMES.iter().zip(codes).map(|(&name, code)| (name, f64::from(code)));
+    Some([("FIXED", 1.0), ("ARCS", arcs.len() as f64)].into_iter().chain(named).collect())
+}
+
+/// Whether the row pass may take arcs as constants: they have no durations, no weights of their own, and all utterances the same. Durations
+/// as numbers with names were slower than in workgroup memory.
+pub(super) fn can_fix_row(kind: &Kind) -> bool {
+    kind.omega == 0.0 && kind.durations.is_empty() && kind.arcs.iter().all(|arc| arc.constant == 0.0)
 }
 
 /// Most columns that the workgroup of a sweep holds.

@@ -15,6 +15,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) const NEXT_LABEL: u32 = u32::MAX - 1;
 /// The token of arcs that read all symbols but the blank and the next label.
 pub(crate) const OTHERS: u32 = u32::MAX - 2;
+/// A channel that is none, in the code of an arc.
+const NO_CHANNEL: u32 = 127;
 /// Log 0.
 const NEVER: f32 = -1e30;
 
@@ -85,6 +87,22 @@ fn names(kind: &Kind) -> Vec<u32> {
         }
     }
     names
+}
+
+/// What each arc is, as `shaders/shared/arcs_fixed.wgsl` reads it.
+pub(super) fn codes(kind: &Kind, arcs: &[Arc]) -> Vec<u32> {
+    let names = names(kind);
+    let code = |arc: &Arc| {
+        let symbol = match arc.token {
+            Token::Symbol(symbol) => names.binary_search(&symbol).ok(),
+            Token::NextLabel => Some(names.len()),
+            Token::Others | Token::None => None,
+        };
+        let symbol = symbol.map_or(NO_CHANNEL, |channel| channel as u32);
+        let duration = arc.duration.unwrap_or(NO_CHANNEL);
+        arc.frames | arc.labels << 12 | u32::from(arc.may_end) << 13 | symbol << 14 | duration << 21
+    };
+    arcs.iter().map(code).collect()
 }
 
 /// Symbols whose gradients the arcs pull, the next label among them, and durations.

@@ -24,6 +24,8 @@ mod arc_table;
 mod band;
 mod batch;
 mod ctc;
+#[cfg(test)]
+mod halves_tests;
 mod kind;
 mod layout;
 mod loss;

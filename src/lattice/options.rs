@@ -102,6 +102,8 @@ pub(super) struct Options {
     pub workspace_limit: Option<u64>,
     /// Whether arcs, variables and anchors are the caller's, in both directions, instead of workspace.
     pub keep_lattice: bool,
+    /// Whether batches of any size are worked on in halves: tests are small.
+    pub always_halved: bool,
 }
 
 impl Options {
@@ -118,6 +120,7 @@ impl Options {
             reduction: Reduction::None,
             workspace_limit: None,
             keep_lattice: false,
+            always_halved: false,
         }
     }
 

@@ -4,6 +4,7 @@
 //! limit, the batch is done in chunks of utterances that reuse it. The scores are larger than any window much sooner: each
 //! chunk's rows are read in windows.
 
+use super::arc_plan::{can_fix_row, fixed_arcs};
 use super::arc_table;
 use super::layout::{Pass, Problem, Stride, UtteranceShape};
 use super::options::{Gradients, Options};
@@ -12,11 +13,11 @@ use super::tile::Tile;
 use super::window::{Window, windows};
 use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
-use crate::device::recording::{BufferId, Recording, fold};
+use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{Kernel, LatticeRowParams as RowParams, LatticeSweepParams as SweepParams};
 use crate::error::{Result, within};
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// Nats to base-2 logarithms.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -29,6 +30,8 @@ pub struct TransducerPlan {
     title: String,
     cells: u64,
     chunks: Vec<Range<usize>>,
+    /// Whether the chunks are halves that are worked on side by side.
+    both: bool,
     windows: usize,
     workspace: Workspace,
     recording: Recording,
@@ -44,10 +47,11 @@ impl TransducerPlan {
 
     /// The plan of a checked batch with so many words of labels and bands.
     pub(super) fn new(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Self> {
-        let mut planner = Planner::new(problem, extra_words, options, caps)?;
+        let mut planner = Planner::new(problem, extra_words, options, caps, true)?;
         planner.begin();
-        for chunk in planner.chunks.clone() {
-            planner.record(chunk)?;
+        match (planner.second, planner.chunks.clone().as_slice()) {
+            (Some(second), [a, b]) => planner.record_both([(planner.space, a.clone()), (second, b.clone())])?,
+            (_, chunks) => chunks.iter().try_for_each(|chunk| planner.record(chunk.clone()))?,
         }
         Ok(planner.finish())
     }
@@ -57,7 +61,7 @@ impl TransducerPlan {
     pub(super) fn by_chunks(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
         let all = chunks(problem, PerPlace::of(problem, options), options, caps)?;
         let plans = all.into_iter().enumerate().map(|(index, chunk)| {
-            let mut planner = Planner::new(problem, extra_words, options, caps)?;
+            let mut planner = Planner::new(problem, extra_words, options, caps, false)?;
             if index == 0 {
                 planner.begin();
             }
@@ -74,7 +78,8 @@ impl TransducerPlan {
 
     /// Utterances that are worked on at once: the most of any chunk.
     pub fn chunk(&self) -> usize {
-        self.chunks.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
+        let lengths = self.chunks.iter().map(ExactSizeIterator::len);
+        if self.both { lengths.sum() } else { lengths.max().unwrap_or(0) }
     }
 
     /// Windows in which the scores are read.
@@ -196,26 +201,45 @@ impl Workspace {
     }
 }
 
-pub(super) struct Planner<'a> {
-    pub caps: &'a Caps,
-    pub problem: &'a Problem,
-    pub options: &'a Options,
-    label_frames: u32,
-    pub workspace: Workspace,
-    chunks: Vec<Range<usize>>,
-    windows: usize,
-    pub recording: Recording,
-    scores: Vec<BufferId>,
-    gradients: Vec<BufferId>,
-    batch: BufferId,
+/// Where the lattices of a chunk and its results lie.
+#[derive(Clone, Copy)]
+pub(super) struct Space {
+    pub size: Workspace,
     results: BufferId,
     arcs: BufferId,
     lattice: BufferId,
     anchors: BufferId,
 }
 
+impl Space {
+    fn new(recording: &mut Recording, results: BufferId, size: Workspace, kept: bool) -> Self {
+        let planes = [("arcs", size.arcs_bytes()), ("lattice", size.lattice_bytes()), ("anchors", size.anchors_bytes())];
+        let [arcs, lattice, anchors] =
+            planes.map(|(label, bytes)| if kept { recording.bound(label, bytes) } else { recording.workspace(label, bytes) });
+        Self { size, results, arcs, lattice, anchors }
+    }
+}
+
+pub(super) struct Planner<'a> {
+    pub caps: &'a Caps,
+    pub problem: &'a Problem,
+    pub options: &'a Options,
+    label_frames: u32,
+    /// Of the chunk that is recorded.
+    pub space: Space,
+    /// Of the second of two halves.
+    second: Option<Space>,
+    chunks: Vec<Range<usize>>,
+    windows: usize,
+    pub recording: Recording,
+    scores: Vec<BufferId>,
+    gradients: Vec<BufferId>,
+    batch: BufferId,
+}
+
 impl<'a> Planner<'a> {
-    fn new(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps) -> Result<Self> {
+    /// `may_halve`: whether a batch that is one chunk may be two that are worked on side by side.
+    fn new(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps, may_halve: bool) -> Result<Self> {
         let label_frames = options.kind.label_frames().unwrap_or_default();
         let per = PerPlace::of(problem, options);
         let count = problem.utterances.len() as u64;
@@ -225,8 +249,9 @@ impl<'a> Planner<'a> {
         for part in &problem.parts {
             within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
         }
-        let chunks = chunks(problem, per, options, caps)?;
+        let mut chunks = chunks(problem, per, options, caps)?;
         let workspace = chunks.iter().fold(Workspace::none(per), |sum, chunk| sum.max(Workspace::of(problem, chunk.clone(), per)));
+        let both = halves(problem, per, options).filter(|_| may_halve && chunks.len() == 1);
 
         let mut recording = Recording::new();
         let scores: Vec<_> = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
@@ -237,34 +262,26 @@ impl<'a> Planner<'a> {
             Gradients::InPlace => scores.clone(),
             Gradients::None => Vec::new(),
         };
-        let planes = [("arcs", workspace.arcs_bytes()), ("lattice", workspace.lattice_bytes()), ("anchors", workspace.anchors_bytes())];
-        let [arcs, lattice, anchors] = planes.map(|(label, bytes)| match options.keep_lattice {
-            true => recording.bound(label, bytes),
-            false => recording.workspace(label, bytes),
-        });
-        Ok(Self {
-            caps,
-            problem,
-            options,
-            label_frames,
-            workspace,
-            chunks,
-            windows: 0,
-            recording,
-            scores,
-            gradients,
-            batch,
-            results,
-            arcs,
-            lattice,
-            anchors,
-        })
+        let (space, second) = match both {
+            None => (Space::new(&mut recording, results, workspace, options.keep_lattice), None),
+            Some(both) => {
+                let sizes = both.clone().map(|half| Workspace::of(problem, half, per));
+                chunks = both.into();
+                // A buffer of their own: else the launches of one half would wait for those of the other.
+                let others = recording.workspace("status, cost of the second half", 16 * count);
+                let [first, second] =
+                    [(results, sizes[0]), (others, sizes[1])].map(|(results, size)| Space::new(&mut recording, results, size, false));
+                (first, Some(second))
+            }
+        };
+        Ok(Self { caps, problem, options, label_frames, space, second, chunks, windows: 0, recording, scores, gradients, batch })
     }
 
     /// What comes before the first chunk.
     fn begin(&mut self) {
         if !self.problem.utterances.is_empty() {
-            self.recording.clear(self.results);
+            self.recording.clear(self.space.results);
+            self.second.iter().for_each(|second| self.recording.clear(second.results));
         }
         if !self.problem.dense && self.options.gradients == Gradients::Separate {
             // Between the rows.
@@ -280,40 +297,112 @@ impl<'a> Planner<'a> {
             self.problem.row,
             self.problem.dtype,
         );
-        let Self { chunks, windows, workspace, recording, .. } = self;
-        TransducerPlan { title, cells: self.problem.cells(), chunks, windows, workspace, recording }
+        let Self { chunks, windows, space, second, recording, .. } = self;
+        TransducerPlan { title, cells: self.problem.cells(), chunks, both: second.is_some(), windows, workspace: space.size, recording }
     }
 
     /// Records all stages for some utterances.
     fn record(&mut self, chunk: Range<usize>) -> Result<()> {
         let windows = windows(self.problem, chunk.clone(), self.caps)?;
         self.windows += windows.len();
-        let [batch, results, arcs, lattice, anchors] =
-            [self.batch, self.results, self.arcs, self.lattice, self.anchors].map(|b| self.recording.whole(b));
-        // Without a cell there are no arcs to bind.
-        let cells = self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0);
+        self.row_pass(&windows, &chunk);
+        self.first_sweep(&chunk);
+        self.other_sweeps(&chunk);
+        self.gradient_pass(&windows);
+        Ok(())
+    }
+
+    /// Records all stages for two halves: a sweep, which keeps few cores busy, beside a pass over the rows of the other half.
+    fn record_both(&mut self, halves: [(Space, Range<usize>); 2]) -> Result<()> {
+        let [(first, a), (second, b)] = halves;
+        let a_windows = windows(self.problem, a.clone(), self.caps)?;
+        let b_windows = windows(self.problem, b.clone(), self.caps)?;
+        self.windows += a_windows.len() + b_windows.len();
+        self.row_pass(&a_windows, &a);
+        self.recording.cut();
+        // The sweep goes first: it takes longest from its first workgroup to its last.
+        self.first_sweep(&a);
+        self.space = second;
+        self.row_pass(&b_windows, &b);
+        self.recording.cut();
+        self.space = first;
+        self.other_sweeps(&a);
+        self.recording.cut();
+        self.space = second;
+        self.first_sweep(&b);
+        self.space = first;
+        self.gradient_pass(&a_windows);
+        self.recording.cut();
+        self.space = second;
+        self.other_sweeps(&b);
+        self.gradient_pass(&b_windows);
+        // Status words, costs, and both parts of the totals.
+        let count = self.problem.utterances.len() as u64;
+        for plane in 0..4 {
+            let part = |buffer| Binding { buffer, offset: 4 * (plane * count + b.start as u64), bytes: 4 * b.len() as u64 };
+            self.recording.copy(part(second.results), part(first.results));
+        }
+        Ok(())
+    }
+
+    /// batch, arcs, lattice, anchors, results.
+    fn bindings(&self) -> [Binding; 5] {
+        [self.batch, self.space.arcs, self.space.lattice, self.space.anchors, self.space.results].map(|b| self.recording.whole(b))
+    }
+
+    /// Most columns of an utterance of the batch: the sweeps of all chunks are compiled for as many.
+    pub fn columns(&self) -> u64 {
+        self.problem.utterances.iter().map(UtteranceShape::columns).max().unwrap_or(1)
+    }
+
+    /// Without a cell there are no arcs to bind.
+    fn has_cells(&self, chunk: &Range<usize>) -> bool {
+        self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0)
+    }
+
+    fn row_pass(&mut self, windows: &[Window], chunk: &Range<usize>) {
+        let [batch, arcs, _, _, results] = self.bindings();
+        let cells = self.has_cells(chunk);
         for window in windows.iter().filter(|_| cells) {
             let set = self.recording.bind(&[window.binding(self.scores[window.part]), batch, arcs, results]);
             self.rows(Pass::Row, set, window, false);
         }
-        match self.workspace.per.stride {
-            Stride::Quad => self.sweep(chunk, [batch, arcs, lattice, anchors, results]),
+    }
+
+    /// The sweep that does what can be done fast.
+    fn first_sweep(&mut self, chunk: &Range<usize>) {
+        let bindings @ [batch, arcs, _, _, results] = self.bindings();
+        match self.space.size.per.stride {
+            Stride::Quad => self.sweep(chunk.clone(), bindings),
             Stride::Cell => {
-                if cells {
+                if self.has_cells(chunk) {
                     self.join_thens(chunk.clone(), [batch, arcs, results]);
                 }
-                self.sweep_arcs(chunk.clone(), [batch, arcs, lattice, anchors, results]);
-                self.latency(chunk, [batch, arcs, anchors, lattice, results]);
+                self.first_arcs_sweep(chunk, bindings);
             }
         }
-        // Backwards: the windows that the row pass read last may still be in a cache.
-        if self.gradients.is_empty() {
-            return Ok(());
+    }
+
+    /// What comes after it.
+    fn other_sweeps(&mut self, chunk: &Range<usize>) {
+        if self.space.size.per.stride == Stride::Cell {
+            let bindings @ [batch, arcs, lattice, anchors, results] = self.bindings();
+            self.other_arcs_sweep(chunk, bindings);
+            self.latency(chunk.clone(), [batch, arcs, anchors, lattice, results]);
         }
+    }
+
+    fn gradient_pass(&mut self, windows: &[Window]) {
+        if self.gradients.is_empty() {
+            return;
+        }
+        let planes = self.bindings();
+        // Backwards: the windows that the row pass read last may still be in a cache.
         for window in windows.iter().rev() {
             let (scores, gradients) = (window.binding(self.scores[window.part]), window.binding(self.gradients[window.part]));
             let in_place = self.options.gradients == Gradients::InPlace;
-            let mut bindings = vec![batch, arcs, lattice, anchors, results, gradients];
+            let mut bindings = planes.to_vec();
+            bindings.push(gradients);
             bindings.extend((!in_place).then_some(scores));
             let set = self.recording.bind(&bindings);
             self.rows(Pass::Gradient { in_place }, set, window, false);
@@ -321,11 +410,10 @@ impl<'a> Planner<'a> {
                 self.rows(Pass::Gradient { in_place }, set, window, true);
             }
         }
-        Ok(())
     }
 
     fn kernel(&self, pass: Pass) -> Kernel {
-        match (self.workspace.per.stride, pass) {
+        match (self.space.size.per.stride, pass) {
             (Stride::Quad, Pass::Row) => Kernel::LatticeRow,
             (Stride::Quad, Pass::Gradient { .. }) => Kernel::LatticeGradient,
             (Stride::Cell, Pass::Row) => Kernel::LatticeArcsRow,
@@ -333,9 +421,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn sweep(&mut self, chunk: Range<usize>, bindings: [crate::device::recording::Binding; 5]) {
+    fn sweep(&mut self, chunk: Range<usize>, bindings: [Binding; 5]) {
         let shapes = &self.problem.utterances[chunk.clone()];
-        let columns = shapes.iter().map(|u| u.columns()).max().unwrap_or(1);
+        let columns = self.columns();
         let shader = self.caps.shader(Kernel::LatticeSweep);
         let subgroup = self.caps.subgroups.filter(|_| shader.subgroups).map_or(4, |[smallest, _]| smallest);
         let width = width(columns, shader.subgroups.then_some(subgroup), self.caps);
@@ -347,16 +435,16 @@ impl<'a> Planner<'a> {
             first_utterance: chunk.start as u32,
             count: chunk.len() as u32,
             utterances: self.problem.utterances.len() as u32,
-            directions: self.workspace.per.directions as u32,
-            places: self.workspace.places as u32,
-            anchors: self.workspace.anchors_param(),
+            directions: self.space.size.per.directions as u32,
+            places: self.space.size.places as u32,
+            anchors: self.space.size.anchors_param(),
         };
-        let walks = chunk.len() as u64 * self.workspace.per.directions;
+        let walks = chunk.len() as u64 * self.space.size.per.directions;
         let places: u64 = shapes.iter().map(|u| u.places(Stride::Quad)).sum();
-        let work = places.saturating_mul(128 * self.workspace.per.directions);
+        let work = places.saturating_mul(128 * self.space.size.per.directions);
         let mut bindings = bindings;
         // Without the normalisers.
-        bindings[1].bytes = 32 * self.workspace.places;
+        bindings[1].bytes = 32 * self.space.size.places;
         let set = self.recording.bind(&bindings);
         self.recording.dispatch_with(shader, &constants, set, &params, fold(walks, self.caps.max_workgroups), work);
     }
@@ -378,8 +466,8 @@ impl<'a> Planner<'a> {
             vocab: self.problem.row as u32,
             blank: if self.problem.meaning == Meaning::Gathered { 0 } else { options.kind.blank().0 },
             utterances: self.problem.utterances.len() as u32,
-            places: self.workspace.places as u32,
-            anchors: self.workspace.anchors_param(),
+            places: self.space.size.places as u32,
+            anchors: self.space.size.anchors_param(),
             eos: options.eos.map_or(self.problem.row as u32, |(symbol, _)| symbol),
             delay: options.delay_penalty * LOG2_E,
             eos_delay: options.eos.map_or(0.0, |(_, penalty)| penalty * LOG2_E),
@@ -397,7 +485,7 @@ impl<'a> Planner<'a> {
         let most = self.problem.utterances[window.utterances.clone()].iter().map(|u| u.rows).max().unwrap_or(0);
         let rows = most.min(window.rows.end) - window.rows.start;
         let lanes = Lanes::of(self.problem, packs, shader.kernel, rows * window.utterances.len() as u64, &options.kind, self.caps);
-        let tile = Tile::of(self.workspace.per.stride, lanes.workgroup / lanes.count * lanes.rows);
+        let tile = Tile::of(self.space.size.per.stride, lanes.workgroup / lanes.count * lanes.rows);
         let mut constants = vec![("SCORES", scores), ("LANES", f64::from(lanes.count)), ("WORKGROUP", f64::from(lanes.workgroup))];
         // Where lanes have much to read of a row, but only once.
         let ahead = packs > 2 * lanes.count as usize && packs <= 4 * lanes.count as usize;
@@ -414,6 +502,12 @@ impl<'a> Planner<'a> {
                 constants.push(("OTHERS_ROWS", f64::from(if others { tile.rows } else { 1 })));
                 if shader.kernel == Kernel::LatticeArcsRow {
                     constants.push(("DURATIONS", durations.max(1) as f64));
+                    if let Some(fixed) = fixed_arcs(&options.kind).filter(|_| can_fix_row(&options.kind)) {
+                        let normalisers = usize::from(self.problem.meaning == Meaning::Logits);
+                        let words = arc_table::readers(&options.kind) + normalisers;
+                        constants.extend([("SYMBOLS", arc_table::channels(&options.kind) as f64), ("WORDS", words as f64)]);
+                        constants.extend(fixed);
+                    }
                 } else {
                     let channels = arc_table::channels(&options.kind) as f64;
                     constants.extend([
@@ -421,7 +515,11 @@ impl<'a> Planner<'a> {
                         ("CHANNELS", channels),
                         ("AHEAD", f64::from(ahead)),
                         ("READS_OTHERS", f64::from(others)),
+                        ("CLAMPS", f64::from(options.clamp.is_some())),
                     ]);
+                    if options.latency == 0.0 {
+                        constants.extend(fixed_arcs(&options.kind).into_iter().flatten());
+                    }
                 }
             }
         }
@@ -431,7 +529,7 @@ impl<'a> Planner<'a> {
         if firsts {
             constants.push(("FIRSTS", 1.0));
         }
-        let groups = match self.workspace.per.stride {
+        let groups = match self.space.size.per.stride {
             Stride::Quad => self.quads(window).div_ceil(u64::from(tile.rows) / 4),
             Stride::Cell => {
                 let shapes = &self.problem.utterances[window.utterances.clone()];
@@ -486,6 +584,37 @@ fn chunks(problem: &Problem, per: PerPlace, options: &Options, caps: &Caps) -> R
         chunks.push(first..count);
     }
     Ok(chunks)
+}
+
+/// Bytes of scores from which on a batch may be worked on in halves, and how many there are then for a step of the sweep. Of fewer, the
+/// sweeps of the halves, one after the other, take longer than the passes that they hide behind; of more, what is hidden is not worth
+/// the launches.
+const HALVED_BYTES: u64 = 512 << 20;
+const HALVED_BYTES_A_STEP: RangeInclusive<u64> = 1 << 18..=1 << 22;
+
+/// The two halves of a batch of lattices of two arcs, by cells, where that is faster. Sweeps of other kinds gain nothing by it: they
+/// suffer more from their neighbours. Lattices that are kept stay together.
+fn halves(problem: &Problem, per: PerPlace, options: &Options) -> Option<[Range<usize>; 2]> {
+    if per.stride == Stride::Cell || options.keep_lattice {
+        return None;
+    }
+    let bytes: u64 = problem.parts.iter().map(|part| part.bytes).sum();
+    let steps = problem.utterances.iter().map(|u| u64::from(u.frames) + u.columns()).max().unwrap_or(0);
+    if !options.always_halved && (bytes < HALVED_BYTES || !HALVED_BYTES_A_STEP.contains(&bytes.checked_div(steps).unwrap_or(0))) {
+        return None;
+    }
+    let count = problem.utterances.len();
+    let places = |n: &usize| problem.utterances[*n].places(per.stride);
+    let all: u64 = (0..count).map(|n| places(&n)).sum();
+    let mut before = 0;
+    let middle = (0..count).position(|n| {
+        before += places(&n);
+        2 * before >= all
+    })? + 1;
+    let both = [0..middle, middle..count];
+    let sum = both.clone().map(|half| Workspace::of(problem, half, per).sum()).iter().sum::<u64>();
+    let fits = sum <= options.workspace_limit.unwrap_or(u64::MAX);
+    (middle < count && fits).then_some(both)
 }
 
 /// Invocations that share a row, rows that they work on one after the other, and the invocations of a workgroup.
