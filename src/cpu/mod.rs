@@ -120,7 +120,9 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellScan => cells::steps(&mut call),
         Kernel::CellScanGradient => cells::scan_gradient(&mut call),
         Kernel::CellSecondGradient => cells::second_gradient(&mut call),
-        Kernel::CellStep | Kernel::CellStepSingle => cells::step(&mut call),
+        Kernel::CellStep => cells::step(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellStepSingle => cells::step(&mut call),
         Kernel::CellStepGradient => cells::step_gradient(&mut call),
         Kernel::CellValidFrames => cells::valid_frames(&mut call),
         Kernel::CellWeight => cells::weight(&mut call),

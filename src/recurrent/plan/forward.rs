@@ -3,9 +3,7 @@
 use super::batch_norm::{self, Statistics};
 use super::norms::{self, Lines};
 use super::stepped::{self, Windows};
-#[cfg(not(target_family = "wasm"))]
-use super::ways::Way;
-use super::ways::{Choice, Side, choose};
+use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
 use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, widened, window};
 #[cfg(not(target_family = "wasm"))]

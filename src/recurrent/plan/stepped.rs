@@ -9,10 +9,13 @@ use crate::device::shader::{CellStepGradientParams, CellStepParams, Kernel, Shad
 const UNITS: u64 = 8;
 const FEW_UNITS: u64 = 4;
 const FEW_SEQUENCES: u64 = 4;
-/// Hidden units a workgroup of `shaders/cell/step_single.wgsl`, and invocations of a unit. More numbers of a row by four for each of
-/// them leave its registers: then `step.wgsl` takes single sequences too.
+/// Hidden units a workgroup of `shaders/cell/step_single.wgsl`, which browsers do without, and invocations of a unit. More numbers of
+/// a row by four for each of them leave its registers: then `step.wgsl` takes single sequences too.
+#[cfg(not(target_family = "wasm"))]
 const SINGLE_UNITS: u64 = 2;
+#[cfg(not(target_family = "wasm"))]
 const SINGLE_LANES: u64 = 128;
+#[cfg(not(target_family = "wasm"))]
 const MAX_SINGLE_QUADS: u64 = 6;
 /// Workgroups from which on there are enough of them for more sequences in each.
 const MANY_WORKGROUPS: u64 = 640;
@@ -26,16 +29,12 @@ pub(super) struct Spread {
 
 impl Spread {
     pub(super) fn forward(caps: &Caps, problem: &Problem) -> Self {
-        let quads = problem.hidden.div_ceil(4 * SINGLE_LANES);
         let heads = blocks(problem);
-        if problem.batch == 1 && quads <= MAX_SINGLE_QUADS && heads.is_none() {
-            let shape = [("UNITS", SINGLE_UNITS), ("LANES", SINGLE_LANES), ("QUADS", quads)];
-            let flags: &[&str] = if problem.hidden.is_multiple_of(4) { &["pack4"] } else { &[] };
-            return Self {
-                shader: caps.shader_with(Kernel::CellStepSingle, flags),
-                constants: shape.map(|(name, value)| (name, value as f64)).into(),
-                grid: [problem.hidden.div_ceil(SINGLE_UNITS) as u32, 1, 1],
-            };
+        #[cfg(not(target_family = "wasm"))]
+        if heads.is_none()
+            && let Some(spread) = Self::single(caps, problem)
+        {
+            return spread;
         }
         let tile = if problem.batch == 1 { 1 } else { FEW_SEQUENCES };
         let mut spread = Self::tiles(caps, problem, caps.shader(Kernel::CellStep), problem.hidden.div_ceil(UNITS), tile);
@@ -43,6 +42,19 @@ impl Spread {
             spread.constants.push(("HEADS", heads as f64));
         }
         spread
+    }
+
+    /// Of `step_single.wgsl`, if it takes the problem.
+    #[cfg(not(target_family = "wasm"))]
+    fn single(caps: &Caps, problem: &Problem) -> Option<Self> {
+        let quads = problem.hidden.div_ceil(4 * SINGLE_LANES);
+        let shape = [("UNITS", SINGLE_UNITS), ("LANES", SINGLE_LANES), ("QUADS", quads)];
+        let flags: &[&str] = if problem.hidden.is_multiple_of(4) { &["pack4"] } else { &[] };
+        (problem.batch == 1 && quads <= MAX_SINGLE_QUADS).then(|| Self {
+            shader: caps.shader_with(Kernel::CellStepSingle, flags),
+            constants: shape.map(|(name, value)| (name, value as f64)).into(),
+            grid: [problem.hidden.div_ceil(SINGLE_UNITS) as u32, 1, 1],
+        })
     }
 
     pub(super) fn backward(caps: &Caps, problem: &Problem) -> Self {

@@ -87,6 +87,7 @@ impl Way {
     }
 
     /// Rounds of loops that a frame takes within a launch, at most.
+    #[cfg_attr(target_family = "wasm", expect(unused_variables, reason = "the ways that look at it are not there"))]
     fn rounds(&self, problem: &Problem) -> u64 {
         match self {
             Self::Scan | Self::Stepped => 1,
