@@ -20,6 +20,9 @@ const LOCAL_SHARE: u64 = 64;
 
 /// Rounds of loops that a launch may take on software adapters, which end all loops silently after 65,535 together; waits take some.
 const SOFTWARE_ROUNDS: u64 = 16_384;
+/// The same of a launch that does what another one left: it waits for nothing.
+#[cfg(not(target_family = "wasm"))]
+const SOFTWARE_ROUNDS_AFTER: u64 = 65_000;
 
 /// Weights, bytes, beyond which the local tier is not worth a trial.
 #[cfg(not(target_family = "wasm"))]
@@ -79,11 +82,17 @@ impl Way {
                 most.min(caps.submit_work() / LOCAL_SHARE / (problem.shape.rows * problem.hidden * problem.hidden).max(1)).max(1)
             }
             #[cfg(not(target_family = "wasm"))]
-            Self::Persistent(geometry) => most.min(normed::most_frames(caps, problem, geometry)),
+            Self::Persistent(geometry) => Self::finished(caps, problem, most).min(normed::most_frames(caps, problem, geometry)),
             #[cfg(not(target_family = "wasm"))]
-            Self::Matrices(_) => most,
+            Self::Matrices(_) => Self::finished(caps, problem, most),
             Self::Scan => most,
         }
+    }
+
+    /// Frames of so many that the local tier can do in one launch, should this tier leave them all.
+    #[cfg(not(target_family = "wasm"))]
+    fn finished(caps: &Caps, problem: &Problem, most: u64) -> u64 {
+        if caps.is_software() { most.min(SOFTWARE_ROUNDS_AFTER / Self::Local.rounds(problem)).max(1) } else { most }
     }
 
     /// Rounds of loops that a frame takes within a launch, at most.
@@ -263,6 +272,7 @@ mod tests {
 
     use super::super::{tests::problem, tier::tests::large};
     use super::*;
+    use crate::device::DeviceKind;
     use crate::recurrent::cells::Activation;
     use crate::recurrent::{Cell, Plan};
 
@@ -324,5 +334,18 @@ mod tests {
         let long = |hidden| Way::Local.limited(&caps, &problem(&Cell::lstm(), 70_000, 1, hidden), 70_000);
         assert_eq!(long(32), 70_000);
         assert!(long(2000) * 4 * 2000 * 2000 <= caps.submit_work() / LOCAL_SHARE && long(2000) > 100);
+    }
+
+    /// There a stretch of the persistent tier is one that the local tier can finish, all of it.
+    #[test]
+    fn software_adapters_end_no_loop_of_what_finishes_a_stretch() {
+        let software = Caps { kind: DeviceKind::Software, ..large() };
+        for hidden in [32, 128, 256] {
+            let problem = problem(&Cell::lstm(), 70_000, 1, hidden);
+            let way = possible(Tier::Persistent, &software, &problem, Side::Forward).unwrap();
+            let frames = way.limited(&software, &problem, 70_000);
+            assert!((1..70_000).contains(&frames) && frames * Way::Local.rounds(&problem) < 65_535, "{hidden}: {frames}");
+            assert_eq!(way.limited(&large(), &problem, 70_000), 70_000);
+        }
     }
 }
