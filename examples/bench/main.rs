@@ -39,6 +39,9 @@ struct Args {
     /// Recurrent layers measure first which tier is the fastest.
     #[arg(long)]
     tuning: bool,
+    /// The same, and keep what they measure in this file, or go by what it has.
+    #[arg(long, value_name = "FILE")]
+    tuning_file: Option<PathBuf>,
     /// Small shapes and few repetitions: shows that the path works. Implied on a software adapter.
     #[arg(long)]
     quick: bool,
@@ -109,6 +112,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for &variant in variants {
         let options = ContextOptions::from_env().with_timing(true).with_tuning(args.tuning);
         let options = if args.plain { options.with_variant(variant) } else { options };
+        let options = match &args.tuning_file {
+            Some(path) => options.with_tuning_file(path),
+            None => options,
+        };
         let gpu = Context::new_blocking(options.clone())?;
         if !gpu.caps().timestamps {
             return Err(format!("{} has no timestamp queries: GPU time cannot be measured", gpu.caps().adapter).into());

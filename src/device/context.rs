@@ -6,10 +6,12 @@ use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
 use super::recording::{Recording, Role};
 #[cfg(not(target_family = "wasm"))]
-use super::together;
+use super::{together, tunings::Tunings};
 use crate::cpu::{self, HostBuffer};
 use crate::error::{Error, Result, within};
 use std::fmt;
+#[cfg(not(target_family = "wasm"))]
+use std::path::{Path, PathBuf};
 #[cfg(not(target_family = "wasm"))]
 use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +59,12 @@ pub struct ContextOptions {
     /// second, mostly of compiling; needs timestamps), and all contexts of this process on this adapter that ask for it go by that.
     /// Without it, the default, a model of the costs decides: the same way in every process, so the same bits. Native only.
     pub tuning: bool,
+    /// The same, with what is measured kept in this file, for other processes: each size is measured once an adapter, and whoever starts
+    /// with the same file has the same bits. Contexts that name a file go by what it has, and by what they measure themselves, with or
+    /// without `tuning`; those of one process or of several may share one. It is JSON, and belongs to one build of weft: **whatever
+    /// else is there is replaced** at the first measurement. A file that cannot be read or written is logged, and is no error.
+    #[cfg(not(target_family = "wasm"))]
+    pub tuning_file: Option<PathBuf>,
     /// Smallest and largest subgroup size, where the page has asked the browser for the feature
     /// `subgroups` itself: wgpu 30 cannot (gfx-rs/wgpu#10146).
     pub web_subgroups: Option<[u32; 2]>,
@@ -77,6 +85,8 @@ impl Default for ContextOptions {
             max_workgroups: None,
             workgroups_together: None,
             tuning: false,
+            #[cfg(not(target_family = "wasm"))]
+            tuning_file: None,
             web_subgroups: None,
             refused: None,
         }
@@ -170,6 +180,22 @@ impl ContextOptions {
         self
     }
 
+    /// Sets [`tuning_file`](Self::tuning_file).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn with_tuning_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.tuning_file = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// What recurrent layers go by that measure which tier is the fastest.
+    #[cfg(not(target_family = "wasm"))]
+    fn tunings(&self) -> Option<Arc<Tunings>> {
+        match &self.tuning_file {
+            Some(path) => Some(Tunings::of_file(path)),
+            None => self.tuning.then(Tunings::of_process),
+        }
+    }
+
     /// Sets [`web_subgroups`](Self::web_subgroups).
     pub fn with_web_subgroups(mut self, sizes: [u32; 2]) -> Self {
         self.web_subgroups = Some(sizes);
@@ -189,22 +215,20 @@ struct Inner {
     /// What the device said when it was asked how many workgroups run together.
     #[cfg(not(target_family = "wasm"))]
     asked: OnceLock<Caps>,
-    /// Whether recurrent layers measure which tier is the fastest.
+    /// What recurrent layers measured, if they do.
     #[cfg(not(target_family = "wasm"))]
-    tunes: bool,
+    tunings: Option<Arc<Tunings>>,
 }
 
 impl Inner {
-    fn new(caps: Caps, backend: Backend, tunes: bool) -> Self {
-        #[cfg(target_family = "wasm")]
-        let _ = tunes;
+    fn new(caps: Caps, backend: Backend) -> Self {
         Self {
             caps,
             backend,
             #[cfg(not(target_family = "wasm"))]
             asked: OnceLock::new(),
             #[cfg(not(target_family = "wasm"))]
-            tunes,
+            tunings: None,
         }
     }
 }
@@ -284,7 +308,10 @@ impl Context {
             });
         }
         let engine = Engine::new(device, queue, &caps, options);
-        let context = Self(Arc::new(Inner::new(caps, Backend::Gpu(Box::new(engine)), options.tuning)));
+        let inner = Inner::new(caps, Backend::Gpu(Box::new(engine)));
+        #[cfg(not(target_family = "wasm"))]
+        let inner = Inner { tunings: options.tunings(), ..inner };
+        let context = Self(Arc::new(inner));
         #[cfg(not(target_family = "wasm"))]
         if options.workgroups_together.is_some() || !together::may_wait(context.caps()) {
             let _ = context.0.asked.set(context.0.caps.clone());
@@ -303,7 +330,7 @@ impl Context {
     pub fn cpu_with(options: &ContextOptions) -> Self {
         let caps = Caps::cpu().limited(options.max_binding_bytes, options.max_workgroups);
         let caps = Caps { together: options.workgroups_together.unwrap_or(0), ..caps };
-        Self(Arc::new(Inner::new(caps, Backend::Cpu, false)))
+        Self(Arc::new(Inner::new(caps, Backend::Cpu)))
     }
 
     /// What this device is and can do.
@@ -346,10 +373,10 @@ impl Context {
         Ok(self.caps())
     }
 
-    /// Whether recurrent layers measure which tier is the fastest.
+    /// What recurrent layers measured, if they do.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn tunes(&self) -> bool {
-        self.0.tunes
+    pub(crate) fn tunings(&self) -> Option<&Arc<Tunings>> {
+        self.0.tunings.as_ref()
     }
 
     /// The wgpu device, to share with other code; `None` on the CPU.

@@ -22,6 +22,8 @@ mod timing;
 #[cfg(not(target_family = "wasm"))]
 mod together;
 #[cfg(not(target_family = "wasm"))]
+pub(crate) mod tunings;
+#[cfg(not(target_family = "wasm"))]
 mod unroll;
 
 pub use caps::{Caps, DeviceKind};

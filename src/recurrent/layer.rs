@@ -542,7 +542,7 @@ impl Layer {
             training: false,
             tier: self.tier,
             #[cfg(not(target_family = "wasm"))]
-            tunes: self.context.tunes(),
+            tunings: self.context.tunings().cloned(),
             #[cfg(not(target_family = "wasm"))]
             trial: None,
             halves: self.is_half(),

@@ -3,8 +3,9 @@
 use crate::case::{Case, Pair};
 use crate::common::contexts_with;
 use crate::truth;
-use weft::Context;
+use std::path::PathBuf;
 use weft::recurrent::Cell;
+use weft::{Context, ContextOptions};
 
 const MEASURED: &str = "the fastest, by measurement";
 
@@ -36,5 +37,58 @@ fn layers_go_by_what_was_measured_if_their_context_asks_for_it() {
         assert!(frame.why != MEASURED, "{name}: {frame}");
         let plain = reasons(&case, &plain[place].1);
         assert!(plain.iter().all(|why| why != MEASURED), "{name}: {plain:?}");
+    }
+}
+
+/// A folder of this test, which is removed in the end.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_was_measured_is_kept_in_a_file_and_not_measured_again() {
+    let folder = Folder(std::env::temp_dir().join(format!("weft-tuning-{}", std::process::id())));
+    let file = folder.0.join("tunings.json");
+    let contexts = |options: fn(ContextOptions) -> ContextOptions| {
+        contexts_with(|given| options(given.with_workgroups_together(2)).with_tuning_file(&file))
+    };
+    let pair = Pair { cell: Cell::lstm(), truth: truth::Cell::lstm() };
+    let case = Case::random(&pair, [30, 3, 5, 20], 30);
+    let measured = |context: &Context| reasons(&case, context).map(|why| why == MEASURED);
+    for (name, context) in &contexts(|options| options) {
+        assert_eq!(measured(context), [false; 2], "{name}");
+        case.check(name, context, 1e-5);
+        case.check_gradients(name, context, 2e-5);
+        assert_eq!(measured(context), [context.caps().timestamps; 2], "{name}");
+    }
+    // The table of the process has none of it; others who name the file have all of it, before any call.
+    for (name, context) in &contexts_with(|options| options.with_workgroups_together(2).with_tuning(true)) {
+        assert_eq!(measured(context), [false; 2], "{name}");
+    }
+    for (name, context) in &contexts(|options| options) {
+        assert_eq!(measured(context), [context.caps().timestamps; 2], "{name}");
+    }
+    // On a device that is not the same, as its windows are smaller, nothing was.
+    for (name, context) in &contexts(|options| options.with_max_binding_bytes(1 << 24)) {
+        assert_eq!(measured(context), [false; 2], "{name}");
+    }
+    if !file.exists() {
+        // No device here has a clock.
+        return;
+    }
+    // A broken file is as none: calls measure, and write it anew.
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    for (name, context) in &contexts(|options| options) {
+        assert_eq!(measured(context), [false; 2], "{name}");
+        case.check(name, context, 1e-5);
+        assert_eq!(measured(context), [context.caps().timestamps, false], "{name}");
+    }
+    for (name, context) in &contexts(|options| options) {
+        assert_eq!(measured(context), [context.caps().timestamps, false], "{name}");
     }
 }

@@ -38,7 +38,15 @@ pub(super) struct Matrices {
 impl Matrices {
     /// The layout that comes first, if the device runs so many workgroups together that it fits their registers.
     pub(super) fn of(caps: &Caps, problem: &Problem) -> Option<Self> {
-        let side = caps.matrices.filter(|_| caps.coherent)?;
+        Self::all(caps, problem).into_iter().min_by_key(Self::rank)
+    }
+
+    /// Whether the device can run this layout, wherever it comes from.
+    pub(super) fn is_possible(&self, caps: &Caps, problem: &Problem) -> bool {
+        Self::all(caps, problem).contains(self)
+    }
+
+    fn all(caps: &Caps, problem: &Problem) -> Vec<Self> {
         let is_fit = problem.halves
             && problem.heads == 1
             && problem.projection.is_none()
@@ -48,16 +56,20 @@ impl Matrices {
             && problem.hidden >= FEW_UNITS
             && problem.shape.rows >= FEW_ROWS
             && Self::takes(problem);
+        let (Some(side), Ok(batch)) = (caps.matrices.filter(|_| caps.coherent), u32::try_from(problem.batch)) else {
+            return Vec::new();
+        };
         if !is_fit || caps.together == 0 || problem.hidden > 1 << 14 {
-            return None;
+            return Vec::new();
         }
-        let (hidden, batch) = (problem.hidden as u32, u32::try_from(problem.batch).ok()?);
+        let hidden = problem.hidden as u32;
         let states = problem.shape.states as u32;
-        let fits = |layout: &Self| {
+        let mut layouts = Self::layouts(side, hidden, batch);
+        layouts.retain(|layout| {
             let workgroups = u64::from(hidden.div_ceil(layout.units())) * u64::from(batch.div_ceil(layout.group));
             workgroups <= u64::from(caps.together) && layout.fits(caps, states)
-        };
-        Self::layouts(side, hidden, batch).into_iter().filter(fits).min_by_key(Self::rank)
+        });
+        layouts
     }
 
     /// Whether the kernel can do it: h is read by eight, and is f16 after each step.

@@ -42,6 +42,8 @@ use crate::device::Caps;
 use crate::device::program::Program;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{CellCopyStatesParams, Kernel};
+#[cfg(not(target_family = "wasm"))]
+use crate::device::tunings::Tunings;
 use crate::error::{Result, within};
 use crate::tensor::DType;
 use std::sync::Arc;
@@ -154,9 +156,9 @@ pub(super) struct Problem {
     pub training: bool,
     /// What shall run the steps, if anything was asked for.
     pub tier: Option<Tier>,
-    /// Whether plans go by what was measured.
+    /// What was measured, if plans go by that.
     #[cfg(not(target_family = "wasm"))]
-    pub tunes: bool,
+    pub tunings: Option<Arc<Tunings>>,
     /// What is being measured.
     #[cfg(not(target_family = "wasm"))]
     pub trial: Option<Trial>,

@@ -50,7 +50,7 @@ impl Call {
             norms: super::Norms { input: None, ..*cell.norms() },
             training: false,
             tier: None,
-            tunes: false,
+            tunings: None,
             trial: None,
             halves: false,
         };

@@ -9,6 +9,14 @@ const CORE_REGISTERS: u32 = 65_536;
 const LANE_REGISTERS: u32 = 255;
 const OWN_REGISTERS: u32 = 40;
 
+/// Beyond this no device has as many registers.
+const MOST_HIDDEN: u32 = 1 << 14;
+
+/// Units and columns whose weights an invocation may hold, and how many invocations may stand side by side for different units.
+const UNITS: [u32; 6] = [1, 2, 3, 4, 5, 8];
+const COLUMNS: [u32; 7] = [2, 4, 8, 12, 16, 20, 32];
+const UNIT_LANES: [u32; 5] = [1, 2, 4, 8, 16];
+
 /// Layouts that are worth a trial.
 const FEW: usize = 3;
 
@@ -44,35 +52,53 @@ fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: u
 /// All that a device can run, with their costs.
 fn all(caps: &Caps, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Vec<(u64, Geometry)> {
     let mut all = Vec::new();
-    // No device has as many registers.
-    if hidden > 1 << 14 {
+    if hidden > MOST_HIDDEN {
         return all;
     }
     let batches = batches(batch);
-    for units in [1, 2, 3, 4, 5, 8] {
-        // Forward columns come by four.
-        for columns in [2, 4, 8, 12, 16, 20, 32] {
-            // Weights of an invocation beyond this leave no room for anything else; backward, 12 and 20 columns were slow.
-            if units * columns * rows > 160 || (columns < 4 && !backward) || (columns % 8 == 4 && columns > 4 && backward) {
-                continue;
-            }
-            for unit_lanes in [1, 2, 4, 8, 16] {
-                for &part in &batches {
-                    let geometry = Geometry::new(caps, hidden, [units, columns], unit_lanes, part);
-                    let workgroups = u64::from(hidden.div_ceil(geometry.units())) * u64::from(batch.div_ceil(geometry.group));
-                    if workgroups > u64::from(caps.together)
-                        || !geometry.fits(caps, backward, parameters, norms)
-                        || registers(&geometry, [rows, hidden], backward, norms).is_none()
-                    {
-                        continue;
+    for units in UNITS {
+        for columns in COLUMNS {
+            if is_held([units, columns, rows], backward) {
+                for unit_lanes in UNIT_LANES {
+                    for &part in &batches {
+                        let geometry = Geometry::new(caps, hidden, [units, columns], unit_lanes, part);
+                        if runs(caps, &geometry, [rows, hidden, batch], backward, parameters, norms) {
+                            let cost = cost(&geometry, [rows, hidden], backward) + norm_cost(caps, &geometry, hidden, norms);
+                            all.push((cost, geometry));
+                        }
                     }
-                    let cost = cost(&geometry, [rows, hidden], backward) + norm_cost(caps, &geometry, hidden, norms);
-                    all.push((cost, geometry));
                 }
             }
         }
     }
     all
+}
+
+/// Whether a device can run a layout, wherever that comes from.
+pub(super) fn takes(caps: &Caps, problem: &Problem, backward: bool, geometry: &Geometry) -> bool {
+    let &Geometry { lane_units: units, lane_columns: columns, unit_lanes, group, chunk, tile, .. } = geometry;
+    let [rows, hidden, batch] = sides(problem);
+    hidden <= MOST_HIDDEN
+        && UNITS.contains(&units)
+        && COLUMNS.contains(&columns)
+        && UNIT_LANES.contains(&unit_lanes)
+        && is_held([units, columns, rows], backward)
+        && batches(batch).contains(&[group, chunk, tile])
+        && *geometry == Geometry::new(caps, hidden, [units, columns], unit_lanes, [group, chunk, tile])
+        && runs(caps, geometry, [rows, hidden, batch], backward, problem.shape.parameters > 0, normed::exchanges(problem))
+}
+
+/// Whether an invocation may hold the weights of so many units, columns and rows: beyond this they leave no room for anything else.
+/// Forward columns come by four; backward, 12 and 20 were slow.
+fn is_held([units, columns, rows]: [u32; 3], backward: bool) -> bool {
+    units * columns * rows <= 160 && (columns >= 4 || backward) && !(columns % 8 == 4 && columns > 4 && backward)
+}
+
+fn runs(caps: &Caps, geometry: &Geometry, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: u32) -> bool {
+    let workgroups = u64::from(hidden.div_ceil(geometry.units())) * u64::from(batch.div_ceil(geometry.group));
+    workgroups <= u64::from(caps.together)
+        && geometry.fits(caps, backward, parameters, norms)
+        && registers(geometry, [rows, hidden], backward, norms).is_some()
 }
 
 /// Sequences of a workgroup, those that it has at once, and those that it multiplies together.

@@ -187,7 +187,7 @@ pub(super) fn choose(_: &Caps, problem: &Problem, _: Side) -> Result<Choice> {
 pub(super) fn candidates(caps: &Caps, problem: &Problem, side: Side) -> Vec<Way> {
     let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
     let mut ways: Vec<Way> =
-        choose(caps, &Problem { tunes: false, ..problem.clone() }, side).into_iter().map(|choice| choice.way).collect();
+        choose(caps, &Problem { tunings: None, ..problem.clone() }, side).into_iter().map(|choice| choice.way).collect();
     let tiers = [Tier::Stepped, Tier::Local].into_iter().filter(|&tier| tier != Tier::Local || bytes <= MOST_READ_ALONE);
     ways.extend(tiers.filter_map(|tier| possible(tier, caps, problem, side).ok()));
     if ways.iter().any(|way| way.tier() == Tier::Persistent) {
@@ -202,27 +202,52 @@ pub(super) fn candidates(caps: &Caps, problem: &Problem, side: Side) -> Vec<Way>
     distinct
 }
 
+/// Why a tier cannot run the steps, on whatever device.
+#[cfg(not(target_family = "wasm"))]
+fn refusal(tier: Tier, problem: &Problem, side: Side) -> Option<&'static str> {
+    match (tier, problem.walk()) {
+        (Tier::Scan, Walk::Scan) => None,
+        (Tier::Scan, _) => Some("units of this cell see each other, by a product"),
+        (_, Walk::Scan) => Some("the cell has no product: no unit waits for another"),
+        (Tier::Stepped, _) => None,
+        (_, Walk::Mid) => Some("the cell's second product takes all of what the first gives"),
+        (_, Walk::Rows) if problem.shape.rows == 0 || problem.shape.second > 0 => Some("the cell has norms, and not one product"),
+        // Forward for what waits only: two norms one after the other are one launch more a step.
+        (_, Walk::Rows) if problem.norms.state.is_some() && (tier == Tier::Local || side != Side::Forward) => {
+            Some("the gradient of a normalised state takes sums over all units between two others")
+        }
+        (Tier::Local | Tier::Persistent, _) => None,
+    }
+}
+
 /// A tier's way, if it can run the steps.
 #[cfg(not(target_family = "wasm"))]
 fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<Way, String> {
-    let refused = |reason: &str| Err(reason.to_owned());
-    match (tier, problem.walk()) {
-        (Tier::Scan, Walk::Scan) => Ok(Way::Scan),
-        (Tier::Scan, _) => refused("units of this cell see each other, by a product"),
-        (_, Walk::Scan) => refused("the cell has no product: no unit waits for another"),
-        (Tier::Stepped, _) => Ok(Way::Stepped),
-        (_, Walk::Mid) => refused("the cell's second product takes all of what the first gives"),
-        (_, Walk::Rows) if problem.shape.rows == 0 || problem.shape.second > 0 => refused("the cell has norms, and not one product"),
-        // Forward for what waits only: two norms one after the other are one launch more a step.
-        (_, Walk::Rows) if problem.norms.state.is_some() && (tier == Tier::Local || side != Side::Forward) => {
-            refused("the gradient of a normalised state takes sums over all units between two others")
-        }
-        (Tier::Local, _) => Ok(Way::Local),
-        (Tier::Persistent, _) => match Matrices::of(caps, problem).filter(|_| side == Side::Forward) {
+    if let Some(reason) = refusal(tier, problem, side) {
+        return Err(reason.to_owned());
+    }
+    match tier {
+        Tier::Scan => Ok(Way::Scan),
+        Tier::Stepped => Ok(Way::Stepped),
+        Tier::Local => Ok(Way::Local),
+        Tier::Persistent => match Matrices::of(caps, problem).filter(|_| side == Side::Forward) {
             Some(layout) => Ok(Way::Matrices(layout)),
             None => registers(caps, problem, side).map(Way::Persistent),
         },
     }
+}
+
+/// Whether a way, wherever it comes from, can run the steps.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn is_possible(way: &Way, caps: &Caps, problem: &Problem, side: Side) -> bool {
+    refusal(way.tier(), problem, side).is_none()
+        && match way {
+            Way::Scan | Way::Stepped | Way::Local => true,
+            Way::Persistent(geometry) => {
+                tier::takes(caps, problem, side != Side::Forward, geometry) && exchanged(caps, problem, geometry, side).is_ok()
+            }
+            Way::Matrices(layout) => side == Side::Forward && layout.is_possible(caps, problem),
+        }
 }
 
 /// How the persistent tier would lay out its workgroups.
@@ -237,13 +262,19 @@ fn registers(caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<
         let bytes = 4 * problem.shape.rows.saturating_mul(problem.hidden).saturating_mul(problem.hidden);
         format!("{bytes} B of weights do not fit the registers of the {} workgroups that run together", caps.together)
     })?;
-    if let Side::Backward { most } = side {
-        let (need, have) = (persistent::exchange_bytes(problem, &geometry, most), caps.max_window_bytes());
-        if need > have {
-            return Err(format!("units would hand {need} B to each other, the largest window of a buffer has {have} B"));
-        }
-    }
+    exchanged(caps, problem, &geometry, side)?;
     Ok(geometry)
+}
+
+/// Fails where what units hand to each other backward does not fit a buffer.
+#[cfg(not(target_family = "wasm"))]
+fn exchanged(caps: &Caps, problem: &Problem, geometry: &Geometry, side: Side) -> std::result::Result<(), String> {
+    let Side::Backward { most } = side else { return Ok(()) };
+    let (need, have) = (persistent::exchange_bytes(problem, geometry, most), caps.max_window_bytes());
+    if need > have {
+        return Err(format!("units would hand {need} B to each other, the largest window of a buffer has {have} B"));
+    }
+    Ok(())
 }
 
 /// Whether what can run the steps should, where nobody asked; the better ways were refused.
