@@ -1,16 +1,56 @@
 //! What the first call in a process costs: its pipelines are compiled then. Each case has a context of
-//! its own. A driver that keeps compiled kernels on disk does less on a second run of the program.
+//! its own. A driver that keeps compiled kernels on disk does less on a second run of the program. Pipelines
+//! are compiled side by side; what each took goes to stderr.
 
 use super::case;
 use super::measure::milliseconds;
+use log::{LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
 use std::time::Instant;
-use weft::lattice::{Blank, Kind, Logits, LossBatch, TransducerLoss};
-use weft::{Context, ContextOptions, Tensor};
+use weft::lattice::{Blank, CtcBatch, CtcLoss, Kind, Logits, LossBatch, TransducerLoss};
+use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions};
+use weft::{Context, ContextOptions, RunReport, Tensor};
 
-/// Name, durations (none: RNN-T) and whether the gradient is wanted.
-const CASES: [(&str, &[u32], bool); 3] =
-    [("rnnt logits f32 loss", &[], false), ("rnnt logits f32 loss+grad", &[], true), ("tdt logits f32 loss+grad", &[0, 1, 2], true)];
+/// A call that can be made again.
+type Call = Box<dyn Fn() -> weft::Result<RunReport>>;
+
+/// What makes a call.
+type Prepare = fn(&Context) -> weft::Result<Call>;
+
+/// Calls by name.
+const CASES: [(&str, Prepare); 6] = [
+    ("rnnt logits f32 loss", |gpu| transducer(gpu, Kind::rnnt(Blank(0)), 0, false)),
+    ("rnnt logits f32 loss+grad", |gpu| transducer(gpu, Kind::rnnt(Blank(0)), 0, true)),
+    ("multi-blank logits f32 loss+grad", |gpu| transducer(gpu, Kind::multi_blank(Blank(0), &[(26, 2), (27, 4)])?, 0, true)),
+    ("tdt logits f32 loss+grad", |gpu| transducer(gpu, Kind::tdt(Blank(0), &[0, 1, 2])?, 3, true)),
+    ("ctc logits f32 loss+grad", ctc),
+    ("lstm f32 forward", lstm),
+];
+
+/// Symbols, without durations.
+const SYMBOLS: usize = 28;
+
+fn transducer(gpu: &Context, kind: Kind, durations: usize, gradients: bool) -> weft::Result<Call> {
+    let loss = TransducerLoss::of(kind).gradients(gradients).build(gpu)?;
+    let row = SYMBOLS + durations;
+    let logits = Tensor::from_slice(gpu, &[1, 4, 3, row], &vec![0.0; 4 * 3 * row])?;
+    Ok(Box::new(move || Ok(loss.run_blocking(&LossBatch::new(Logits::padded(&logits), &[1, 2], &[4], &[2]))?.report)))
+}
+
+fn ctc(gpu: &Context) -> weft::Result<Call> {
+    let loss = CtcLoss::new(Blank(0)).gradients(true).build(gpu)?;
+    let logits = Tensor::from_slice(gpu, &[1, 4, SYMBOLS], &[0.0; 4 * SYMBOLS])?;
+    Ok(Box::new(move || Ok(loss.run_blocking(&CtcBatch::new(&logits, &[1, 2], &[4], &[2]))?.report)))
+}
+
+fn lstm(gpu: &Context) -> weft::Result<Call> {
+    let (input_size, hidden_size) = (64, 64);
+    let weights = vec![0.01; 4 * input_size * hidden_size];
+    let weights = LayerWeights { input_size, hidden_size, weight_ih: &weights, weight_hh: &weights, bias: None, parameters: &[] };
+    let layer = Layer::new(gpu, &Cell::lstm(), &weights)?;
+    let x = Tensor::from_slice(gpu, &[4, 1, input_size], &[0.5; 4 * 64])?;
+    Ok(Box::new(move || Ok(layer.run_blocking(&x, &RunOptions::default())?.2)))
+}
 
 /// One first call.
 pub struct FirstUse {
@@ -44,7 +84,7 @@ impl FirstUse {
 
 /// All words of each case, for `--only` and `--list`.
 pub fn names() -> impl Iterator<Item = String> {
-    CASES.iter().map(|(name, _, _)| format!("first-use {name}"))
+    CASES.iter().map(|(name, _)| format!("first-use {name}"))
 }
 
 /// Times the first calls that `only` names.
@@ -53,16 +93,15 @@ pub fn names() -> impl Iterator<Item = String> {
 /// Whatever a context or a call gives: on a device that came so far none should.
 pub fn measure(options: &ContextOptions, only: &[String]) -> weft::Result<Vec<FirstUse>> {
     let mut all = Vec::new();
-    for (name, (_, durations, gradients)) in names().zip(CASES).filter(|(name, _)| case::wanted(name, only)) {
+    // A second one in a process is refused, and is the same.
+    let _ = log::set_logger(&Compiled);
+    log::set_max_level(LevelFilter::Debug);
+    for (name, (_, prepare)) in names().zip(CASES).filter(|(name, _)| case::wanted(name, only)) {
         let gpu = Context::new_blocking(options.clone())?;
-        let kind = if durations.is_empty() { Kind::rnnt(Blank(0)) } else { Kind::tdt(Blank(0), durations)? };
-        let loss = TransducerLoss::of(kind).gradients(gradients).build(&gpu)?;
-        let row = 28 + durations.len();
-        let logits = Tensor::from_slice(&gpu, &[1, 4, 3, row], &vec![0.0; 4 * 3 * row])?;
-        let batch = LossBatch::new(Logits::padded(&logits), &[1, 2], &[4], &[2]);
+        let call = prepare(&gpu)?;
         let timed = || {
             let before = Instant::now();
-            let report = loss.run_blocking(&batch)?.report;
+            let report = call()?;
             weft::Result::Ok((report, milliseconds(before.elapsed())))
         };
         let (report, wall_ms) = timed()?;
@@ -73,5 +112,23 @@ pub fn measure(options: &ContextOptions, only: &[String]) -> weft::Result<Vec<Fi
         eprintln!("{}", first.line());
         all.push(first);
     }
+    log::set_max_level(LevelFilter::Off);
     Ok(all)
+}
+
+/// Prints what weft says of its pipelines.
+struct Compiled;
+
+impl Log for Compiled {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("weft")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            eprintln!("{}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
 }

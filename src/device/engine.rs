@@ -11,6 +11,7 @@ use super::recording::{Recording, Role, UNIFORM_ALIGNMENT};
 use super::schedule::{self, Pass};
 use super::scope::{Scope, guarded};
 use super::table::Table;
+use super::threads;
 use super::timing::Timing;
 use crate::error::{Error, Result, within};
 use futures::channel::oneshot;
@@ -314,30 +315,30 @@ impl Engine {
         Err(error)
     }
 
-    /// Compiles what this recording needs and has not been compiled yet.
-    async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
-        let watch = Stopwatch::start();
-        let mut fresh = Vec::new();
-        let mut pipelines = Vec::with_capacity(recording.pipelines.len());
-        for key in &recording.pipelines {
-            let pipeline = self.pipelines.get(key).unwrap_or_else(|| {
-                let text_bytes = key.shader.text_bytes() as u64;
-                let (pipeline, scope) = guarded(&self.device, text_bytes, || self.pipelines.compile(&self.device, key));
-                fresh.push((key, pipeline.clone(), scope));
-                pipeline
-            });
-            pipelines.push(pipeline);
+    /// Compiles what this recording needs and has not been compiled yet, side by side.
+    pub(super) async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+        let mut pipelines: Vec<_> = recording.pipelines.iter().map(|key| self.pipelines.get(key)).collect();
+        let missing: Vec<usize> = (0..pipelines.len()).filter(|&place| pipelines[place].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(Prepared { pipelines: pipelines.into_iter().flatten().collect(), ..Prepared::default() });
         }
-        let compiled = fresh.len() as u32;
-        for (key, pipeline, scope) in fresh {
+        let watch = Stopwatch::start();
+        // Scopes are those of a thread, as is what they catch.
+        let made = threads::map(&missing, |&place| {
+            let key = &recording.pipelines[place];
+            guarded(&self.device, key.shader.text_bytes() as u64, || self.pipelines.compile(&self.device, key))
+        });
+        let compiled = missing.len() as u32;
+        for (place, (pipeline, scope)) in missing.into_iter().zip(made) {
+            let key = &recording.pipelines[place];
             self.outcome(scope).await.map_err(|error| match error {
                 Error::Gpu { message } => Error::ShaderCompile { kernel: key.shader.name, message },
                 other => other,
             })?;
-            self.pipelines.insert(key.clone(), pipeline);
+            self.pipelines.insert(key.clone(), pipeline.clone());
+            pipelines[place] = Some(pipeline);
         }
-        let compile = if compiled > 0 { watch.elapsed() } else { Duration::ZERO };
-        Ok(Prepared { pipelines, compile, compiled })
+        Ok(Prepared { pipelines: pipelines.into_iter().flatten().collect(), compile: watch.elapsed(), compiled })
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {
@@ -423,7 +424,8 @@ struct Launch<'a> {
 }
 
 /// What `prepare` gives: the pipelines of a recording, in its order.
-struct Prepared {
+#[derive(Default)]
+pub(super) struct Prepared {
     pipelines: Vec<Arc<Pipeline>>,
     compile: Duration,
     compiled: u32,

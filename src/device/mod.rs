@@ -18,6 +18,7 @@ pub(crate) mod shader;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod timing;
 #[cfg(not(target_family = "wasm"))]
 mod together;

@@ -34,8 +34,10 @@ impl Pipelines {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compiles; to be called within error scopes.
+    /// Compiles; to be called within error scopes of the calling thread.
     pub(super) fn compile(&self, device: &wgpu::Device, key: &PipelineKey) -> Arc<Pipeline> {
+        #[cfg(not(target_family = "wasm"))]
+        let watch = super::clock::Stopwatch::start();
         let shader = key.shader;
         let module = self.module(device, key);
         let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
@@ -68,6 +70,8 @@ impl Pipelines {
             },
             cache: None,
         });
+        #[cfg(not(target_family = "wasm"))]
+        log::debug!("compiled {} in {:?}", shader.name, watch.elapsed());
         Arc::new(Pipeline { pipeline, layout })
     }
 
