@@ -38,8 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     let is_wasm = env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
-    // Browsers could not compile them.
-    shaders.retain(|shader| !(is_wasm && shader.variant.is_native_only()));
+    // Browsers could not compile the others, or have no use for them.
+    shaders.retain(|shader| !is_wasm || shader.variant.is_in_package());
     let parts: Vec<[String; 3]> = shaders
         .iter()
         .map(|shader| shader.composed.rolled.as_deref().unwrap_or(&shader.composed).parts().map(|part| minify::squeeze(&part)))

@@ -14,6 +14,8 @@ pub struct Variant {
     pub kernel: String,
     /// Whether browsers do without it.
     pub native: bool,
+    /// Whether browsers could run it, but the package for them has no use for it.
+    pub training: bool,
     /// Whether it is the first of its kernel: `plain`, where there is such.
     pub first: bool,
     /// Flags of this variant, upper case, as `#ifdef` sees them.
@@ -28,6 +30,11 @@ const FLAGS: [&str; 13] =
     ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "coherent", "normed"];
 
 impl Variant {
+    /// Whether the table for wasm has it.
+    pub fn is_in_package(&self) -> bool {
+        !self.training && !self.is_native_only()
+    }
+
     /// Whether it exists for wgpu's own backends alone: kernels that wait for other workgroups, which a browser might never run
     /// together; cooperative matrices, an extension of naga's, which no browser has and Tint does not know. Such a variant stays
     /// out of the table for wasm and is not shown to Tint.
@@ -38,7 +45,8 @@ impl Variant {
 
 /// Reads the table. A line is `FILE: plain | FLAG[+FLAG…] | …`; `plain` must come first, because
 /// every kernel has a variant that runs anywhere; but in a line that begins with `native`, whose kernels are not for browsers, and which
-/// plans may choose for the features of a device alone.
+/// plans may choose for the features of a device alone. A line that begins with `training` is held to all that browsers demand, but
+/// stays out of their table.
 pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
     let origin = |line| Origin { file: "variants".into(), line };
     let fault = |line, message: String| Fault { origin: origin(line), variant: "table".into(), message };
@@ -55,6 +63,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
             continue;
         };
         let (native, file) = file.trim().strip_prefix("native ").map_or((false, file.trim()), |file| (true, file));
+        let (training, file) = file.strip_prefix("training ").map_or((false, file), |file| (true, file));
         let base = file.replace('/', "_");
         for (place, flags) in list.split('|').map(str::trim).enumerate() {
             if (flags == "plain") != (place == 0) && !native {
@@ -73,6 +82,7 @@ pub fn read(root: &Path) -> Result<Vec<Variant>, Vec<Fault>> {
                 name,
                 kernel: camel_case(&base),
                 native,
+                training,
                 first: place == 0,
                 flags: flags.iter().map(|f| f.to_uppercase()).collect(),
             });

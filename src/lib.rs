@@ -1,5 +1,5 @@
 //! weft: portable GPU compute for sequence models whose inner loop is serial: transducer losses
-//! ([`lattice`]), recurrent cells ([`recurrent`]), and what stands around them ([`dense`], [`speech`]).
+//! ([`lattice`]; fused with their joiner: [`joint`]), recurrent cells ([`recurrent`]), and what stands around them ([`dense`], [`speech`]).
 //!
 //! Everything runs in a [`Context`]: a GPU through wgpu, or the CPU twins of all kernels. Tensors stay
 //! where they are until they are read. Every `async` function has a `_blocking` twin on native.
@@ -24,6 +24,8 @@ pub mod dense;
 pub mod device;
 mod error;
 pub mod expr;
+#[cfg(not(target_family = "wasm"))]
+pub mod joint;
 pub mod lattice;
 mod order;
 pub mod recurrent;

@@ -46,6 +46,7 @@ fn variant(flags: &[&str]) -> Variant {
         name: "kernel".to_owned(),
         kernel: "Kernel".to_owned(),
         native: false,
+        training: false,
         first: true,
         flags: flags.iter().map(|f| (*f).to_owned()).collect(),
     }
@@ -177,6 +178,10 @@ fn the_table_demands_a_plain_variant_and_known_flags() {
     assert!(good[0].first && !good[1].first);
     assert!(table("a: subgroups\n").is_err());
     assert!(table("native a: subgroups\n").is_ok());
+    let whose = |line: &str| table(line).unwrap().iter().map(|v| (v.is_native_only(), v.is_in_package())).collect::<Vec<_>>();
+    assert_eq!(whose("a: plain | coop\n"), [(false, true), (true, false)]);
+    assert_eq!(whose("training a: plain\n"), [(false, false)]);
+    assert_eq!(whose("native a: plain\n"), [(true, false)]);
     assert!(table("a: plain | warp\n").is_err());
     assert!(table("a\n").is_err());
 }

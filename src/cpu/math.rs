@@ -26,3 +26,19 @@ pub(crate) fn activate(code: u32, x: f32) -> f32 {
         _ => x,
     }
 }
+
+/// A random word for four numbers: PCG4D (Jarzynski and Olano 2020).
+pub(crate) fn random_words(numbers: [u32; 4]) -> [u32; 4] {
+    let mut v = numbers.map(|n| n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    let mix = |v: [u32; 4]| {
+        let [x, y, z, w] = v;
+        [
+            x.wrapping_add(y.wrapping_mul(w)),
+            y.wrapping_add(z.wrapping_mul(x)),
+            z.wrapping_add(x.wrapping_mul(y)),
+            w.wrapping_add(y.wrapping_mul(z)),
+        ]
+    };
+    v = mix(v).map(|n| n ^ (n >> 16));
+    mix(v)
+}

@@ -12,6 +12,8 @@ mod ctc;
 mod dense;
 mod gemm;
 mod gradients;
+#[cfg(not(target_family = "wasm"))]
+mod joint;
 mod lattice;
 mod math;
 mod parallel;
@@ -134,6 +136,12 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::DenseWiden => convert::widen(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointHidden => joint::hidden(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointInputGradient => joint::input_gradient(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointValidRows => joint::valid_rows(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),
         Kernel::LatticeArcsLatency => arcs::latency(&mut call),
         Kernel::LatticeArcsRow => arcs::row(&mut call),

@@ -2,7 +2,7 @@
 
 use super::gemm::record_sum_parts;
 use super::matrix::Matrix;
-use crate::device::recording::{Recording, fold};
+use crate::device::recording::{BufferId, Recording, fold};
 use crate::device::shader::{DenseColumnSumsParams, DenseSumPartsParams, Kernel};
 use crate::device::{Caps, RunReport};
 use crate::error::Result;
@@ -28,6 +28,22 @@ pub(crate) fn record_column_sums(
     out: Matrix,
     accumulates: bool,
 ) -> Result<()> {
+    record_column_sums_in(recording, caps, x, [rows, columns], out, accumulates, &mut None)
+}
+
+/// [`record_column_sums`]; where rows are cut into parts, the sums of these lie in `scratch`, which many calls of one plan may share.
+///
+/// # Errors
+/// As [`record_column_sums`].
+pub(crate) fn record_column_sums_in(
+    recording: &mut Recording,
+    caps: &Caps,
+    x: Matrix,
+    [rows, columns]: [u32; 2],
+    out: Matrix,
+    accumulates: bool,
+    scratch: &mut Option<BufferId>,
+) -> Result<()> {
     if columns == 0 {
         return Ok(());
     }
@@ -43,7 +59,7 @@ pub(crate) fn record_column_sums(
     };
     // The first piece is the longest.
     let (parts, _) = parts_of(most.min(u64::from(rows)) as u32);
-    let workspace = (parts > 1).then(|| recording.workspace("parts", 4 * u64::from(parts) * u64::from(columns)));
+    let workspace = (parts > 1).then(|| recording.scratch(scratch, "parts", 4 * u64::from(parts) * u64::from(columns)));
     let (out_window, out_first) = out.window(caps, 1, columns);
     let mut first = 0;
     loop {

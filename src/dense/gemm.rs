@@ -4,7 +4,7 @@ use super::Activation;
 use super::matrix::Matrix;
 use super::tile::{Tile, best_parts};
 use crate::device::Caps;
-use crate::device::recording::{Binding, Recording, fold};
+use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel, Shader};
 use crate::error::Result;
 use crate::tensor::DType;
@@ -73,11 +73,19 @@ impl Gemm {
     /// # Errors
     /// [`LimitExceeded`](crate::Error::LimitExceeded) where B (in Tn: C), or one line of another matrix, exceeds a window.
     pub fn record(&self, recording: &mut Recording, caps: &Caps) -> Result<()> {
+        self.record_in(recording, caps, &mut None)
+    }
+
+    /// The same; where k is cut into parts, these lie in `scratch`, which many products of one plan may share.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn record_in(&self, recording: &mut Recording, caps: &Caps, scratch: &mut Option<BufferId>) -> Result<()> {
         let finishes = self.bias.is_some() || self.activations[1] != Activation::Identity;
         debug_assert!(self.form == Form::Nt || !finishes, "sums in parts have neither bias nor activation");
         let pieces = self.pieces(caps)?;
         let parts_bytes = pieces.iter().filter(|piece| piece.parts > 1).map(|&piece| self.parts_bytes(self.rows(piece), piece.parts)).max();
-        let workspace = parts_bytes.map(|bytes| recording.workspace("parts", bytes));
+        let workspace = parts_bytes.map(|bytes| recording.scratch(scratch, "parts", bytes));
         for (number, &piece) in pieces.iter().enumerate() {
             let accumulates = self.accumulates || (self.form == Form::Tn && number > 0);
             match workspace.filter(|_| piece.parts > 1) {

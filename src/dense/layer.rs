@@ -72,6 +72,26 @@ impl Linear {
         self
     }
 
+    /// Its context.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Weight \[outputs, inputs]. What is written there, the next call uses.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// Bias \[outputs].
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// What is applied to every input, and to every output.
+    pub fn activations(&self) -> [Activation; 2] {
+        self.activations
+    }
+
     /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.weight.shape()[1]

@@ -15,6 +15,8 @@ mod tile;
 
 pub use activation::Activation;
 pub(crate) use column_sums::record_column_sums;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use column_sums::record_column_sums_in;
 pub use column_sums::{column_sums, column_sums_reported};
 #[cfg(not(target_family = "wasm"))]
 pub use column_sums::{column_sums_blocking, column_sums_reported_blocking};

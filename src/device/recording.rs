@@ -129,6 +129,14 @@ impl Recording {
         self.buffer(BufferInfo { label, bytes, role: Role::Workspace })
     }
 
+    /// Workspace of at least so many bytes, which calls that are given the same `scratch` share.
+    pub fn scratch(&mut self, scratch: &mut Option<BufferId>, label: &'static str, bytes: u64) -> BufferId {
+        let buffer = *scratch.get_or_insert_with(|| self.workspace(label, bytes));
+        let known = &mut self.buffers[buffer.0].bytes;
+        *known = bytes.max(*known);
+        buffer
+    }
+
     fn buffer(&mut self, info: BufferInfo) -> BufferId {
         self.buffers.push(info);
         BufferId(self.buffers.len() - 1)

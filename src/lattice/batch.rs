@@ -1,11 +1,12 @@
 //! The problem that a transducer loss is given, and every check on it.
 
+use super::Band;
 use super::layout::{HEADER, Part, Problem, UtteranceShape, most_utterances};
 use super::options::{Gradients, Options};
 use super::scores::{Layout, Meaning, Scores};
-use super::{Band, WILDCARD};
+use super::targets::{Targets, within_length};
 use crate::device::Context;
-use crate::error::{Error, Result, number, within};
+use crate::error::{Error, Result, within};
 use crate::order::order;
 use crate::tensor::DType;
 use std::fmt;
@@ -14,13 +15,8 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct LossBatch<'a> {
     scores: Scores<'a>,
-    targets: &'a [u32],
-    frames: &'a [u32],
-    labels: &'a [u32],
-    weights: Option<&'a [f32]>,
-    bands: Option<&'a [Band]>,
+    targets: Targets<'a>,
     begin: Option<(&'a [u32], &'a [u32])>,
-    seed: u64,
 }
 
 /// Sides of the scores of a padded batch: all that a plan needs to know.
@@ -140,18 +136,18 @@ impl<'a> LossBatch<'a> {
     /// lies beyond the length of a target is ignored. `frames`, `labels`: lengths of each utterance, `[N]`; no labels are an
     /// ordinary number.
     pub fn new(scores: impl Into<Scores<'a>>, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
-        Self { scores: scores.into(), targets, frames, labels, weights: None, bands: None, begin: None, seed: 0 }
+        Self { scores: scores.into(), targets: Targets::new(targets, frames, labels), begin: None }
     }
 
     /// Multiplies the cost of each utterance in reductions, and its gradient. Any sign.
     pub fn weights(mut self, weights: &'a [f32]) -> Self {
-        self.weights = Some(weights);
+        self.targets.weights = Some(weights);
         self
     }
 
     /// Restricts each utterance to a band of its lattice, `[N]`.
     pub fn bands(mut self, bands: &'a [Band]) -> Self {
-        self.bands = Some(bands);
+        self.targets.bands = Some(bands);
         self
     }
 
@@ -165,26 +161,16 @@ impl<'a> LossBatch<'a> {
     /// Where the draws of a kind that is [sometimes RNN-T](super::Kind::sometimes_rnnt) come from: the same seed draws the same
     /// utterances, by their place in the batch. Give every training step its own.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.targets.seed = seed;
         self
-    }
-
-    pub(super) fn draws(&self) -> u64 {
-        self.seed
     }
 
     pub(super) fn scores(&self) -> &Scores<'a> {
         &self.scores
     }
 
-    /// Labels a target, row-major.
-    fn target_stride(&self) -> usize {
-        self.targets.len().checked_div(self.frames.len()).unwrap_or(0)
-    }
-
-    /// Labels of one utterance.
-    fn target(&self, utterance: usize) -> &[u32] {
-        &self.targets[utterance * self.target_stride()..][..self.labels[utterance] as usize]
+    pub(super) fn targets(&self) -> &Targets<'a> {
+        &self.targets
     }
 
     /// Checks everything that the host knows.
@@ -209,23 +195,7 @@ impl<'a> LossBatch<'a> {
             });
         }
         self.check_begin(&mut problem)?;
-        self.check_targets(options, problem.vocab)?;
-        if let Some(weights) = self.weights {
-            self.check_count("weights", weights.len(), 1)?;
-            if let Some((utterance, weight)) = weights.iter().enumerate().find(|(_, weight)| !weight.is_finite()) {
-                return Err(Error::Value {
-                    argument: "weights",
-                    value: format!("{} of utterance {utterance}", number(*weight)),
-                    help: "weights must be finite",
-                });
-            }
-        }
-        if let Some(bands) = self.bands {
-            self.check_count("bands", bands.len(), 1)?;
-            for (utterance, band) in bands.iter().enumerate() {
-                band.check(utterance, self.frames[utterance], self.labels[utterance], &options.kind)?;
-            }
-        }
+        self.targets.check(options, problem.vocab, problem.meaning == Meaning::Gathered)?;
         Ok(problem)
     }
 
@@ -244,18 +214,6 @@ impl<'a> LossBatch<'a> {
             }),
             None => Ok(()),
         }
-    }
-
-    fn check_count(&self, argument: &'static str, count: usize, width: usize) -> Result<()> {
-        let utterances = self.frames.len();
-        if Some(count) != utterances.checked_mul(width) {
-            return Err(Error::Shape {
-                argument,
-                expected: format!("{utterances} x {width} values for {utterances} utterances"),
-                got: format!("{count} values"),
-            });
-        }
-        Ok(())
     }
 
     /// Where each utterance lies.
@@ -337,7 +295,7 @@ impl<'a> LossBatch<'a> {
     /// Lengths that fit padded sides.
     fn lengths(&self, sides: &Sides, utterances: usize) -> Result<(Vec<usize>, Vec<usize>)> {
         let wide = sides.positions - 1;
-        for (argument, slice) in [("frames", self.frames), ("labels", self.labels)] {
+        for (argument, slice) in [("frames", self.targets.frames), ("labels", self.targets.labels)] {
             if slice.len() != utterances {
                 return Err(Error::Shape {
                     argument,
@@ -346,31 +304,33 @@ impl<'a> LossBatch<'a> {
                 });
             }
         }
-        if Some(self.targets.len()) != utterances.checked_mul(wide) && self.target_stride() * utterances != self.targets.len() {
+        if Some(self.targets.symbols.len()) != utterances.checked_mul(wide)
+            && self.targets.stride() * utterances != self.targets.symbols.len()
+        {
             return Err(Error::Shape {
                 argument: "targets",
                 expected: format!("{utterances} x {wide} values for {} {sides}", self.scores.name()),
-                got: format!("{} values", self.targets.len()),
+                got: format!("{} values", self.targets.symbols.len()),
             });
         }
-        for (argument, lengths, max) in [("frames", self.frames, sides.frames), ("labels", self.labels, wide)] {
+        for (argument, lengths, max) in [("frames", self.targets.frames, sides.frames), ("labels", self.targets.labels, wide)] {
             within_length(argument, lengths, max)?;
         }
-        within_length("labels", self.labels, self.target_stride())?;
+        within_length("labels", self.targets.labels, self.targets.stride())?;
         let wide = |lengths: &[u32]| lengths.iter().map(|&length| length as usize).collect();
-        Ok((wide(self.frames), wide(self.labels)))
+        Ok((wide(self.targets.frames), wide(self.targets.labels)))
     }
 
     fn place_packed(&self, dtype: DType, vocabulary: impl Fn(usize) -> Result<usize>) -> Result<Problem> {
-        self.check_count("labels", self.labels.len(), 1)?;
-        if self.target_stride() * self.frames.len() != self.targets.len() {
+        self.targets.check_count("labels", self.targets.labels.len(), 1)?;
+        if self.targets.stride() * self.targets.frames.len() != self.targets.symbols.len() {
             return Err(Error::Shape {
                 argument: "targets",
-                expected: format!("{} rows of labels, equally long", self.frames.len()),
-                got: format!("{} values", self.targets.len()),
+                expected: format!("{} rows of labels, equally long", self.targets.frames.len()),
+                got: format!("{} values", self.targets.symbols.len()),
             });
         }
-        within_length("labels", self.labels, self.target_stride())?;
+        within_length("labels", self.targets.labels, self.targets.stride())?;
         let mut row_elements = None;
         let mut problem: Option<Problem> = None;
         let mut next = 0;
@@ -385,22 +345,13 @@ impl<'a> LossBatch<'a> {
             let problem = problem.get_or_insert(Problem::new(self.scores.meaning, dtype, vocabulary(row)?, row));
             let first = next;
             let mut at = 0;
-            while next < self.frames.len() {
-                let (frames, labels) = (self.frames[next], self.labels[next]);
+            while next < self.targets.frames.len() {
+                let (frames, labels) = (self.targets.frames[next], self.targets.labels[next]);
                 let rows_here = u64::from(frames) * (u64::from(labels) + 1);
                 if at + rows_here > rows as u64 {
                     break;
                 }
-                problem.utterances.push(UtteranceShape {
-                    frames,
-                    labels,
-                    begin_frame: 0,
-                    begin_label: 0,
-                    positions: labels + 1,
-                    rows: rows_here,
-                    first_row: at,
-                    frame_stride: u64::from(labels) + 1,
-                });
+                problem.utterances.push(UtteranceShape::packed(frames, labels, at));
                 at += rows_here;
                 next += 1;
             }
@@ -412,8 +363,10 @@ impl<'a> LossBatch<'a> {
             problem.parts.push(Part { bytes: part.bytes(), utterances: first..next });
         }
         let problem = problem.ok_or_else(|| self.scores.shape_error("at least one tensor", "none"))?;
-        if next < self.frames.len() {
-            let rest: u64 = (next..self.frames.len()).map(|n| u64::from(self.frames[n]) * (u64::from(self.labels[n]) + 1)).sum();
+        if next < self.targets.frames.len() {
+            let rest: u64 = (next..self.targets.frames.len())
+                .map(|n| u64::from(self.targets.frames[n]) * (u64::from(self.targets.labels[n]) + 1))
+                .sum();
             return Err(self.scores.shape_error(&format!("{rest} more rows, for the utterances from {next} on"), "none"));
         }
         Ok(problem)
@@ -428,8 +381,8 @@ impl<'a> LossBatch<'a> {
                 help: "packed utterances begin where the one before ends",
             });
         }
-        self.check_count("begin", frames.len(), 1)?;
-        self.check_count("begin", positions.len(), 1)?;
+        self.targets.check_count("begin", frames.len(), 1)?;
+        self.targets.check_count("begin", positions.len(), 1)?;
         for (utterance, shape) in problem.utterances.iter_mut().enumerate() {
             let (frame, position) = (frames[utterance], positions[utterance]);
             let tensor_frames = shape.rows / u64::from(shape.positions);
@@ -446,52 +399,6 @@ impl<'a> LossBatch<'a> {
             (shape.begin_frame, shape.begin_label) = (frame, position);
         }
         Ok(())
-    }
-
-    fn check_targets(&self, options: &Options, vocab: usize) -> Result<()> {
-        let blank = options.kind.blank();
-        let gathered = self.scores.meaning == Meaning::Gathered;
-        for utterance in 0..self.labels.len() {
-            for (position, &label) in self.target(utterance).iter().enumerate() {
-                let problem = match label {
-                    WILDCARD => continue,
-                    _ if label as usize >= vocab && !gathered => "is outside the vocabulary",
-                    _ if label == blank.0 => "is the blank",
-                    _ if options.kind.reserves(label) => "is a blank of this kind",
-                    _ => continue,
-                };
-                return Err(Error::Label { utterance, position, label, problem, vocab, blank: blank.0 as usize });
-            }
-        }
-        Ok(())
-    }
-
-    /// What the gradient of each utterance is multiplied by.
-    pub(super) fn scales(&self, options: &Options) -> Vec<f32> {
-        options.reduction.scales(self.frames, self.labels, self.weights)
-    }
-
-    /// The labels and bands that the kernels read, appended to the headers of the utterances; gives where each lies.
-    pub(super) fn append_words(&self, words: &mut Vec<u32>) -> Vec<(u32, u32)> {
-        let places = (0..self.frames.len()).map(|utterance| {
-            let labels_at = words.len() as u32;
-            words.extend_from_slice(self.target(utterance));
-            let ranges = self.bands.map_or(&[][..], |bands| bands[utterance].ranges());
-            let band_at = if ranges.is_empty() { 0 } else { words.len() as u32 };
-            words.extend(ranges.iter().flatten());
-            (labels_at, band_at)
-        });
-        let places = places.collect();
-        // Kernels may look one label beyond the last.
-        words.push(0);
-        places
-    }
-
-    /// Words of labels and bands.
-    pub(super) fn extra_words(&self) -> u64 {
-        let labels: u64 = self.labels.iter().map(|&labels| u64::from(labels)).sum();
-        let bands: usize = self.bands.map_or(0, |bands| bands.iter().map(|band| 2 * band.ranges().len()).sum());
-        labels + bands as u64 + 1
     }
 }
 
@@ -520,13 +427,6 @@ pub(super) fn overlap(sides: [usize; 3], strides: [usize; 3], row: usize, elemen
     let rows = (0..n).flat_map(|n| (0..t).flat_map(move |t| (0..u).map(move |u| n * strides[0] + t * strides[1] + u * strides[2])));
     let rows: Vec<usize> = rows.collect();
     order(rows.iter().map(|&first| (first as u64, 0))).windows(2).any(|pair| rows[pair[1]] - rows[pair[0]] < row)
-}
-
-fn within_length(argument: &'static str, lengths: &[u32], max: usize) -> Result<()> {
-    match lengths.iter().enumerate().find(|&(_, &length)| length as usize > max) {
-        Some((utterance, &length)) => Err(Error::Length { argument, utterance, length: length as usize, max }),
-        None => Ok(()),
-    }
 }
 
 fn counted(what: &'static str, side: usize) -> Result<()> {

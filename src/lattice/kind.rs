@@ -300,7 +300,7 @@ impl Kind {
     }
 
     /// Channels of a row beyond its V symbols.
-    pub(super) fn duration_channels(&self) -> usize {
+    pub(crate) fn duration_channels(&self) -> usize {
         self.durations.len()
     }
 
@@ -336,7 +336,7 @@ impl Kind {
     }
 
     /// Checks the symbols against the vocabulary.
-    pub(super) fn check_vocabulary(&self, vocab: usize) -> Result<()> {
+    pub(crate) fn check_vocabulary(&self, vocab: usize) -> Result<()> {
         if self.blank.0 as usize >= vocab {
             return Err(Error::Value {
                 argument: "blank",

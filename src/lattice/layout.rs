@@ -2,6 +2,8 @@
 
 use super::Kind;
 use super::scores::Meaning;
+#[cfg(not(target_family = "wasm"))]
+use crate::error::{Result, within};
 use crate::tensor::DType;
 use std::ops::Range;
 
@@ -19,7 +21,7 @@ pub(super) fn most_utterances(header: usize) -> usize {
 
 /// A checked batch, as plans see it.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub meaning: Meaning,
     pub dtype: DType,
     /// V.
@@ -38,14 +40,14 @@ pub(super) struct Problem {
 
 /// A tensor of scores.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pub bytes: u64,
     pub utterances: Range<usize>,
 }
 
 /// Where an utterance lies in its part, and its lattice in there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UtteranceShape {
+pub(crate) struct UtteranceShape {
     pub frames: u32,
     pub labels: u32,
     pub begin_frame: u32,
@@ -101,7 +103,7 @@ impl Packing {
 
 /// What one step of a sweep takes of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stride {
+pub(crate) enum Stride {
     /// Four frames: lattices of two arcs.
     Quad,
     /// One frame: any arcs. Lines are frames then.
@@ -123,6 +125,20 @@ impl Stride {
 }
 
 impl UtteranceShape {
+    /// Of rows that lie frame by frame behind those of other utterances.
+    pub fn packed(frames: u32, labels: u32, first_row: u64) -> Self {
+        Self {
+            frames,
+            labels,
+            begin_frame: 0,
+            begin_label: 0,
+            positions: labels + 1,
+            rows: u64::from(frames) * (u64::from(labels) + 1),
+            first_row,
+            frame_stride: u64::from(labels) + 1,
+        }
+    }
+
     /// P, quads of frames; or frames.
     pub fn lines(&self, stride: Stride) -> u64 {
         match stride {
@@ -159,6 +175,24 @@ impl Problem {
         Self { meaning, dtype, vocab, row, parts: Vec::new(), utterances: Vec::new(), unit: row as u64, position_stride: 1, dense: true }
     }
 
+    /// Rows of f32 logits that no tensor holds.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](crate::Error::LimitExceeded) for more utterances, or rows of one, than kernels can count.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn packed(vocab: usize, row: usize, frames: &[u32], labels: &[u32]) -> Result<Self> {
+        within("utterances", frames.len() as u64, most_utterances(HEADER) as u64, "split the batch")?;
+        let mut problem = Self::new(Meaning::Logits, DType::F32, vocab, row);
+        let mut first = 0;
+        for (&frames, &labels) in frames.iter().zip(labels) {
+            let utterance = UtteranceShape::packed(frames, labels, first);
+            within("rows of one utterance", utterance.rows, u64::from(u32::MAX), "cut the utterance into shorter ones")?;
+            first += utterance.rows;
+            problem.utterances.push(utterance);
+        }
+        Ok(problem)
+    }
+
     /// Lays utterances out by strides, in elements.
     pub fn stride(&mut self, [n, t, u]: [usize; 3], elements: u64) {
         let gcd = |mut a: u64, mut b: u64| {
@@ -179,7 +213,7 @@ impl Problem {
         self.dense = false;
     }
 
-    pub fn packing(&self) -> Packing {
+    pub(super) fn packing(&self) -> Packing {
         let strides = if self.dense { self.row as u64 } else { self.unit };
         let fits = |pack: usize| self.row.is_multiple_of(pack) && strides.is_multiple_of(pack as u64);
         Packing { dtype: self.dtype, granularity: [4, 2].into_iter().find(|&pack| fits(pack)).unwrap_or(1) }

@@ -1,8 +1,9 @@
 //! The transducer loss as callers see it.
 
-use super::layout::{Problem, Stride};
+use super::layout::Problem;
 use super::options::{FastEmit, Gradients, Options, Reduction};
-use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan, arc_table, layout};
+use super::targets::Targets;
+use super::{Blank, Kind, LossBatch, LossShape, Status, TransducerPlan};
 use crate::device::{Caps, Context, RunReport};
 #[cfg(doc)]
 use crate::error::Error;
@@ -115,6 +116,13 @@ impl TransducerLossBuilder {
         self
     }
 
+    /// The options, checked.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn checked(self) -> Result<Options> {
+        self.options.check()?;
+        Ok(self.options)
+    }
+
     /// The loss on one device.
     ///
     /// # Errors
@@ -151,7 +159,7 @@ impl TransducerLoss {
     /// As [`run`](Self::run), but for those of the device.
     pub fn plan_batch(&self, batch: &LossBatch<'_>) -> Result<TransducerPlan> {
         let problem = batch.check(&self.options, &self.context)?;
-        TransducerPlan::new(&problem, batch.extra_words(), &self.options, self.context.caps())
+        TransducerPlan::new(&problem, batch.targets().extra_words(), &self.options, self.context.caps())
     }
 
     /// Costs, and gradients if the loss was built with them. Deterministic: the same batch gives the same bits, and an
@@ -163,7 +171,7 @@ impl TransducerLoss {
     /// one utterance is no error but its [`Status`].
     pub async fn run(&self, batch: &LossBatch<'_>) -> Result<LossOutput> {
         let problem = batch.check(&self.options, &self.context)?;
-        let plan = TransducerPlan::new(&problem, batch.extra_words(), &self.options, self.context.caps())?;
+        let plan = TransducerPlan::new(&problem, batch.targets().extra_words(), &self.options, self.context.caps())?;
         let call = Call::new(self, batch, &problem, plan.chunks())?;
         if problem.utterances.is_empty() {
             return Ok(call.nothing());
@@ -200,14 +208,7 @@ impl<'a> Call<'a> {
                 scores.iter().map(|part| Tensor::empty(&loss.context, part.shape(), part.dtype())).collect::<Result<_>>()?
             }
         };
-        let stride = loss.options.stride();
-        let mut words = layout::headers(problem, chunks, &batch.scales(&loss.options), stride);
-        let places = batch.append_words(&mut words);
-        layout::set_places(&mut words, &places);
-        if stride == Stride::Cell {
-            let tables = arc_table::append(&mut words, &loss.options, problem, batch.draws());
-            layout::set_tables(&mut words, &tables);
-        }
+        let words = batch.targets().words(&loss.options, problem, chunks);
         let words = Tensor::from_u32(&loss.context, &[words.len()], &words)?;
         let results = Tensor::empty(&loss.context, &[4, problem.utterances.len()], DType::U32)?;
         Ok(Self { loss, batch, words, results, gradients })
@@ -232,14 +233,29 @@ impl<'a> Call<'a> {
     }
 
     pub fn output(self, results: &[u32], report: RunReport) -> LossOutput {
-        let utterances = results.len() / 4;
-        let status: Vec<Status> = results[..utterances].iter().map(|&word| Status::from_word(word)).collect();
-        let factor = match self.loss.options.fast_emit {
+        let Results { costs, status, loss } = Results::of(results, &self.loss.options, self.batch.targets());
+        LossOutput { costs, status, loss, gradients: self.gradients, report }
+    }
+}
+
+/// What the kernels said of a batch.
+pub(crate) struct Results {
+    pub costs: Vec<f32>,
+    pub status: Vec<Status>,
+    pub loss: Option<f64>,
+}
+
+impl Results {
+    /// From status words [N], cost bits [N], and what follows them.
+    pub fn of(words: &[u32], options: &Options, targets: &Targets<'_>) -> Self {
+        let utterances = words.len() / 4;
+        let status: Vec<Status> = words[..utterances].iter().map(|&word| Status::from_word(word)).collect();
+        let factor = match options.fast_emit {
             FastEmit::CostScaled(lambda) => 1.0 + lambda,
             FastEmit::CostUnchanged(_) => 1.0,
         };
-        let costs: Vec<f32> = results[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
-        let loss = self.loss.options.reduction.reduce(&costs, &status, &self.batch.scales(&self.loss.options));
-        LossOutput { costs, status, loss, gradients: self.gradients, report }
+        let costs: Vec<f32> = words[utterances..2 * utterances].iter().map(|&bits| factor * f32::from_bits(bits)).collect();
+        let loss = options.reduction.reduce(&costs, &status, &targets.scales(options));
+        Self { costs, status, loss }
     }
 }

@@ -32,7 +32,9 @@ mod loss;
 mod options;
 mod plan;
 mod scores;
+mod source;
 mod status;
+mod targets;
 mod tile;
 mod window;
 
@@ -43,9 +45,21 @@ pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
 pub use ctc::{CtcAlignment, CtcBatch, CtcLattice, CtcLattices, CtcLoss, CtcLossBuilder, CtcOutput, CtcPath, CtcPlan, CtcShape, LabelSpan};
 pub use kind::{Arc, Blank, Exit, Kind, Normalisation, Token, WILDCARD};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use layout::Problem;
 pub(crate) use layout::{CHUNK, HEADER};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use loss::Results;
 pub use loss::{LossOutput, TransducerLoss, TransducerLossBuilder};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use options::Options;
 pub use options::{FastEmit, Gradients, Reduction};
 pub use plan::TransducerPlan;
 pub use scores::{LogProbs, Logits, Scores};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use source::{Batch, Source};
 pub use status::Status;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use targets::Targets;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use window::Window;

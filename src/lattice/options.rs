@@ -88,7 +88,7 @@ impl Reduction {
 
 /// All options of a loss.
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+pub(crate) struct Options {
     pub kind: Kind,
     pub gradients: Gradients,
     pub fast_emit: FastEmit,

@@ -7,10 +7,11 @@
 use super::arc_plan::{can_fix_row, fixed_arcs};
 use super::arc_table;
 use super::layout::{Pass, Problem, Stride, UtteranceShape};
-use super::options::{Gradients, Options};
+use super::options::Options;
 use super::scores::Meaning;
+use super::source::{Batch, Source, Tensors};
 use super::tile::Tile;
-use super::window::{Window, windows};
+use super::window::Window;
 use super::{Kind, LossShape, Normalisation};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
@@ -47,12 +48,31 @@ impl TransducerPlan {
 
     /// The plan of a checked batch with so many words of labels and bands.
     pub(super) fn new(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Self> {
-        let mut planner = Planner::new(problem, extra_words, options, caps, true)?;
-        planner.begin();
+        let mut planner = Planner::of_tensors(problem, extra_words, options, caps, true)?;
+        planner.begin()?;
         match (planner.second, planner.chunks.clone().as_slice()) {
             (Some(second), [a, b]) => planner.record_both([(planner.space, a.clone()), (second, b.clone())])?,
             (_, chunks) => chunks.iter().try_for_each(|chunk| planner.record(chunk.clone()))?,
         }
+        Ok(planner.finish())
+    }
+
+    /// The plan of a batch whose scores are made on the way. `recording` is what has been declared and recorded by now; the caller's
+    /// words of the batch and its results are declared next.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn of_source<'a>(
+        problem: &'a Problem,
+        extra_words: u64,
+        options: &'a Options,
+        caps: &'a Caps,
+        source: &'a mut dyn Source,
+        recording: Recording,
+    ) -> Result<Self> {
+        let mut planner = Planner::new(problem, extra_words, options, caps, false, (recording, Scores::Made(source)))?;
+        planner.begin()?;
+        planner.chunks.clone().into_iter().try_for_each(|chunk| planner.record(chunk))?;
+        let [words, _, _, _, results] = planner.bindings();
+        planner.scores.source().end(&mut planner.recording, Batch { words, results })?;
         Ok(planner.finish())
     }
 
@@ -61,9 +81,9 @@ impl TransducerPlan {
     pub(super) fn by_chunks(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
         let all = chunks(problem, PerPlace::of(problem, options), options, caps)?;
         let plans = all.into_iter().enumerate().map(|(index, chunk)| {
-            let mut planner = Planner::new(problem, extra_words, options, caps, false)?;
+            let mut planner = Planner::of_tensors(problem, extra_words, options, caps, false)?;
             if index == 0 {
-                planner.begin();
+                planner.begin()?;
             }
             planner.record(chunk)?;
             Ok(planner.finish())
@@ -102,11 +122,17 @@ impl TransducerPlan {
         self.recording.workspace_bytes()
     }
 
-    pub(super) fn chunks(&self) -> &[Range<usize>] {
+    /// Bytes of the lattices of a chunk.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn lattice_bytes(&self) -> u64 {
+        self.workspace.sum()
+    }
+
+    pub(crate) fn chunks(&self) -> &[Range<usize>] {
         &self.chunks
     }
 
-    pub(super) fn recording(&self) -> &Recording {
+    pub(crate) fn recording(&self) -> &Recording {
         &self.recording
     }
 }
@@ -232,36 +258,61 @@ pub(super) struct Planner<'a> {
     chunks: Vec<Range<usize>>,
     windows: usize,
     pub recording: Recording,
-    scores: Vec<BufferId>,
-    gradients: Vec<BufferId>,
+    scores: Scores<'a>,
     batch: BufferId,
 }
 
+/// Scores that are there, or are made.
+enum Scores<'a> {
+    Given(Tensors),
+    #[cfg(not(target_family = "wasm"))]
+    Made(&'a mut dyn Source),
+}
+
+impl Scores<'_> {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Given(tensors) => tensors,
+            #[cfg(not(target_family = "wasm"))]
+            Self::Made(source) => *source,
+        }
+    }
+}
+
 impl<'a> Planner<'a> {
+    fn of_tensors(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps, may_halve: bool) -> Result<Self> {
+        for part in &problem.parts {
+            within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
+        }
+        let mut recording = Recording::new();
+        let tensors = Tensors::new(&mut recording, problem);
+        Self::new(problem, extra_words, options, caps, may_halve, (recording, Scores::Given(tensors)))
+    }
+
     /// `may_halve`: whether a batch that is one chunk may be two that are worked on side by side.
-    fn new(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps, may_halve: bool) -> Result<Self> {
+    fn new(
+        problem: &'a Problem,
+        extra_words: u64,
+        options: &'a Options,
+        caps: &'a Caps,
+        may_halve: bool,
+        (mut recording, mut scores): (Recording, Scores<'a>),
+    ) -> Result<Self> {
         let label_frames = options.kind.label_frames().unwrap_or_default();
         let per = PerPlace::of(problem, options);
         let count = problem.utterances.len() as u64;
         let table_words = if per.stride == Stride::Cell { arc_table::words(&options.kind) as u64 } else { 0 };
         let batch_bytes = 4 * (16 * count + extra_words + table_words);
         within("lengths and targets: bytes", batch_bytes, caps.max_window_bytes(), "split the batch")?;
-        for part in &problem.parts {
-            within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
-        }
         let mut chunks = chunks(problem, per, options, caps)?;
         let workspace = chunks.iter().fold(Workspace::none(per), |sum, chunk| sum.max(Workspace::of(problem, chunk.clone(), per)));
         let both = halves(problem, per, options).filter(|_| may_halve && chunks.len() == 1);
 
-        let mut recording = Recording::new();
-        let scores: Vec<_> = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
         let batch = recording.bound("lengths, targets", batch_bytes);
         let results = recording.bound("status, cost", 16 * count);
-        let gradients = match options.gradients {
-            Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
-            Gradients::InPlace => scores.clone(),
-            Gradients::None => Vec::new(),
-        };
+        if let Scores::Given(tensors) = &mut scores {
+            tensors.declare_gradients(&mut recording, problem, options.gradients);
+        }
         let (space, second) = match both {
             None => (Space::new(&mut recording, results, workspace, options.keep_lattice), None),
             Some(both) => {
@@ -274,19 +325,16 @@ impl<'a> Planner<'a> {
                 (first, Some(second))
             }
         };
-        Ok(Self { caps, problem, options, label_frames, space, second, chunks, windows: 0, recording, scores, gradients, batch })
+        Ok(Self { caps, problem, options, label_frames, space, second, chunks, windows: 0, recording, scores, batch })
     }
 
     /// What comes before the first chunk.
-    fn begin(&mut self) {
+    fn begin(&mut self) -> Result<()> {
         if !self.problem.utterances.is_empty() {
             self.recording.clear(self.space.results);
             self.second.iter().for_each(|second| self.recording.clear(second.results));
         }
-        if !self.problem.dense && self.options.gradients == Gradients::Separate {
-            // Between the rows.
-            self.gradients.iter().for_each(|&buffer| self.recording.clear(buffer));
-        }
+        self.scores.source().begin(self.problem, &mut self.recording)
     }
 
     fn finish(self) -> TransducerPlan {
@@ -303,27 +351,26 @@ impl<'a> Planner<'a> {
 
     /// Records all stages for some utterances.
     fn record(&mut self, chunk: Range<usize>) -> Result<()> {
-        let windows = windows(self.problem, chunk.clone(), self.caps)?;
+        let windows = self.scores.source().windows(self.problem, chunk.clone(), self.caps)?;
         self.windows += windows.len();
-        self.row_pass(&windows, &chunk);
+        self.row_pass(&windows, &chunk)?;
         self.first_sweep(&chunk);
         self.other_sweeps(&chunk);
-        self.gradient_pass(&windows);
-        Ok(())
+        self.gradient_pass(&windows)
     }
 
     /// Records all stages for two halves: a sweep, which keeps few cores busy, beside a pass over the rows of the other half.
     fn record_both(&mut self, halves: [(Space, Range<usize>); 2]) -> Result<()> {
         let [(first, a), (second, b)] = halves;
-        let a_windows = windows(self.problem, a.clone(), self.caps)?;
-        let b_windows = windows(self.problem, b.clone(), self.caps)?;
+        let a_windows = self.scores.source().windows(self.problem, a.clone(), self.caps)?;
+        let b_windows = self.scores.source().windows(self.problem, b.clone(), self.caps)?;
         self.windows += a_windows.len() + b_windows.len();
-        self.row_pass(&a_windows, &a);
+        self.row_pass(&a_windows, &a)?;
         self.recording.cut();
         // The sweep goes first: it takes longest from its first workgroup to its last.
         self.first_sweep(&a);
         self.space = second;
-        self.row_pass(&b_windows, &b);
+        self.row_pass(&b_windows, &b)?;
         self.recording.cut();
         self.space = first;
         self.other_sweeps(&a);
@@ -331,11 +378,11 @@ impl<'a> Planner<'a> {
         self.space = second;
         self.first_sweep(&b);
         self.space = first;
-        self.gradient_pass(&a_windows);
+        self.gradient_pass(&a_windows)?;
         self.recording.cut();
         self.space = second;
         self.other_sweeps(&b);
-        self.gradient_pass(&b_windows);
+        self.gradient_pass(&b_windows)?;
         // Status words, costs, and both parts of the totals.
         let count = self.problem.utterances.len() as u64;
         for plane in 0..4 {
@@ -360,13 +407,15 @@ impl<'a> Planner<'a> {
         self.problem.utterances[chunk.clone()].iter().any(|u| u.frames > 0)
     }
 
-    fn row_pass(&mut self, windows: &[Window], chunk: &Range<usize>) {
-        let [batch, arcs, _, _, results] = self.bindings();
+    fn row_pass(&mut self, windows: &[Window], chunk: &Range<usize>) -> Result<()> {
+        let [words, arcs, _, _, results] = self.bindings();
         let cells = self.has_cells(chunk);
         for window in windows.iter().filter(|_| cells) {
-            let set = self.recording.bind(&[window.binding(self.scores[window.part]), batch, arcs, results]);
+            let scores = self.scores.source().scores(&mut self.recording, Batch { words, results }, window)?;
+            let set = self.recording.bind(&[scores, words, arcs, results]);
             self.rows(Pass::Row, set, window, false);
         }
+        Ok(())
     }
 
     /// The sweep that does what can be done fast.
@@ -392,24 +441,27 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn gradient_pass(&mut self, windows: &[Window]) {
-        if self.gradients.is_empty() {
-            return;
+    fn gradient_pass(&mut self, windows: &[Window]) -> Result<()> {
+        if !self.scores.source().has_gradients() {
+            return Ok(());
         }
-        let planes = self.bindings();
+        let planes @ [words, _, _, _, results] = self.bindings();
+        let batch = Batch { words, results };
         // Backwards: the windows that the row pass read last may still be in a cache.
         for window in windows.iter().rev() {
-            let (scores, gradients) = (window.binding(self.scores[window.part]), window.binding(self.gradients[window.part]));
-            let in_place = self.options.gradients == Gradients::InPlace;
+            let (gradients, scores) = self.scores.source().gradients(&mut self.recording, batch, window)?;
+            let in_place = scores.is_none();
             let mut bindings = planes.to_vec();
             bindings.push(gradients);
-            bindings.extend((!in_place).then_some(scores));
+            bindings.extend(scores);
             let set = self.recording.bind(&bindings);
             self.rows(Pass::Gradient { in_place }, set, window, false);
             if self.problem.packing().is_unaligned() {
                 self.rows(Pass::Gradient { in_place }, set, window, true);
             }
+            self.scores.source().follow(&mut self.recording, batch, window)?;
         }
+        Ok(())
     }
 
     fn kernel(&self, pass: Pass) -> Kernel {

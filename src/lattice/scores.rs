@@ -26,7 +26,7 @@ pub struct Scores<'a> {
 
 /// What scores mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     Logits,
     LogProbs,
     /// Log-probabilities of the blank and of the next label only.

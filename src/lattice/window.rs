@@ -11,7 +11,7 @@ const MOST_UTTERANCES: usize = 65_535;
 
 /// Rows of some utterances of a part, or some rows of one.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     pub part: usize,
     pub utterances: Range<usize>,
     /// Rows of each utterance.

@@ -1,7 +1,7 @@
 //! Twins of `shaders/cell/merge.wgsl` and `split.wgsl`.
 
-use super::sequences::random_words;
 use crate::cpu::Call;
+use crate::cpu::math::random_words;
 use crate::device::shader::CellMergeParams as Params;
 
 const CONCAT: u32 = 1;

@@ -1,5 +1,7 @@
 //! Twin of `shaders/shared/cell_sequences.wgsl` and `zoneout.wgsl`.
 
+use crate::cpu::math::random_words;
+
 /// What is known of the sequences of a batch.
 #[derive(Clone, Copy)]
 pub(super) struct Sequences<'a> {
@@ -68,20 +70,4 @@ impl Zoneout {
             _ => after,
         }
     }
-}
-
-/// PCG4D (Jarzynski and Olano 2020).
-pub(super) fn random_words(numbers: [u32; 4]) -> [u32; 4] {
-    let mut v = numbers.map(|n| n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
-    let mix = |v: [u32; 4]| {
-        let [x, y, z, w] = v;
-        [
-            x.wrapping_add(y.wrapping_mul(w)),
-            y.wrapping_add(z.wrapping_mul(x)),
-            z.wrapping_add(x.wrapping_mul(y)),
-            w.wrapping_add(y.wrapping_mul(z)),
-        ]
-    };
-    v = mix(v).map(|n| n ^ (n >> 16));
-    mix(v)
 }

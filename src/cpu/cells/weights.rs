@@ -1,7 +1,7 @@
 //! Twins of `shaders/cell/weight.wgsl` and `weight_gradient.wgsl`.
 
-use super::sequences::random_words;
 use crate::cpu::Call;
+use crate::cpu::math::random_words;
 use crate::device::shader::CellWeightParams as Params;
 
 /// The column of the product where the block of a row begins.

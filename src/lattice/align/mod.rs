@@ -130,7 +130,7 @@ impl TransducerLoss {
     pub async fn lattice(&self, batch: &LossBatch<'_>) -> Result<Lattices> {
         let problem = batch.check(&self.options, &self.context)?;
         let options = Options { keep_lattice: true, ..self.options.clone() };
-        let plans = TransducerPlan::by_chunks(&problem, batch.extra_words(), &options, self.context.caps())?;
+        let plans = TransducerPlan::by_chunks(&problem, batch.targets().extra_words(), &options, self.context.caps())?;
         let kind = &options.kind;
         let arcs = [false, true].map(|drawn| ArcSet::of(kind, drawn));
         let ranges = plans.first().map_or(&[][..], TransducerPlan::chunks);
@@ -156,7 +156,7 @@ impl TransducerLoss {
             places.map(move |place| (chunk, place))
         });
         let utterances = places.enumerate().map(|(n, (chunk, place))| Utterance {
-            arcs: usize::from(arc_table::is_drawn(kind, batch.draws(), n)),
+            arcs: usize::from(arc_table::is_drawn(kind, batch.targets().seed, n)),
             chunk,
             place,
             total: (results[2 * count + n] as i32, f32::from_bits(results[3 * count + n])),

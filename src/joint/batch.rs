@@ -1,0 +1,104 @@
+//! The problem that a fused loss is given, and every check on it.
+
+use super::Joiner;
+use crate::error::{Error, Result};
+use crate::lattice::{Band, Options, Problem, Targets};
+use crate::tensor::Tensor;
+
+/// A batch of utterances, before the joiner.
+#[derive(Clone, Debug)]
+pub struct JointBatch<'a> {
+    pub(super) encoder: &'a Tensor,
+    pub(super) predictor: &'a Tensor,
+    pub(super) targets: Targets<'a>,
+}
+
+/// Sides of a checked batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sides {
+    /// N.
+    pub utterances: usize,
+    /// T and U1, padded.
+    pub frames: usize,
+    pub positions: usize,
+    /// E and P.
+    pub inputs: [usize; 2],
+    /// H, or the row where logits are a sum.
+    pub hidden: usize,
+    /// V and the channels of durations.
+    pub row: usize,
+}
+
+impl<'a> JointBatch<'a> {
+    /// `encoder`: [N, T, E] of f32. `predictor`: [N, U1, P], its output before each label and behind the last. `targets`: labels, row-major
+    /// [N, most labels]; what lies beyond the length of a target is ignored, and so are frames and positions beyond those of an
+    /// utterance, whatever they hold. `frames`, `labels`: lengths of each utterance, `[N]`.
+    pub fn new(encoder: &'a Tensor, predictor: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
+        Self { encoder, predictor, targets: Targets::new(targets, frames, labels) }
+    }
+
+    /// As [`LossBatch::weights`](crate::lattice::LossBatch::weights).
+    pub fn weights(mut self, weights: &'a [f32]) -> Self {
+        self.targets.weights = Some(weights);
+        self
+    }
+
+    /// As [`LossBatch::bands`](crate::lattice::LossBatch::bands).
+    pub fn bands(mut self, bands: &'a [Band]) -> Self {
+        self.targets.bands = Some(bands);
+        self
+    }
+
+    /// Where [dropout](super::JointLoss::with_dropout), and the draws of a kind that is
+    /// [sometimes RNN-T](crate::lattice::Kind::sometimes_rnnt), come from. Give every training step its own.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.targets.seed = seed;
+        self
+    }
+
+    /// Checks everything that the host knows.
+    pub(super) fn check(&self, joiner: &Joiner, options: &Options) -> Result<(Sides, Problem)> {
+        for (argument, tensor) in [("encoder", self.encoder), ("predictor", self.predictor)] {
+            if !tensor.context().same_as(&joiner.context) {
+                return Err(Error::OtherContext { argument });
+            }
+            tensor.expect_f32(argument)?;
+        }
+        let sides = self.sides(joiner)?;
+        let extra = options.kind.duration_channels();
+        let vocab = sides.row.checked_sub(extra).filter(|&vocab| vocab > 0).ok_or_else(|| Error::Shape {
+            argument: "joiner",
+            expected: format!("V of at least 1 and {extra} channels of durations"),
+            got: format!("{} outputs", sides.row),
+        })?;
+        options.kind.check_vocabulary(vocab)?;
+        self.targets.check_lengths("encoder", [sides.utterances, sides.frames, sides.positions])?;
+        let problem = Problem::packed(vocab, sides.row, self.targets.frames, self.targets.labels)?;
+        self.targets.check(options, vocab, false)?;
+        Ok((sides, problem))
+    }
+
+    fn sides(&self, joiner: &Joiner) -> Result<Sides> {
+        let three = |argument, tensor: &Tensor, expected: &str| match *tensor.shape() {
+            [n, length, width] => Ok([n, length, width]),
+            ref other => Err(Error::Shape { argument, expected: expected.to_owned(), got: format!("{other:?}") }),
+        };
+        let [utterances, frames, e] = three("encoder", self.encoder, "three sides [N, T, E]")?;
+        let [others, positions, p] = three("predictor", self.predictor, "three sides [N, U1, P]")?;
+        let hidden = match (&joiner.output, &joiner.encoder) {
+            (Some(output), _) => output.inputs(),
+            (None, _) => e,
+        };
+        let wanted = |layer: &Option<crate::dense::Linear>| layer.as_ref().map_or(hidden, crate::dense::Linear::inputs);
+        let expect = |argument, expected: [usize; 3], got: [usize; 3], is_right: bool| {
+            if is_right { Ok(()) } else { Err(Error::Shape { argument, expected: format!("{expected:?}"), got: format!("{got:?}") }) }
+        };
+        let width = wanted(&joiner.encoder);
+        expect("encoder", [utterances, frames, width.max(1)], [utterances, frames, e], e == width && e > 0)?;
+        let width = wanted(&joiner.predictor);
+        let is_right = others == utterances && p == width && positions > 0;
+        expect("predictor", [utterances, positions.max(1), width], [others, positions, p], is_right)?;
+        let row = joiner.output.as_ref().map_or(hidden, crate::dense::Linear::outputs);
+        Ok(Sides { utterances, frames, positions, inputs: [e, p], hidden, row })
+    }
+}

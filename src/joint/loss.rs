@@ -1,0 +1,186 @@
+//! The fused loss as callers see it.
+
+use super::batch::Sides;
+use super::plan::Call;
+use super::rows::Dropout;
+use super::{Joiner, JointBatch, JointPlan};
+use crate::dense::Linear;
+use crate::device::RunReport;
+use crate::error::{Error, Result, number};
+use crate::lattice::{Gradients, Options, Problem, Results, Status, TransducerLossBuilder};
+use crate::tensor::{DType, Tensor};
+
+/// A transducer loss from what stands before the joiner.
+///
+/// ```no_run
+/// # async fn f() -> weft::Result<()> {
+/// use weft::dense::Linear;
+/// use weft::joint::{Joiner, JointBatch, JointLoss};
+/// use weft::lattice::{Blank, TransducerLoss};
+/// let gpu = weft::Context::new(weft::ContextOptions::from_env()).await?;
+/// let output = Linear::new(&gpu, [5, 2], &[0.1; 10], Some(&[0.0; 5]))?;
+/// let joiner = Joiner::new(None, None, output)?;
+/// let loss = JointLoss::new(&joiner, TransducerLoss::rnnt(Blank(0)).gradients(true))?;
+/// let encoder = weft::Tensor::from_slice(&gpu, &[1, 2, 2], &[0.5; 4])?;
+/// let predictor = weft::Tensor::from_slice(&gpu, &[1, 3, 2], &[0.5; 6])?;
+/// let out = loss.run(&JointBatch::new(&encoder, &predictor, &[1, 2], &[2], &[2])).await?;
+/// println!("{:?} {:?}", out.costs, out.status);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct JointLoss {
+    joiner: Joiner,
+    options: Options,
+    dropout: f32,
+}
+
+/// What a fused loss gives back, in the order of the utterances.
+#[derive(Debug)]
+pub struct JointOutput {
+    /// As [`LossOutput::costs`](crate::lattice::LossOutput::costs), `[N]`.
+    pub costs: Vec<f32>,
+    /// What became of each utterance, `[N]`. [`NonFinite`](Status::NonFinite) also where what the joiner adds up is no finite number.
+    pub status: Vec<Status>,
+    /// The reduction of the costs that are ok, times their weights; `None` if none was asked for.
+    pub loss: Option<f64>,
+    /// `None` if none were asked for.
+    pub gradients: Option<JointGradients>,
+    /// What the run did.
+    pub report: RunReport,
+}
+
+/// Gradients of a fused loss, f32, on the device. Utterances that are not ok add nothing.
+#[derive(Clone, Debug)]
+pub struct JointGradients {
+    /// [N, T, E]; zero beyond the lengths, and where an utterance is not ok.
+    pub encoder: Tensor,
+    /// [N, U1, P], likewise.
+    pub predictor: Tensor,
+    /// Those of the joiner's weights.
+    pub weights: JoinerGradients,
+}
+
+/// Gradients of the weights of a [`Joiner`], where it has the layer.
+#[derive(Clone, Debug)]
+pub struct JoinerGradients {
+    /// Of the encoder's projection.
+    pub encoder: Option<LinearGradients>,
+    /// Of the predictor's projection.
+    pub predictor: Option<LinearGradients>,
+    /// Of the last layer.
+    pub output: Option<LinearGradients>,
+}
+
+/// Gradients of a layer.
+#[derive(Clone, Debug)]
+pub struct LinearGradients {
+    /// \[outputs, inputs]
+    pub weight: Tensor,
+    /// \[outputs], if it has one.
+    pub bias: Option<Tensor>,
+}
+
+impl JointLoss {
+    /// The loss with the options of `loss`; gradients, in place or not, are those of the joiner's inputs and weights. The
+    /// [workspace limit](TransducerLossBuilder::workspace_limit) is of all that a run takes beyond what it is given and gives: lattices,
+    /// projections and the tile of logits, whose rows are as many as fit.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for options that are negative or not finite.
+    pub fn new(joiner: &Joiner, loss: TransducerLossBuilder) -> Result<Self> {
+        Ok(Self { joiner: joiner.clone(), options: loss.checked()?, dropout: 0.0 })
+    }
+
+    /// Drops numbers of the hidden layer, after the activation, with this probability, and divides the others by what is left of 1: the
+    /// same ones in all passes of a run, by the [seed](JointBatch::seed).
+    ///
+    /// # Errors
+    /// [`Error::Value`] unless the probability is at least 0 and below 1.
+    pub fn with_dropout(mut self, probability: f32) -> Result<Self> {
+        if !(0.0..1.0).contains(&probability) {
+            let help = "give a probability of at least 0 and below 1: with 1 nothing would be left";
+            return Err(Error::Value { argument: "dropout", value: number(probability), help });
+        }
+        self.dropout = probability;
+        Ok(self)
+    }
+
+    /// What [`run`](Self::run) would do with this batch.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), but for those of the device.
+    pub fn plan_batch(&self, batch: &JointBatch<'_>) -> Result<JointPlan> {
+        let (sides, problem) = batch.check(&self.joiner, &self.options)?;
+        self.plan(batch, sides, &problem)
+    }
+
+    fn plan(&self, batch: &JointBatch<'_>, sides: Sides, problem: &Problem) -> Result<JointPlan> {
+        let seed = batch.targets.seed;
+        JointPlan::new(&Call {
+            joiner: &self.joiner,
+            options: &self.options,
+            sides,
+            problem,
+            extra_words: batch.targets.extra_words(),
+            dropout: Dropout { probability: self.dropout, seed: (seed ^ (seed >> 32)) as u32 },
+            caps: self.joiner.context.caps(),
+        })
+    }
+
+    /// Costs, and gradients if the loss was built with them. Deterministic: the same batch gives the same bits. Tiles of another size give
+    /// the same costs to a few ulps.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Length`], [`Error::Label`], [`Error::Value`], [`Error::OtherContext`] for what is wrong with the
+    /// batch; [`Error::LimitExceeded`], which names the least that works; [`Error::OutOfMemory`], [`Error::DeviceLost`]. Bad data within
+    /// one utterance is no error but its [`Status`].
+    pub async fn run(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
+        let (sides, problem) = batch.check(&self.joiner, &self.options)?;
+        let plan = self.plan(batch, sides, &problem)?;
+        let context = &self.joiner.context;
+        let gradients = (self.options.gradients != Gradients::None).then(|| self.gradients(batch)).transpose()?;
+        if problem.utterances.is_empty() {
+            let Results { costs, status, loss } = Results::of(&[], &self.options, &batch.targets);
+            return Ok(JointOutput { costs, status, loss, gradients, report: RunReport::default() });
+        }
+        let words = batch.targets.words(&self.options, &problem, plan.lattices().chunks());
+        let words = Tensor::from_u32(context, &[words.len()], &words)?;
+        let results = Tensor::empty(context, &[4, problem.utterances.len()], DType::U32)?;
+        let mut bound = vec![batch.encoder, batch.predictor];
+        let layers = [&self.joiner.encoder, &self.joiner.predictor, &self.joiner.output];
+        bound.extend(layers.into_iter().flatten().flat_map(|layer| [Some(layer.weight()), layer.bias()]).flatten());
+        if let Some(gradients) = &gradients {
+            let JoinerGradients { encoder, predictor, output } = &gradients.weights;
+            bound.extend([&gradients.encoder, &gradients.predictor]);
+            let layers = [encoder, predictor, output].into_iter().flatten();
+            bound.extend(layers.flat_map(|layer| [Some(&layer.weight), layer.bias.as_ref()]).flatten());
+        }
+        bound.extend([&words, &results]);
+        let report = context.run(plan.lattices().recording(), &bound).await?;
+        let Results { costs, status, loss } = Results::of(&results.to_vec_u32().await?, &self.options, &batch.targets);
+        Ok(JointOutput { costs, status, loss, gradients, report })
+    }
+
+    /// [`run`](Self::run), on the calling thread.
+    pub fn run_blocking(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
+        pollster::block_on(self.run(batch))
+    }
+
+    /// Zeros, for a batch without utterances.
+    fn gradients(&self, batch: &JointBatch<'_>) -> Result<JointGradients> {
+        let zeros = |like: &Tensor| Tensor::zeros(&self.joiner.context, like.shape(), DType::F32);
+        let of = |layer: &Option<Linear>| -> Result<Option<LinearGradients>> {
+            let Some(layer) = layer else { return Ok(None) };
+            Ok(Some(LinearGradients { weight: zeros(layer.weight())?, bias: layer.bias().map(zeros).transpose()? }))
+        };
+        Ok(JointGradients {
+            encoder: zeros(batch.encoder)?,
+            predictor: zeros(batch.predictor)?,
+            weights: JoinerGradients {
+                encoder: of(&self.joiner.encoder)?,
+                predictor: of(&self.joiner.predictor)?,
+                output: of(&self.joiner.output)?,
+            },
+        })
+    }
+}

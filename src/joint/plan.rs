@@ -1,0 +1,216 @@
+//! The plan of a fused loss: lattices, a tile of rows, and what the joiner adds up, within a budget.
+
+use super::Joiner;
+use super::batch::Sides;
+use super::inputs::{Input, Layer, LayerGradients};
+use super::rows::{Dropout, Rows};
+use super::tiles::MOST_ROWS;
+use crate::dense::Linear;
+use crate::device::Caps;
+use crate::device::recording::{BufferId, Recording};
+use crate::error::{Error, Result, within};
+use crate::lattice::{Gradients, Options, Problem, TransducerPlan};
+use std::fmt;
+
+/// Bytes of logits of a tile, where nobody says less: enough rows for the products, and no more than a large cache holds.
+const TILE_BYTES: u64 = 32 << 20;
+/// Fewer rows make a product slow, whatever they take.
+const ENOUGH_ROWS: u64 = 1024;
+
+/// What a fused loss of one batch will do on one device. Pure: made without the device, from its facts.
+///
+/// `Display` lists every buffer and every kernel launch.
+#[derive(Clone)]
+pub struct JointPlan {
+    tile_rows: u64,
+    lattices: TransducerPlan,
+}
+
+/// What a plan is made from.
+pub(super) struct Call<'a> {
+    pub joiner: &'a Joiner,
+    pub options: &'a Options,
+    pub sides: Sides,
+    pub problem: &'a Problem,
+    /// Words of labels and bands.
+    pub extra_words: u64,
+    pub dropout: Dropout,
+    pub caps: &'a Caps,
+}
+
+impl JointPlan {
+    /// The largest tile, and the most lattices at once, that the limit leaves room for.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`], which names the least that works.
+    pub(super) fn new(call: &Call<'_>) -> Result<Self> {
+        let budget = call.options.workspace_limit;
+        let rows: u64 = call.problem.utterances.iter().map(|u| u.rows).sum();
+        let row_bytes = 4 * (call.sides.row as u64).max(1);
+        let largest = (TILE_BYTES / row_bytes).max(ENOUGH_ROWS).min(call.caps.max_window_bytes() / row_bytes).min(MOST_ROWS);
+        let widest = 4 * call.sides.hidden.max(call.sides.row).max(call.sides.inputs[0]).max(call.sides.inputs[1]) as u64;
+        within("one row of the joiner: bytes", widest, call.caps.max_window_bytes(), "use a smaller vocabulary, or Context::cpu()")?;
+        let mut least = u64::MAX;
+        let mut limit = None;
+        loop {
+            let mut tile_rows = largest.min(rows).max(1);
+            let lattice_bytes = loop {
+                let lattices = match call.record(tile_rows, limit) {
+                    Ok(lattices) => lattices,
+                    // Not even the longest utterance fits the limit that was tried.
+                    Err(Error::LimitExceeded { .. }) if limit.is_some() => return Err(too_little(least, budget)),
+                    Err(error) => return Err(error),
+                };
+                let bytes = lattices.workspace_bytes();
+                if budget.is_none_or(|budget| bytes <= budget) {
+                    return Ok(Self { tile_rows, lattices });
+                }
+                least = least.min(bytes);
+                if tile_rows == 1 {
+                    break lattices.lattice_bytes();
+                }
+                tile_rows = tile_rows.div_ceil(2);
+            };
+            if lattice_bytes == 0 {
+                return Err(too_little(least, budget));
+            }
+            limit = Some(lattice_bytes / 2);
+        }
+    }
+
+    /// Rows of logits that exist at a time.
+    pub fn tile_rows(&self) -> u64 {
+        self.tile_rows
+    }
+
+    /// Tiles.
+    pub fn tiles(&self) -> usize {
+        self.lattices.windows()
+    }
+
+    /// Rows of logits that a batch has: sum of T (U + 1).
+    pub fn cells(&self) -> u64 {
+        self.lattices.cells()
+    }
+
+    /// Kernel launches.
+    pub fn dispatches(&self) -> usize {
+        self.lattices.dispatches()
+    }
+
+    /// Bytes that a run takes beyond what it is given and what it gives. Exact.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.lattices.workspace_bytes()
+    }
+
+    pub(super) fn lattices(&self) -> &TransducerPlan {
+        &self.lattices
+    }
+}
+
+impl fmt::Display for JointPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fused joiner, {} tiles of at most {} rows", self.tiles(), self.tile_rows)?;
+        write!(f, "{}", self.lattices)
+    }
+}
+
+impl Call<'_> {
+    /// With tiles of so many rows, and so many bytes for lattices.
+    fn record(&self, tile_rows: u64, lattice_limit: Option<u64>) -> Result<TransducerPlan> {
+        let gradients = self.options.gradients != Gradients::None;
+        let options = Options {
+            gradients: if gradients { Gradients::InPlace } else { Gradients::None },
+            workspace_limit: lattice_limit,
+            ..self.options.clone()
+        };
+        let mut recording = Recording::new();
+        let mut source = self.rows(&mut recording, tile_rows, gradients)?;
+        TransducerPlan::of_source(self.problem, self.extra_words, &options, self.caps, &mut source, recording)
+    }
+
+    /// Declares what the caller gives, in the order of [`JointLoss::run`](super::JointLoss::run), and workspace.
+    fn rows(&self, recording: &mut Recording, tile_rows: u64, has_gradients: bool) -> Result<Rows<'_>> {
+        let sides = self.sides;
+        let layers = [self.joiner.encoder.as_ref(), self.joiner.predictor.as_ref(), self.joiner.output.as_ref()];
+        let lengths = [sides.frames, sides.positions];
+        let bytes = |side: usize, width: usize| 4 * (sides.utterances * lengths[side]) as u64 * width as u64;
+        let mut bound = |label, bytes: u64| {
+            within(label, bytes, self.caps.max_buffer_bytes, "split the batch")?;
+            Ok::<BufferId, Error>(recording.bound(label, bytes.max(4)))
+        };
+        let x = [bound("encoder", bytes(0, sides.inputs[0]))?, bound("predictor", bytes(1, sides.inputs[1]))?];
+        let mut given = [None; 3];
+        for (given, layer) in given.iter_mut().zip(layers) {
+            *given = layer.map(|layer| declare(&mut bound, layer)).transpose()?.map(|[weight, bias]| (weight, bias));
+        }
+        let mut d_x = [None; 2];
+        let mut d_layers = [None; 3];
+        if has_gradients {
+            d_x = [
+                Some(bound("encoder's gradient", bytes(0, sides.inputs[0]))?),
+                Some(bound("predictor's gradient", bytes(1, sides.inputs[1]))?),
+            ];
+            for (d_layer, layer) in d_layers.iter_mut().zip(layers) {
+                *d_layer = layer.map(|layer| declare(&mut bound, layer)).transpose()?;
+            }
+        }
+        let layer = |place: usize| -> Option<Layer> {
+            let (weight, bias) = given[place]?;
+            let gradients = d_layers[place].and_then(|[weight, bias]| Some(LayerGradients { weight: weight?, bias }));
+            Some(Layer { weight: weight?, bias, gradients })
+        };
+        let mut input = |side: usize| {
+            let layer = layer(side);
+            let mut own = |label| layer.map(|_| recording.workspace(label, bytes(side, sides.hidden).max(4)));
+            let (label, d_label) = [("projected frames", "their gradient"), ("projected positions", "their gradient ")][side];
+            Input {
+                x: x[side],
+                layer,
+                sum: own(label).unwrap_or(x[side]),
+                d_sum: if has_gradients { own(d_label).or(d_x[side]) } else { None },
+                d_x: d_x[side],
+                rows: (sides.utterances * lengths[side]) as u64,
+                length: lengths[side],
+                width: sides.inputs[side],
+                hidden: sides.hidden,
+                of_positions: side == 1,
+            }
+        };
+        let inputs = [input(0), input(1)];
+        // Rows of what is projected are copied there in the end.
+        let widest = sides.row.max(if has_gradients { sides.inputs[0].max(sides.inputs[1]) } else { 0 });
+        let tile = recording.workspace("tile of logits", 4 * (tile_rows * sides.row as u64).max(widest as u64));
+        let output = layer(2).map(|layer| (layer, recording.workspace("tile of the hidden layer", 4 * tile_rows * sides.hidden as u64)));
+        Ok(Rows {
+            caps: self.caps,
+            sides,
+            activation: self.joiner.activation,
+            dropout: self.dropout,
+            has_gradients,
+            inputs,
+            rows_of: self.problem.utterances.iter().map(|u| u.rows).collect(),
+            output,
+            tile_rows,
+            tile,
+            scratch: None,
+            made: None,
+        })
+    }
+}
+
+fn too_little(least: u64, budget: Option<u64>) -> Error {
+    Error::LimitExceeded {
+        what: "workspace of the fused loss: bytes",
+        need: least,
+        have: budget.unwrap_or(u64::MAX),
+        help: "raise the workspace limit to that, or split the batch",
+    }
+}
+
+/// Weight and bias of a layer, or their gradients.
+fn declare(bound: &mut impl FnMut(&'static str, u64) -> Result<BufferId>, layer: &Linear) -> Result<[Option<BufferId>; 2]> {
+    let weight = bound("weight", layer.weight().window_bytes())?;
+    let bias = layer.bias().map(|bias| bound("bias", bias.window_bytes())).transpose()?;
+    Ok([Some(weight), bias])
+}

@@ -1,0 +1,101 @@
+//! Where the scores of a plan come from, and where their gradients go.
+
+use super::layout::Problem;
+use super::options::Gradients;
+use super::window::{Window, windows};
+use crate::device::Caps;
+use crate::device::recording::{Binding, BufferId, Recording};
+use crate::error::Result;
+use std::ops::Range;
+
+/// What a plan knows by the time that rows are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch {
+    /// Headers of the utterances and what follows them.
+    pub words: Binding,
+    /// Their status words, first of all.
+    pub results: Binding,
+}
+
+/// Scores in windows: tensors that are there, or rows that are made where they are wanted.
+pub(crate) trait Source {
+    /// The windows of some utterances, whose lattices lie side by side.
+    fn windows(&mut self, problem: &Problem, chunk: Range<usize>, caps: &Caps) -> Result<Vec<Window>>;
+
+    /// Whether anybody wants gradients.
+    fn has_gradients(&self) -> bool;
+
+    /// What comes before everything else.
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()>;
+
+    /// The scores of a window, for the row pass. They must stay until the next window is asked for.
+    fn scores(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding>;
+
+    /// Where the gradient pass writes the gradients of a window, and where it reads the scores, unless it is in place.
+    fn gradients(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<(Binding, Option<Binding>)>;
+
+    /// What follows from the gradients of a window.
+    fn follow(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()>;
+
+    /// What comes after everything else.
+    fn end(&mut self, recording: &mut Recording, batch: Batch) -> Result<()>;
+}
+
+/// The caller's tensors.
+pub(super) struct Tensors {
+    scores: Vec<BufferId>,
+    gradients: Vec<BufferId>,
+    in_place: bool,
+}
+
+impl Tensors {
+    /// Declares the scores; the gradients are [declared](Self::declare_gradients) behind the results.
+    pub fn new(recording: &mut Recording, problem: &Problem) -> Self {
+        let scores = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
+        Self { scores, gradients: Vec::new(), in_place: false }
+    }
+
+    pub fn declare_gradients(&mut self, recording: &mut Recording, problem: &Problem, wanted: Gradients) {
+        self.in_place = wanted == Gradients::InPlace;
+        self.gradients = match wanted {
+            Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
+            Gradients::InPlace => self.scores.clone(),
+            Gradients::None => Vec::new(),
+        };
+    }
+}
+
+impl Source for Tensors {
+    fn windows(&mut self, problem: &Problem, chunk: Range<usize>, caps: &Caps) -> Result<Vec<Window>> {
+        windows(problem, chunk, caps)
+    }
+
+    fn has_gradients(&self) -> bool {
+        !self.gradients.is_empty()
+    }
+
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()> {
+        if !problem.dense && !self.in_place {
+            // Between the rows.
+            self.gradients.iter().for_each(|&buffer| recording.clear(buffer));
+        }
+        Ok(())
+    }
+
+    fn scores(&mut self, _: &mut Recording, _: Batch, window: &Window) -> Result<Binding> {
+        Ok(window.binding(self.scores[window.part]))
+    }
+
+    fn gradients(&mut self, _: &mut Recording, _: Batch, window: &Window) -> Result<(Binding, Option<Binding>)> {
+        let scores = window.binding(self.scores[window.part]);
+        Ok((window.binding(self.gradients[window.part]), (!self.in_place).then_some(scores)))
+    }
+
+    fn follow(&mut self, _: &mut Recording, _: Batch, _: &Window) -> Result<()> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut Recording, _: Batch) -> Result<()> {
+        Ok(())
+    }
+}

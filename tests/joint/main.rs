@@ -1,0 +1,109 @@
+//! Joiners fused with the loss, on the CPU twins and on the adapter of this machine.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+#[path = "../oracle/truth/mod.rs"]
+mod truth;
+
+#[path = "../lattice/kinds.rs"]
+#[allow(dead_code, reason = "each test crate uses its part")]
+mod kinds;
+
+mod bad_input;
+mod case;
+mod degenerate;
+mod proofs;
+
+use case::Case;
+use common::shared_contexts;
+use kinds::{Row, kinds};
+use weft::dense::Activation;
+
+const LENGTHS: [[usize; 2]; 6] = [[5, 3], [4, 0], [1, 1], [0, 2], [6, 2], [2, 3]];
+
+fn rnnt() -> Row {
+    kinds().swap_remove(0)
+}
+
+#[test]
+fn every_kind() {
+    for (place, row) in kinds().into_iter().enumerate() {
+        for (name, context) in shared_contexts() {
+            Case::new(&row, &LENGTHS, [3, 5, 6], place as u64).check(&format!("{}, {name}", row.name), &context);
+        }
+    }
+}
+
+#[test]
+fn every_activation_with_and_without_projections() {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Sigmoid, Activation::Tanh] {
+        for [e, p] in [[0, 0], [3, 0], [0, 4], [7, 2]] {
+            let case = Case { activation, ..Case::new(&rnnt(), &LENGTHS, [e, p, 5], 3) };
+            for (name, context) in shared_contexts() {
+                case.check(&format!("{activation:?}, E {e}, P {p}, {name}"), &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn logits_that_are_a_sum() {
+    for row in kinds().into_iter().take(6) {
+        for (name, context) in shared_contexts() {
+            Case::new(&row, &LENGTHS, [0, 0, 0], 11).check(&format!("a sum, {}, {name}", row.name), &context);
+        }
+    }
+}
+
+/// Sides around workgroups, words of four, and tiles of the products.
+#[test]
+fn sides() {
+    let lengths = [[9, 4], [17, 1]];
+    for hidden in [1, 2, 4, 31, 64, 65, 130] {
+        for vocab in [5, 8, 33, 70] {
+            let row = Row { vocab, ..rnnt() };
+            let case = Case::new(&row, &lengths, [hidden % 7, 4, hidden], hidden as u64);
+            for (name, context) in shared_contexts() {
+                case.check(&format!("H {hidden} V {vocab}, {name}"), &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn dropped_numbers_are_the_same_in_all_passes() {
+    for probability in [0.1, 0.75] {
+        let case = Case { dropout: probability, ..Case::new(&rnnt(), &LENGTHS, [3, 0, 24], 5) };
+        for (name, context) in shared_contexts() {
+            case.check(&format!("dropout {probability}, {name}"), &context);
+            let other = Case { seed: 8, ..case.clone() };
+            assert_ne!(other.run(&context, false).costs[0], case.run(&context, false).costs[0], "{name}: another seed");
+        }
+    }
+}
+
+/// The least workspace that works is named, is enough, and gives the same.
+#[test]
+fn within_any_limit() {
+    for row in kinds().into_iter().take(6) {
+        let case = Case::new(&row, &[[20, 4], [13, 6], [0, 1], [31, 0], [7, 9]], [3, 4, 8], 9);
+        for (name, context) in shared_contexts() {
+            let refused = Case { limit: Some(1), ..case.clone() }.with(&context, true, |loss, batch| loss.plan_batch(batch).err().unwrap());
+            let weft::Error::LimitExceeded { need, have: 1, .. } = refused else { panic!("{refused}") };
+            let all = case.with(&context, true, |loss, batch| loss.plan_batch(batch).unwrap());
+            assert!(need < all.workspace_bytes(), "{need} {}", all.workspace_bytes());
+            for limit in [need, (need + all.workspace_bytes()) / 2] {
+                let case = Case { limit: Some(limit), ..case.clone() };
+                let plan = case.with(&context, true, |loss, batch| loss.plan_batch(batch).unwrap());
+                assert!(plan.workspace_bytes() <= limit && plan.tiles() > 1, "{limit}: {plan}");
+                case.check(&format!("{limit} B, {}, {name}", row.name), &context);
+            }
+        }
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|x| x.to_bits()).collect()
+}
