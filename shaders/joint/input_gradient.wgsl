@@ -64,6 +64,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     if (local < COLUMNS && is_ok && first < end) {
         let total = (wg_sums[local] + wg_sums[local + COLUMNS]) + (wg_sums[local + 2u * COLUMNS] + wg_sums[local + 3u * COLUMNS]);
         let item = select(group.z * params.frames + first / positions, group.z * params.positions + first % positions, OF_POSITIONS != 0u);
-        out[params.out_first + item * params.hidden + column] += total;
+        out[params.out_first + item * params.hidden + column] += total * params.unscale;
     }
 }

@@ -26,8 +26,9 @@ struct Params {
     drop: u32,
     scale: f32,
     seed: u32,
-    // Where the gradients of the first utterance begin in `out`.
+    // Where the gradients of the first utterance begin in `out`, and what those of the tile are multiplied by.
     out_first: u32,
+    unscale: f32,
 }
 
 @group(0) @binding(0)

@@ -6,7 +6,9 @@ use super::math::{activate, random_words, sigmoid};
 use super::parallel::for_each_chunk;
 use super::status::{NON_FINITE, OK};
 use crate::dense::Activation;
-use crate::device::shader::{JointHiddenParams, JointInputGradientParams as Params, JointValidRowsParams};
+use crate::device::shader::{
+    JointHalvesParams, JointHiddenParams, JointInputGradientParams as Params, JointScaleParams, JointValidRowsParams,
+};
 use crate::tensor::nearest_half;
 use half::f16;
 
@@ -108,6 +110,19 @@ pub(super) fn hidden(call: &mut Call<'_>) {
     }
 }
 
+pub(super) fn halves(call: &mut Call<'_>) {
+    let p: JointHalvesParams = call.params();
+    let x: &[f32] = call.read(1);
+    let out: &mut [f16] = call.write(2);
+    out.iter_mut().zip(&x[..p.count as usize]).for_each(|(out, &x)| *out = nearest_half(x * p.scale));
+}
+
+pub(super) fn scale(call: &mut Call<'_>) {
+    let p: JointScaleParams = call.params();
+    let x: &mut [f32] = call.write(1);
+    x.iter_mut().take(p.count as usize).for_each(|x| *x *= p.scale);
+}
+
 pub(super) fn input_gradient(call: &mut Call<'_>) {
     let p: Params = call.params();
     let rows = Rows::of(call, p);
@@ -141,7 +156,7 @@ pub(super) fn input_gradient(call: &mut Call<'_>) {
                     let factor = rows.factor(&utterance, row, column);
                     if factor != 0.0 {
                         let sum = rows.sum(z, [row / positions, row % positions, column]);
-                        *own += tile[line + column] * factor * rows.derivative(sum);
+                        *own += tile[line + column] * factor * rows.derivative(sum) * p.unscale;
                     }
                 }
             }

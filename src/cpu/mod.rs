@@ -137,9 +137,13 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::DenseWiden => convert::widen(&mut call),
         #[cfg(not(target_family = "wasm"))]
+        Kernel::JointHalves => joint::halves(&mut call),
+        #[cfg(not(target_family = "wasm"))]
         Kernel::JointHidden => joint::hidden(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointInputGradient => joint::input_gradient(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointScale => joint::scale(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointValidRows => joint::valid_rows(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),

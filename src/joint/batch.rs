@@ -3,7 +3,7 @@
 use super::Joiner;
 use crate::error::{Error, Result};
 use crate::lattice::{Band, Options, Problem, Targets};
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 
 /// A batch of utterances, before the joiner.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Sides {
     pub positions: usize,
     /// E and P.
     pub inputs: [usize; 2],
+    /// f32 or f16, of each.
+    pub dtypes: [DType; 2],
     /// H, or the row where logits are a sum.
     pub hidden: usize,
     /// V and the channels of durations.
@@ -30,7 +32,7 @@ pub(super) struct Sides {
 }
 
 impl<'a> JointBatch<'a> {
-    /// `encoder`: [N, T, E] of f32. `predictor`: [N, U1, P], its output before each label and behind the last. `targets`: labels, row-major
+    /// `encoder`: [N, T, E] of f32 or f16. `predictor`: [N, U1, P], likewise, its output before each label and behind the last. `targets`: labels, row-major
     /// [N, most labels]; what lies beyond the length of a target is ignored, and so are frames and positions beyond those of an
     /// utterance, whatever they hold. `frames`, `labels`: lengths of each utterance, `[N]`.
     pub fn new(encoder: &'a Tensor, predictor: &'a Tensor, targets: &'a [u32], frames: &'a [u32], labels: &'a [u32]) -> Self {
@@ -62,7 +64,10 @@ impl<'a> JointBatch<'a> {
             if !tensor.context().same_as(&joiner.context) {
                 return Err(Error::OtherContext { argument });
             }
-            tensor.expect_f32(argument)?;
+            if tensor.dtype() == DType::U32 {
+                let value = format!("{:?}", tensor.dtype());
+                return Err(Error::Value { argument, value, help: "give a tensor of f32 or f16" });
+            }
         }
         let sides = self.sides(joiner)?;
         let extra = options.kind.duration_channels();
@@ -99,6 +104,7 @@ impl<'a> JointBatch<'a> {
         let is_right = others == utterances && p == width && positions > 0;
         expect("predictor", [utterances, positions.max(1), width], [others, positions, p], is_right)?;
         let row = joiner.output.as_ref().map_or(hidden, crate::dense::Linear::outputs);
-        Ok(Sides { utterances, frames, positions, inputs: [e, p], hidden, row })
+        let dtypes = [self.encoder.dtype(), self.predictor.dtype()];
+        Ok(Sides { utterances, frames, positions, inputs: [e, p], dtypes, hidden, row })
     }
 }

@@ -1,6 +1,6 @@
 //! What a joiner adds up: an encoder's or a predictor's output, projected or as it is.
 
-use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums_in};
+use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums_in, record_convert};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{JointValidRowsParams, Kernel};
@@ -12,6 +12,8 @@ use crate::tensor::DType;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layer {
     pub weight: BufferId,
+    /// Of the weight.
+    pub dtype: DType,
     pub bias: Option<BufferId>,
     /// Those of their gradients.
     pub gradients: Option<LayerGradients>,
@@ -24,6 +26,11 @@ pub(super) struct LayerGradients {
 }
 
 impl Layer {
+    /// Its weight, of so many inputs.
+    pub fn weight(&self, inputs: usize) -> Matrix {
+        Matrix { dtype: self.dtype, ..matrix(self.weight, inputs) }
+    }
+
     /// Gradients are added up.
     pub fn begin(&self, recording: &mut Recording) {
         let LayerGradients { weight, bias } = match self.gradients {
@@ -40,8 +47,9 @@ impl Layer {
 pub(super) struct Input {
     /// [N, length, width] as it was given.
     pub x: BufferId,
+    pub dtype: DType,
     pub layer: Option<Layer>,
-    /// [N, length, H], which is x where there is no layer; and its gradient.
+    /// [N, length, H] of f32, which is x where there is no layer; and its gradient.
     pub sum: BufferId,
     pub d_sum: Option<BufferId>,
     pub d_x: Option<BufferId>,
@@ -60,25 +68,29 @@ impl Input {
         [self.rows as u32, self.width as u32]
     }
 
-    fn matrices(&self) -> [Matrix; 2] {
-        [matrix(self.x, self.width), matrix(self.sum, self.hidden)]
+    fn x(&self) -> Matrix {
+        Matrix { dtype: self.dtype, ..matrix(self.x, self.width) }
     }
 
-    /// The projection.
+    /// The projection, or x in f32.
     pub fn begin(&self, recording: &mut Recording, caps: &Caps) -> Result<()> {
         if let Some(d_sum) = self.d_sum {
             recording.clear(d_sum);
         }
-        let Some(layer) = &self.layer else { return Ok(()) };
+        let Some(layer) = &self.layer else {
+            if self.sum != self.x {
+                record_convert(recording, caps, [self.x, self.sum], self.rows * self.width as u64, false);
+            }
+            return Ok(());
+        };
         layer.begin(recording);
         if let Some(d_x) = self.d_x {
             recording.clear(d_x);
         }
         let [rows, width] = self.sides();
         let bias = layer.bias.map(|bias| recording.whole(bias));
-        let [x, sum] = self.matrices();
-        let weight = matrix(layer.weight, self.width);
-        let product = Gemm { bias, ..product(Form::Nt, [rows, self.hidden as u32, width], x, weight, sum, false) };
+        let sum = matrix(self.sum, self.hidden);
+        let product = Gemm { bias, ..product(Form::Nt, [rows, self.hidden as u32, width], self.x(), layer.weight(self.width), sum, false) };
         product.record(recording, caps)
     }
 
@@ -88,19 +100,20 @@ impl Input {
         let ([rows, width], hidden) = (self.sides(), self.hidden as u32);
         let d_sum = matrix(d_sum, self.hidden);
         if let Some(d_x) = self.d_x {
-            let weight = matrix(layer.weight, self.width);
+            let weight = layer.weight(self.width);
             product(Form::Nn, [rows, width, hidden], d_sum, weight, matrix(d_x, self.width), false).record_in(recording, caps, scratch)?;
         }
         let Some(gradients) = layer.gradients else { return Ok(()) };
         if let Some(bias) = gradients.bias {
             record_column_sums_in(recording, caps, d_sum, [rows, hidden], matrix(bias, self.hidden), true, scratch)?;
         }
-        let most = recording.whole(tile).bytes / (4 * u64::from(width));
+        let x = self.copied(tile);
+        let most = recording.whole(tile).bytes / (x.dtype.bytes() * u64::from(x.stride));
         let mut first = 0;
         while first < self.rows {
             let count = most.min(self.rows - first) as u32;
-            self.copy(recording, caps, batch, tile, [first as u32, count])?;
-            let (some, x) = (d_sum.after_lines(first as u32), matrix(tile, self.width));
+            self.copy(recording, caps, batch, x, [first as u32, count])?;
+            let some = d_sum.after_lines(first as u32);
             let d_weight = matrix(gradients.weight, self.width);
             product(Form::Tn, [hidden, width, count], some, x, d_weight, true).record_in(recording, caps, scratch)?;
             first += u64::from(count);
@@ -108,18 +121,25 @@ impl Input {
         Ok(())
     }
 
+    /// Rows of x in the tile. Those of halves begin at whole words.
+    fn copied(&self, tile: BufferId) -> Matrix {
+        let stride = if self.dtype == DType::F16 { self.width.next_multiple_of(2) } else { self.width };
+        Matrix { dtype: self.dtype, ..matrix(tile, stride) }
+    }
+
     /// Copies rows to the tile, zeros for those that no utterance has: what is there may be no number.
-    fn copy(&self, recording: &mut Recording, caps: &Caps, batch: Batch, tile: BufferId, [first, count]: [u32; 2]) -> Result<()> {
-        let x = matrix(self.x, self.width).after_lines(first);
-        let (x, x_first) = x.window(caps, count, self.width as u32);
+    fn copy(&self, recording: &mut Recording, caps: &Caps, batch: Batch, to: Matrix, [first, count]: [u32; 2]) -> Result<()> {
+        let (x, x_first) = self.x().after_lines(first).window(caps, count, self.width as u32);
         within("encoder's or predictor's output: bytes of a tile", x.bytes, caps.max_window_bytes(), "lower the workspace limit")?;
         let columns = self.width as u32;
-        let params = JointValidRowsParams { rows: count, first, padded: self.length as u32, columns, x_first, stride: columns };
-        let numbers = u64::from(count) * u64::from(columns);
-        let set = recording.bind(&[batch.words, batch.results, x, Binding { buffer: tile, offset: 0, bytes: 4 * numbers }]);
+        let params = JointValidRowsParams { rows: count, first, padded: self.length as u32, columns, x_first, stride: to.stride };
+        let is_half = self.dtype == DType::F16;
+        let words = u64::from(count) * u64::from(to.stride) / if is_half { 2 } else { 1 };
+        let set = recording.bind(&[batch.words, batch.results, x, Binding { buffer: to.buffer, offset: 0, bytes: 4 * words }]);
         let constants = [("OF_POSITIONS", f64::from(u8::from(self.of_positions)))];
-        let grid = fold(numbers.div_ceil(256), caps.max_workgroups);
-        recording.dispatch_with(caps.shader(Kernel::JointValidRows), &constants, set, &params, grid, numbers);
+        let grid = fold(words.div_ceil(256), caps.max_workgroups);
+        let shader = caps.shader_with(Kernel::JointValidRows, if is_half { &["f16"] } else { &[] });
+        recording.dispatch_with(shader, &constants, set, &params, grid, words);
         Ok(())
     }
 }

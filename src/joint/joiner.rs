@@ -63,6 +63,26 @@ impl Joiner {
         Ok(self)
     }
 
+    /// The joiner with its weights in f16. The hidden layer, and the gradients of the logits as products take them, are such numbers then
+    /// too; sums, biases, logits and all gradients that are given out stay f32. Products of halves go by cooperative matrices where the
+    /// device has them, if H and V are multiples of four. Gradients of logits are scaled by a power of two on the way, so that weights and
+    /// reductions of any size do not take their digits; no loss scale is needed.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`], [`Error::DeviceLost`].
+    pub async fn to_f16(&self) -> Result<Self> {
+        let [mut encoder, mut predictor, mut output] = [&self.encoder, &self.predictor, &self.output].map(Clone::clone);
+        for layer in [&mut encoder, &mut predictor, &mut output].into_iter().flatten() {
+            *layer = layer.to_f16().await?;
+        }
+        Ok(Self { encoder, predictor, output, ..self.clone() })
+    }
+
+    /// [`to_f16`](Self::to_f16), on the calling thread.
+    pub fn to_f16_blocking(&self) -> Result<Self> {
+        pollster::block_on(self.to_f16())
+    }
+
     /// The context of its weights.
     pub fn context(&self) -> &Context {
         &self.context

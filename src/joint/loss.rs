@@ -123,8 +123,15 @@ impl JointLoss {
             problem,
             extra_words: batch.targets.extra_words(),
             dropout: Dropout { probability: self.dropout, seed: (seed ^ (seed >> 32)) as u32 },
+            steepest: self.steepest(batch, sides.frames),
             caps: self.joiner.context.caps(),
         })
+    }
+
+    /// Largest magnitude that the gradient of a logit may have: that of a probability, times what options and weights do.
+    fn steepest(&self, batch: &JointBatch<'_>, frames: usize) -> f32 {
+        let largest = batch.targets.scales(&self.options).into_iter().map(f32::abs).fold(0.0, f32::max);
+        largest * (1.0 + self.options.fast_emit.lambda()) * (1.0 + self.options.latency * frames as f32)
     }
 
     /// Costs, and gradients if the loss was built with them. Deterministic: the same batch gives the same bits. Tiles of another size give

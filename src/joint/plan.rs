@@ -3,13 +3,14 @@
 use super::Joiner;
 use super::batch::Sides;
 use super::inputs::{Input, Layer, LayerGradients};
-use super::rows::{Dropout, Rows};
+use super::rows::{Dropout, Output, Rows};
 use super::tiles::MOST_ROWS;
-use crate::dense::Linear;
+use crate::dense::{Linear, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Error, Result, within};
 use crate::lattice::{Gradients, Options, Problem, TransducerPlan};
+use crate::tensor::DType;
 use std::fmt;
 
 /// Bytes of logits of a tile, where nobody says less: enough rows for the products, and no more than a large cache holds.
@@ -35,6 +36,8 @@ pub(super) struct Call<'a> {
     /// Words of labels and bands.
     pub extra_words: u64,
     pub dropout: Dropout,
+    /// Largest magnitude that the gradient of a logit may have.
+    pub steepest: f32,
     pub caps: &'a Caps,
 }
 
@@ -129,46 +132,65 @@ impl Call<'_> {
         TransducerPlan::of_source(self.problem, self.extra_words, &options, self.caps, &mut source, recording)
     }
 
+    fn output(&self, recording: &mut Recording, layer: Layer, tile_rows: u64, has_gradients: bool) -> Output {
+        let (width, row) = (self.sides.hidden, self.sides.row);
+        let is_half = layer.dtype == DType::F16;
+        // Rows of halves begin at whole words.
+        let stride = if is_half { width.next_multiple_of(2) } else { width };
+        let mut tile = |label, stride: usize, dtype: DType| {
+            let bytes = (tile_rows * stride as u64 * dtype.bytes()).next_multiple_of(4);
+            Matrix { buffer: recording.workspace(label, bytes), first: 0, stride: stride as u32, dtype }
+        };
+        let hidden = tile("tile of the hidden layer", stride, layer.dtype);
+        let has_more = is_half && has_gradients;
+        let d_hidden = if has_more { tile("gradients of the hidden layer", width, DType::F32) } else { hidden };
+        let halves = has_more.then(|| (tile("gradients of logits, as f16", row, DType::F16), half_scale(self.steepest)));
+        Output { layer, hidden, d_hidden, halves }
+    }
+
     /// Declares what the caller gives, in the order of [`JointLoss::run`](super::JointLoss::run), and workspace.
     fn rows(&self, recording: &mut Recording, tile_rows: u64, has_gradients: bool) -> Result<Rows<'_>> {
         let sides = self.sides;
         let layers = [self.joiner.encoder.as_ref(), self.joiner.predictor.as_ref(), self.joiner.output.as_ref()];
         let lengths = [sides.frames, sides.positions];
-        let bytes = |side: usize, width: usize| 4 * (sides.utterances * lengths[side]) as u64 * width as u64;
+        let numbers = |side: usize, width: usize| (sides.utterances * lengths[side]) as u64 * width as u64;
+        let bytes = |side: usize, width: usize| 4 * numbers(side, width);
         let mut bound = |label, bytes: u64| {
             within(label, bytes, self.caps.max_buffer_bytes, "split the batch")?;
             Ok::<BufferId, Error>(recording.bound(label, bytes.max(4)))
         };
-        let x = [bound("encoder", bytes(0, sides.inputs[0]))?, bound("predictor", bytes(1, sides.inputs[1]))?];
-        let mut given = [None; 3];
+        let given_bytes = |side: usize| (sides.dtypes[side].bytes() * numbers(side, sides.inputs[side])).next_multiple_of(4);
+        let x = [bound("encoder", given_bytes(0))?, bound("predictor", given_bytes(1))?];
+        let mut given: [Option<(BufferId, Option<BufferId>)>; 3] = [None; 3];
         for (given, layer) in given.iter_mut().zip(layers) {
-            *given = layer.map(|layer| declare(&mut bound, layer)).transpose()?.map(|[weight, bias]| (weight, bias));
+            *given = layer.map(|layer| declare(&mut bound, layer, layer.weight().window_bytes())).transpose()?;
         }
         let mut d_x = [None; 2];
-        let mut d_layers = [None; 3];
+        let mut d_layers: [Option<(BufferId, Option<BufferId>)>; 3] = [None; 3];
         if has_gradients {
             d_x = [
                 Some(bound("encoder's gradient", bytes(0, sides.inputs[0]))?),
                 Some(bound("predictor's gradient", bytes(1, sides.inputs[1]))?),
             ];
             for (d_layer, layer) in d_layers.iter_mut().zip(layers) {
-                *d_layer = layer.map(|layer| declare(&mut bound, layer)).transpose()?;
+                *d_layer = layer.map(|layer| declare(&mut bound, layer, 4 * layer.weight().len() as u64)).transpose()?;
             }
         }
         let layer = |place: usize| -> Option<Layer> {
             let (weight, bias) = given[place]?;
-            let gradients = d_layers[place].and_then(|[weight, bias]| Some(LayerGradients { weight: weight?, bias }));
-            Some(Layer { weight: weight?, bias, gradients })
+            let gradients = d_layers[place].map(|(weight, bias)| LayerGradients { weight, bias });
+            Some(Layer { weight, dtype: layers[place]?.weight().dtype(), bias, gradients })
         };
         let mut input = |side: usize| {
             let layer = layer(side);
-            let mut own = |label| layer.map(|_| recording.workspace(label, bytes(side, sides.hidden).max(4)));
-            let (label, d_label) = [("projected frames", "their gradient"), ("projected positions", "their gradient ")][side];
+            let mut own = |label, wanted: bool| wanted.then(|| recording.workspace(label, bytes(side, sides.hidden).max(4)));
+            let [label, d_label] = [["frames of H", "gradients of frames of H"], ["positions of H", "gradients of positions of H"]][side];
             Input {
                 x: x[side],
+                dtype: sides.dtypes[side],
                 layer,
-                sum: own(label).unwrap_or(x[side]),
-                d_sum: if has_gradients { own(d_label).or(d_x[side]) } else { None },
+                sum: own(label, layer.is_some() || sides.dtypes[side] == DType::F16).unwrap_or(x[side]),
+                d_sum: own(d_label, has_gradients && layer.is_some()).or(d_x[side]),
                 d_x: d_x[side],
                 rows: (sides.utterances * lengths[side]) as u64,
                 length: lengths[side],
@@ -181,7 +203,7 @@ impl Call<'_> {
         // Rows of what is projected are copied there in the end.
         let widest = sides.row.max(if has_gradients { sides.inputs[0].max(sides.inputs[1]) } else { 0 });
         let tile = recording.workspace("tile of logits", 4 * (tile_rows * sides.row as u64).max(widest as u64));
-        let output = layer(2).map(|layer| (layer, recording.workspace("tile of the hidden layer", 4 * tile_rows * sides.hidden as u64)));
+        let output = layer(2).map(|layer| self.output(recording, layer, tile_rows, has_gradients));
         Ok(Rows {
             caps: self.caps,
             sides,
@@ -199,6 +221,13 @@ impl Call<'_> {
     }
 }
 
+/// What gradients of so much are multiplied by before they become f16: so much that the largest stay below its end, and the smallest,
+/// 2^-39 of them, above its beginning.
+fn half_scale(steepest: f32) -> f32 {
+    let exponent = if steepest > 0.0 { (32_768.0 / f64::from(steepest)).log2().floor().clamp(-60.0, 60.0) } else { 0.0 };
+    exponent.exp2() as f32
+}
+
 fn too_little(least: u64, budget: Option<u64>) -> Error {
     Error::LimitExceeded {
         what: "workspace of the fused loss: bytes",
@@ -208,9 +237,13 @@ fn too_little(least: u64, budget: Option<u64>) -> Error {
     }
 }
 
-/// Weight and bias of a layer, or their gradients.
-fn declare(bound: &mut impl FnMut(&'static str, u64) -> Result<BufferId>, layer: &Linear) -> Result<[Option<BufferId>; 2]> {
-    let weight = bound("weight", layer.weight().window_bytes())?;
+/// Weight, of so many bytes, and bias of a layer, or their gradients.
+fn declare(
+    bound: &mut impl FnMut(&'static str, u64) -> Result<BufferId>,
+    layer: &Linear,
+    weight_bytes: u64,
+) -> Result<(BufferId, Option<BufferId>)> {
+    let weight = bound("weight", weight_bytes)?;
     let bias = layer.bias().map(|bias| bound("bias", bias.window_bytes())).transpose()?;
-    Ok([Some(weight), bias])
+    Ok((weight, bias))
 }

@@ -1,14 +1,15 @@
 //! Rows of logits, made tile by tile where the lattices want them, and what follows from their gradients.
 
 use super::batch::Sides;
-use super::inputs::{Input, Layer, matrix, product};
+use super::inputs::{Input, Layer, LayerGradients, matrix, product};
 use super::tiles::windows;
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums_in};
 use crate::device::Caps;
-use crate::device::recording::{Binding, BufferId, Recording};
-use crate::device::shader::{JointHiddenParams as Params, JointInputGradientParams, Kernel};
+use crate::device::recording::{Binding, BufferId, Recording, fold};
+use crate::device::shader::{JointHalvesParams, JointHiddenParams as Params, JointInputGradientParams, JointScaleParams, Kernel};
 use crate::error::{Result, within};
 use crate::lattice::{Batch, Problem, Source, Window};
+use crate::tensor::DType;
 use std::ops::Range;
 
 /// Rows and columns of a workgroup of `shaders/joint/hidden.wgsl`, columns of one of `input_gradient.wgsl`.
@@ -23,6 +24,17 @@ pub(super) struct Dropout {
     pub seed: u32,
 }
 
+/// The last layer and its tiles.
+#[derive(Clone, Copy)]
+pub(super) struct Output {
+    pub layer: Layer,
+    /// Of what it is given, [rows, H], and of the gradient of that; one place for both, if they are of the same type.
+    pub hidden: Matrix,
+    pub d_hidden: Matrix,
+    /// With a weight of f16: gradients of logits as such numbers, and what they are multiplied by.
+    pub halves: Option<(Matrix, f32)>,
+}
+
 /// The rows of a batch.
 pub(super) struct Rows<'a> {
     pub caps: &'a Caps,
@@ -34,8 +46,7 @@ pub(super) struct Rows<'a> {
     pub inputs: [Input; 2],
     /// Rows of each utterance.
     pub rows_of: Vec<u64>,
-    /// The last layer, and the tile of what it is given.
-    pub output: Option<(Layer, BufferId)>,
+    pub output: Option<Output>,
     /// Rows of the tile, and its logits.
     pub tile_rows: u64,
     pub tile: BufferId,
@@ -63,8 +74,8 @@ impl Source for Rows<'_> {
         for input in &self.inputs {
             input.begin(recording, self.caps)?;
         }
-        if let Some((layer, _)) = &self.output {
-            layer.begin(recording);
+        if let Some(output) = &self.output {
+            output.layer.begin(recording);
         }
         Ok(())
     }
@@ -85,23 +96,24 @@ impl Source for Rows<'_> {
 
     fn follow(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()> {
         let mut tile = matrix(self.tile, self.sides.row);
-        if let Some((layer, hidden)) = &self.output {
+        if let Some(Output { layer, hidden, d_hidden, halves }) = self.output {
             let [row, width, count] = [self.sides.row as u32, self.sides.hidden as u32, self.count(window) as u32];
-            let hidden = matrix(*hidden, self.sides.hidden);
-            let weight = matrix(layer.weight, self.sides.hidden);
-            if let Some(d_layer) = &layer.gradients {
-                let d_weight = matrix(d_layer.weight, self.sides.hidden);
-                let product = product(Form::Tn, [row, width, count], tile, hidden, d_weight, true);
-                product.record_in(recording, self.caps, &mut self.scratch)?;
-                if let Some(d_bias) = d_layer.bias {
-                    let d_bias = matrix(d_bias, self.sides.row);
-                    record_column_sums_in(recording, self.caps, tile, [count, row], d_bias, true, &mut self.scratch)?;
-                }
+            if let Some(LayerGradients { bias: Some(d_bias), .. }) = layer.gradients {
+                let d_bias = matrix(d_bias, self.sides.row);
+                record_column_sums_in(recording, self.caps, tile, [count, row], d_bias, true, &mut self.scratch)?;
             }
-            // Over what the layer was given, which nobody needs any more.
-            let product = product(Form::Nn, [count, width, row], tile, weight, hidden, false);
+            if let Some((halves, scale)) = halves {
+                self.narrow(recording, [tile, halves], scale, u64::from(count) * u64::from(row));
+                tile = halves;
+            }
+            if let Some(d_layer) = &layer.gradients {
+                let product = product(Form::Tn, [row, width, count], tile, hidden, matrix(d_layer.weight, self.sides.hidden), true);
+                product.record_in(recording, self.caps, &mut self.scratch)?;
+            }
+            // In f32 over what the layer was given, which nobody needs any more.
+            let product = product(Form::Nn, [count, width, row], tile, layer.weight(self.sides.hidden), d_hidden, false);
             product.record_in(recording, self.caps, &mut self.scratch)?;
-            tile = hidden;
+            tile = d_hidden;
         }
         for side in 0..2 {
             self.input_gradient(recording, batch, window, tile, side);
@@ -113,6 +125,7 @@ impl Source for Rows<'_> {
         if !self.has_gradients {
             return Ok(());
         }
+        self.unscale(recording);
         for side in 0..2 {
             self.inputs[side].end(recording, self.caps, batch, self.tile, &mut self.scratch)?;
         }
@@ -135,17 +148,39 @@ impl Rows<'_> {
     /// Makes the logits of a window.
     fn make(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()> {
         self.made = Some(window.first_unit);
-        let Some((layer, hidden)) = &self.output else {
-            self.hidden(recording, batch, window, self.tile);
+        let tile = matrix(self.tile, self.sides.row);
+        let Some(Output { layer, hidden, .. }) = self.output else {
+            self.hidden(recording, batch, window, tile);
             return Ok(());
         };
-        self.hidden(recording, batch, window, *hidden);
-        let [row, width, count] = [self.sides.row as u32, self.sides.hidden as u32, self.count(window) as u32];
-        let [a, b, c] =
-            [(*hidden, self.sides.hidden), (layer.weight, self.sides.hidden), (self.tile, self.sides.row)].map(|(b, s)| matrix(b, s));
+        self.hidden(recording, batch, window, hidden);
+        let sides = [self.count(window) as u32, self.sides.row as u32, self.sides.hidden as u32];
         let bias = layer.bias.map(|bias| recording.whole(bias));
-        let product = Gemm { bias, ..product(Form::Nt, [count, row, width], a, b, c, false) };
+        let product = Gemm { bias, ..product(Form::Nt, sides, hidden, layer.weight(self.sides.hidden), tile, false) };
         product.record_in(recording, self.caps, &mut self.scratch)
+    }
+
+    /// Records `shaders/joint/halves.wgsl`.
+    fn narrow(&self, recording: &mut Recording, [from, to]: [Matrix; 2], scale: f32, count: u64) {
+        let windows = [(from.buffer, 4 * count), (to.buffer, (2 * count).next_multiple_of(4))];
+        let set = recording.bind(&windows.map(|(buffer, bytes)| Binding { buffer, offset: 0, bytes }));
+        let params = JointHalvesParams { count: count as u32, scale };
+        let grid = fold(count.div_ceil(512), self.caps.max_workgroups);
+        recording.dispatch(self.caps.shader(Kernel::JointHalves), set, &params, grid, count);
+    }
+
+    /// Records `shaders/joint/scale.wgsl`: the gradient of the last weight is that of scaled gradients of logits.
+    fn unscale(&self, recording: &mut Recording) {
+        let Some(Output { layer: Layer { gradients: Some(gradients), .. }, halves: Some((_, scale)), .. }) = self.output else { return };
+        let all = (self.sides.row * self.sides.hidden) as u64;
+        let most = self.caps.max_window_bytes() / 4 & !63;
+        for first in (0..all).step_by(most as usize) {
+            let count = most.min(all - first);
+            let set = recording.bind(&[Binding { buffer: gradients.weight, offset: 4 * first, bytes: 4 * count }]);
+            let params = JointScaleParams { count: count as u32, scale: 1.0 / scale };
+            let grid = fold(count.div_ceil(256), self.caps.max_workgroups);
+            recording.dispatch(self.caps.shader(Kernel::JointScale), set, &params, grid, count);
+        }
     }
 
     /// Windows of what the joiner adds up, and the params of a launch.
@@ -167,24 +202,29 @@ impl Rows<'_> {
             positions: sides.positions as u32,
             encoder_first,
             predictor_first,
-            stride: sides.hidden as u32,
+            stride: 0,
             drop: (f64::from(probability) * 4_294_967_296.0) as u32,
             scale: 1.0 / (1.0 - probability),
             seed,
             out_first: 0,
+            unscale: 1.0,
         };
         ([batch.words, encoder, predictor], params)
     }
 
     /// Records `shaders/joint/hidden.wgsl`.
-    fn hidden(&self, recording: &mut Recording, batch: Batch, window: &Window, out: BufferId) {
+    fn hidden(&self, recording: &mut Recording, batch: Batch, window: &Window, to: Matrix) {
         let ([words, encoder, predictor], params) = self.launch(window, batch);
-        let out = Binding { buffer: out, offset: 0, bytes: 4 * self.count(window) * self.sides.hidden as u64 };
-        let set = recording.bind(&[words, encoder, predictor, batch.results, out]);
+        let params = Params { stride: to.stride, ..params };
+        let is_half = to.dtype == DType::F16;
+        let bytes = to.dtype.bytes() * self.count(window) * u64::from(to.stride);
+        let set = recording.bind(&[words, encoder, predictor, batch.results, Binding { buffer: to.buffer, offset: 0, bytes }]);
         let constants = [("ACTIVATION", f64::from(self.activation as u32)), ("CHECKS", f64::from(u8::from(self.output.is_some())))];
-        let grid = [params.hidden.div_ceil(COLUMNS), self.longest(window).div_ceil(ROWS), window.utterances.len() as u32];
+        let row_words = if is_half { to.stride / 2 } else { to.stride };
+        let grid = [row_words.div_ceil(COLUMNS), self.longest(window).div_ceil(ROWS), window.utterances.len() as u32];
         let work = 16 * self.count(window) * self.sides.hidden as u64;
-        recording.dispatch_with(self.caps.shader(Kernel::JointHidden), &constants, set, &params, grid, work);
+        let shader = self.caps.shader_with(Kernel::JointHidden, if is_half { &["f16"] } else { &[] });
+        recording.dispatch_with(shader, &constants, set, &params, grid, work);
     }
 
     /// Records `shaders/joint/input_gradient.wgsl` for the frames (0) or the positions (1).
@@ -195,7 +235,9 @@ impl Rows<'_> {
         let first = (window.utterances.start * length * sides.hidden) as u64;
         let out = Matrix { first, ..matrix(d_sum, sides.hidden) };
         let (out, out_first) = out.window(self.caps, (window.utterances.len() * length) as u32, sides.hidden as u32);
-        let params: JointInputGradientParams = bytemuck::cast(Params { out_first, ..params });
+        let scale = self.output.and_then(|output| output.halves).map_or(1.0, |(_, scale)| scale);
+        let params = Params { stride: tile.stride, out_first, unscale: 1.0 / scale, ..params };
+        let params: JointInputGradientParams = bytemuck::cast(params);
         let rows = Binding { buffer: tile.buffer, offset: 0, bytes: 4 * self.count(window) * sides.hidden as u64 };
         let set = recording.bind(&[words, encoder, predictor, batch.results, rows, out]);
         let constants = [("ACTIVATION", f64::from(self.activation as u32)), ("OF_POSITIONS", side as f64)];

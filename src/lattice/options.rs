@@ -33,7 +33,7 @@ pub enum FastEmit {
 }
 
 impl FastEmit {
-    pub(super) fn lambda(self) -> f32 {
+    pub(crate) fn lambda(self) -> f32 {
         match self {
             Self::CostUnchanged(lambda) | Self::CostScaled(lambda) => lambda,
         }

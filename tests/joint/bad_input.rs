@@ -60,7 +60,7 @@ fn batches_that_do_not_fit() {
     let durations: Vec<u32> = (0..7).collect();
     let tdt = run(Kind::tdt(Blank(0), &durations).unwrap(), &zeros(e), &zeros(p), &[1, 2, 3, 4], &[5, 4], &[2, 1]).unwrap_err();
     assert_eq!(tdt.to_string(), "joiner: expected V of at least 1 and 7 channels of durations, got 7 outputs");
-    let halves = Tensor::from_f16(&context, &[2, 5, 3], &[weft::f16::ONE; 30]).unwrap();
-    let halves = run(rnnt(), &halves, &zeros(p), &[1, 2, 3, 4], &[5, 4], &[2, 1]).unwrap_err();
-    assert!(matches!(halves, Error::Value { argument: "encoder", .. }));
+    let integers = Tensor::from_u32(&context, &[2, 5, 3], &[0; 30]).unwrap();
+    let integers = run(rnnt(), &integers, &zeros(p), &[1, 2, 3, 4], &[5, 4], &[2, 1]).unwrap_err();
+    assert!(matches!(integers, Error::Value { argument: "encoder", .. }));
 }

@@ -35,6 +35,8 @@ pub struct Case {
     pub dropout: f32,
     pub seed: u64,
     pub limit: Option<u64>,
+    /// Whether weights, and what is given, are f16.
+    pub half: bool,
 }
 
 /// Costs and gradients in f64: of the encoder's and the predictor's output, and of weight and bias of each layer.
@@ -133,6 +135,7 @@ impl Case {
             dropout: 0.0,
             seed: 7,
             limit: None,
+            half: false,
         }
     }
 
@@ -252,12 +255,28 @@ impl Case {
         out
     }
 
+    /// The same in f16, of numbers that are such.
+    pub fn in_halves(mut self) -> Self {
+        let round = |list: &mut Vec<f32>| list.iter_mut().for_each(|x| *x = weft::f16::from_f32(*x).to_f32());
+        round(&mut self.encoder);
+        round(&mut self.predictor);
+        self.layers.iter_mut().flatten().for_each(|layer| round(&mut layer.weight));
+        Self { half: true, ..self }
+    }
+
+    /// Absolute and relative error of costs, and of gradients over the largest of a tensor. In f16 the hidden layer and the gradients of
+    /// logits have eleven digits.
+    fn tolerances(&self) -> [[f64; 2]; 2] {
+        if self.half { [[2e-3, 2e-3], [4e-3, 0.0]] } else { [[1e-5, 1e-5], [2e-5, 1e-5]] }
+    }
+
     pub fn joiner(&self, context: &Context) -> Joiner {
         let [encoder, predictor, output] = [0, 1, 2].map(|place| self.layers[place].as_ref().map(|layer| layer.upload(context)));
-        match output {
+        let joiner = match output {
             Some(output) => Joiner::new(encoder, predictor, output).unwrap().with_activation(self.activation).unwrap(),
             None => Joiner::additive(context),
-        }
+        };
+        if self.half { joiner.to_f16_blocking().unwrap() } else { joiner }
     }
 
     /// Calls `f` with the loss and the batch.
@@ -268,7 +287,12 @@ impl Case {
         }
         let loss = JointLoss::new(&self.joiner(context), builder).unwrap().with_dropout(self.dropout).unwrap();
         let tensor = |side: usize, values: &[f32]| {
-            Tensor::from_slice(context, &[self.lengths.len(), self.padded[side], self.width(side)], values).unwrap()
+            let shape = [self.lengths.len(), self.padded[side], self.width(side)];
+            if self.half {
+                let halves: Vec<weft::f16> = values.iter().map(|&x| weft::f16::from_f32(x)).collect();
+                return Tensor::from_f16(context, &shape, &halves).unwrap();
+            }
+            Tensor::from_slice(context, &shape, values).unwrap()
         };
         let (encoder, predictor) = (tensor(0, &self.encoder), tensor(1, &self.predictor));
         let widest = self.targets.iter().map(Vec::len).max().unwrap_or(0);
@@ -287,6 +311,7 @@ impl Case {
     #[track_caller]
     pub fn check(&self, what: &str, context: &Context) {
         let expected = self.solve();
+        let [cost_off, gradient_off] = self.tolerances();
         let out = self.run(context, true);
         for (n, &cost) in expected.costs.iter().enumerate() {
             let status = match () {
@@ -296,14 +321,27 @@ impl Case {
             };
             assert_eq!(out.status[n], status, "{what}: utterance {n}");
             if status == Status::Ok {
-                assert_close(&format!("{what}: cost of utterance {n}"), &out.costs[n..=n], &expected.costs[n..=n], 1e-5, 1e-5);
+                assert_close(
+                    &format!("{what}: cost of utterance {n}"),
+                    &out.costs[n..=n],
+                    &expected.costs[n..=n],
+                    cost_off[0],
+                    cost_off[1],
+                );
             }
         }
         let gradients = out.gradients.unwrap();
         let close = |name: &str, got: &Tensor, expected: &[f64]| {
             // Sums of as many terms as there are rows.
-            let most = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
-            assert_close(&format!("{what}: gradient of {name}"), &got.to_vec_blocking().unwrap(), expected, 2e-5 * most, 1e-5);
+            let weight = self.weights.iter().fold(0.0f64, |most, w| most.max(w.abs().into()));
+            let most = expected.iter().fold(weight, |most, x| most.max(x.abs()));
+            assert_close(
+                &format!("{what}: gradient of {name}"),
+                &got.to_vec_blocking().unwrap(),
+                expected,
+                gradient_off[0] * most,
+                gradient_off[1],
+            );
         };
         close("the encoder's output", &gradients.encoder, &expected.inputs[0]);
         close("the predictor's output", &gradients.predictor, &expected.inputs[1]);

@@ -84,6 +84,27 @@ fn dropped_numbers_are_the_same_in_all_passes() {
     }
 }
 
+/// f16, with sides that matrices take and others; weights that would leave the gradients of logits without digits, or without an end.
+#[test]
+fn halves() {
+    for [h, v] in [[8, 8], [16, 12], [5, 7], [64, 64], [33, 6]] {
+        let row = Row { vocab: v, ..rnnt() };
+        let plain = Case::new(&row, &[[9, 4], [5, 0], [0, 1], [7, 3]], [h % 5, 4, h], h as u64).in_halves();
+        for factor in [1.0, 1e-6, 3e4] {
+            let mut case = plain.clone();
+            case.weights.iter_mut().for_each(|weight| *weight *= factor);
+            for (name, context) in shared_contexts() {
+                case.check(&format!("f16, H {h}, V {v}, weights x {factor}, {name}"), &context);
+            }
+        }
+    }
+    for row in kinds() {
+        for (name, context) in shared_contexts() {
+            Case::new(&row, &LENGTHS, [3, 0, 8], 2).in_halves().check(&format!("f16, {}, {name}", row.name), &context);
+        }
+    }
+}
+
 /// The least workspace that works is named, is enough, and gives the same.
 #[test]
 fn within_any_limit() {
