@@ -10,6 +10,7 @@ mod cells;
 mod ctc;
 mod fill;
 mod first_use;
+mod joint;
 mod lattices;
 mod measure;
 mod probe;
@@ -72,17 +73,20 @@ enum Part {
     Lattice,
     /// Recurrent cells and stacks of them.
     Cells,
+    /// Joiners fused with the loss.
+    Joint,
     /// Products of matrices.
     Gemm,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Lattice, Self::Cells, Self::Gemm];
+    const ALL: [Self; 4] = [Self::Lattice, Self::Cells, Self::Joint, Self::Gemm];
 
     fn name(self) -> &'static str {
         match self {
             Self::Lattice => "lattice",
             Self::Cells => "cells",
+            Self::Joint => "joint",
             Self::Gemm => "gemm",
         }
     }
@@ -91,6 +95,7 @@ impl Part {
         match self {
             Self::Lattice => lattices::cases(quick).into_iter().chain(ctc::cases(quick)).collect(),
             Self::Cells => cells::cases(quick).into_iter().chain(stacks::cases(quick)).collect(),
+            Self::Joint => joint::cases(quick),
             Self::Gemm => products::cases(quick),
         }
     }

@@ -13,6 +13,21 @@ pub struct JointBatch<'a> {
     pub(super) targets: Targets<'a>,
 }
 
+/// Sides of a padded batch: all that a plan needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JointShape {
+    /// N.
+    pub utterances: usize,
+    /// T, padded.
+    pub frames: usize,
+    /// U1: most labels + 1.
+    pub positions: usize,
+    /// E and P: widths of the encoder's and the predictor's output.
+    pub inputs: [usize; 2],
+    /// Type of both.
+    pub dtype: DType,
+}
+
 /// Sides of a checked batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sides {
@@ -70,13 +85,7 @@ impl<'a> JointBatch<'a> {
             }
         }
         let sides = self.sides(joiner)?;
-        let extra = options.kind.duration_channels();
-        let vocab = sides.row.checked_sub(extra).filter(|&vocab| vocab > 0).ok_or_else(|| Error::Shape {
-            argument: "joiner",
-            expected: format!("V of at least 1 and {extra} channels of durations"),
-            got: format!("{} outputs", sides.row),
-        })?;
-        options.kind.check_vocabulary(vocab)?;
+        let vocab = sides.vocabulary(options)?;
         self.targets.check_lengths("encoder", [sides.utterances, sides.frames, sides.positions])?;
         let problem = Problem::packed(vocab, sides.row, self.targets.frames, self.targets.labels)?;
         self.targets.check(options, vocab, false)?;
@@ -88,8 +97,15 @@ impl<'a> JointBatch<'a> {
             [n, length, width] => Ok([n, length, width]),
             ref other => Err(Error::Shape { argument, expected: expected.to_owned(), got: format!("{other:?}") }),
         };
-        let [utterances, frames, e] = three("encoder", self.encoder, "three sides [N, T, E]")?;
-        let [others, positions, p] = three("predictor", self.predictor, "three sides [N, U1, P]")?;
+        let encoder = three("encoder", self.encoder, "three sides [N, T, E]")?;
+        let predictor = three("predictor", self.predictor, "three sides [N, U1, P]")?;
+        Sides::new(joiner, [encoder, predictor], [self.encoder.dtype(), self.predictor.dtype()])
+    }
+}
+
+impl Sides {
+    fn new(joiner: &Joiner, [encoder, predictor]: [[usize; 3]; 2], dtypes: [DType; 2]) -> Result<Self> {
+        let ([utterances, frames, e], [others, positions, p]) = (encoder, predictor);
         let hidden = match (&joiner.output, &joiner.encoder) {
             (Some(output), _) => output.inputs(),
             (None, _) => e,
@@ -104,7 +120,28 @@ impl<'a> JointBatch<'a> {
         let is_right = others == utterances && p == width && positions > 0;
         expect("predictor", [utterances, positions.max(1), width], [others, positions, p], is_right)?;
         let row = joiner.output.as_ref().map_or(hidden, crate::dense::Linear::outputs);
-        let dtypes = [self.encoder.dtype(), self.predictor.dtype()];
-        Ok(Sides { utterances, frames, positions, inputs: [e, p], dtypes, hidden, row })
+        Ok(Self { utterances, frames, positions, inputs: [e, p], dtypes, hidden, row })
+    }
+
+    /// Of a batch whose utterances fill it.
+    pub fn of_shape(joiner: &Joiner, options: &Options, shape: JointShape) -> Result<(Self, Problem)> {
+        let JointShape { utterances, frames, positions, inputs: [e, p], dtype } = shape;
+        let sides = Self::new(joiner, [[utterances, frames, e], [utterances, positions, p]], [dtype; 2])?;
+        let vocab = sides.vocabulary(options)?;
+        let counted = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let (frames, labels) = (vec![counted(frames); utterances], vec![counted(positions - 1); utterances]);
+        Ok((sides, Problem::packed(vocab, sides.row, &frames, &labels)?))
+    }
+
+    /// V.
+    fn vocabulary(&self, options: &Options) -> Result<usize> {
+        let extra = options.kind.duration_channels();
+        let vocab = self.row.checked_sub(extra).filter(|&vocab| vocab > 0).ok_or_else(|| Error::Shape {
+            argument: "joiner",
+            expected: format!("V of at least 1 and {extra} channels of durations"),
+            got: format!("{} outputs", self.row),
+        })?;
+        options.kind.check_vocabulary(vocab)?;
+        Ok(vocab)
     }
 }

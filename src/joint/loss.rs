@@ -3,9 +3,9 @@
 use super::batch::Sides;
 use super::plan::Call;
 use super::rows::Dropout;
-use super::{Joiner, JointBatch, JointPlan};
+use super::{Joiner, JointBatch, JointPlan, JointShape};
 use crate::dense::Linear;
-use crate::device::RunReport;
+use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result, number};
 use crate::lattice::{Gradients, Options, Problem, Results, Status, TransducerLossBuilder};
 use crate::tensor::{DType, Tensor};
@@ -105,33 +105,46 @@ impl JointLoss {
         Ok(self)
     }
 
+    /// What a padded batch of this shape would do on a device with these facts, if every utterance filled it.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Value`] if shape, joiner and kind do not fit together; [`Error::LimitExceeded`], which names the least
+    /// workspace that works.
+    pub fn plan(&self, shape: JointShape, caps: &Caps) -> Result<JointPlan> {
+        let (sides, problem) = Sides::of_shape(&self.joiner, &self.options, shape)?;
+        let extra_words = shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1;
+        JointPlan::new(&self.call(sides, &problem, extra_words, (0, 1.0), caps))
+    }
+
     /// What [`run`](Self::run) would do with this batch.
     ///
     /// # Errors
     /// As [`run`](Self::run), but for those of the device.
     pub fn plan_batch(&self, batch: &JointBatch<'_>) -> Result<JointPlan> {
         let (sides, problem) = batch.check(&self.joiner, &self.options)?;
-        self.plan(batch, sides, &problem)
+        self.plan_checked(batch, sides, &problem)
     }
 
-    fn plan(&self, batch: &JointBatch<'_>, sides: Sides, problem: &Problem) -> Result<JointPlan> {
-        let seed = batch.targets.seed;
-        JointPlan::new(&Call {
+    fn plan_checked(&self, batch: &JointBatch<'_>, sides: Sides, problem: &Problem) -> Result<JointPlan> {
+        let largest = batch.targets.scales(&self.options).into_iter().map(f32::abs).fold(0.0, f32::max);
+        let drawn = (batch.targets.seed, largest);
+        JointPlan::new(&self.call(sides, problem, batch.targets.extra_words(), drawn, self.joiner.context.caps()))
+    }
+
+    /// With a seed, and the largest magnitude of what gradients are multiplied by.
+    fn call<'a>(&'a self, sides: Sides, problem: &'a Problem, extra_words: u64, (seed, largest): (u64, f32), caps: &'a Caps) -> Call<'a> {
+        let Options { fast_emit, latency, .. } = self.options;
+        Call {
             joiner: &self.joiner,
             options: &self.options,
             sides,
             problem,
-            extra_words: batch.targets.extra_words(),
+            extra_words,
             dropout: Dropout { probability: self.dropout, seed: (seed ^ (seed >> 32)) as u32 },
-            steepest: self.steepest(batch, sides.frames),
-            caps: self.joiner.context.caps(),
-        })
-    }
-
-    /// Largest magnitude that the gradient of a logit may have: that of a probability, times what options and weights do.
-    fn steepest(&self, batch: &JointBatch<'_>, frames: usize) -> f32 {
-        let largest = batch.targets.scales(&self.options).into_iter().map(f32::abs).fold(0.0, f32::max);
-        largest * (1.0 + self.options.fast_emit.lambda()) * (1.0 + self.options.latency * frames as f32)
+            // The gradient of a probability, times what options and weights do.
+            steepest: largest * (1.0 + fast_emit.lambda()) * (1.0 + latency * sides.frames as f32),
+            caps,
+        }
     }
 
     /// Costs, and gradients if the loss was built with them. Deterministic: the same batch gives the same bits. Tiles of another size give
@@ -143,7 +156,7 @@ impl JointLoss {
     /// one utterance is no error but its [`Status`].
     pub async fn run(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
         let (sides, problem) = batch.check(&self.joiner, &self.options)?;
-        let plan = self.plan(batch, sides, &problem)?;
+        let plan = self.plan_checked(batch, sides, &problem)?;
         let context = &self.joiner.context;
         let gradients = (self.options.gradients != Gradients::None).then(|| self.gradients(batch)).transpose()?;
         if problem.utterances.is_empty() {

@@ -16,7 +16,7 @@ mod plan;
 mod rows;
 mod tiles;
 
-pub use batch::JointBatch;
+pub use batch::{JointBatch, JointShape};
 pub use joiner::Joiner;
 pub use loss::{JoinerGradients, JointGradients, JointLoss, JointOutput, LinearGradients};
 pub use plan::JointPlan;
