@@ -15,13 +15,9 @@ All sequences of a batch are equal, so a peer whose results differ between the f
 Each failure is a row with its reason.
 """
 
-import argparse
 import dataclasses
-import datetime
-import importlib
-import json
-import sys
 
+import rows
 import transducer_torch as peers
 
 # H (= input size) and N; T = 500.
@@ -155,11 +151,11 @@ def row(case, figures):
     return {**about, **{key: figures.get(key) for key in keys}}
 
 
-def table(rows):
+def table(found):
     """The rows in Markdown."""
     lines = ["| op | dtype | shape | direction | ms | empty queue | full queue | graph | peak MB |", "|---|---|---|---|---|---|---|---|---|"]
     number = lambda value, digits: "" if value is None else f"{value:.{digits}f}"
-    for r in rows:
+    for r in found:
         shape = " ".join(f"{side.upper()}{size}" for side, size in r["shape"].items())
         times = [number(r[key], 3) for key in ("ms", "ms_cold_queue", "ms_full_queue", "ms_graph")]
         figures = " | ".join([*times, number(r["peak_mb"], 1)])
@@ -170,50 +166,8 @@ def table(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", metavar="FILE", help="write the figures to this file as well")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu only shows that the path works")
-    parser.add_argument("--quick", action="store_true", help="small shapes and few repetitions")
-    parser.add_argument("--only", action="append", default=[], metavar="WORDS", help="cases with all of these words, e.g. 'lstm f16 N16'; may be repeated")
-    parser.add_argument("--list", action="store_true", help="name the cases and stop")
-    parser.add_argument("--repeats", type=int, default=20, help="timed calls of a case (default 20; fewer where one takes long)")
-    args = parser.parse_args()
-    if args.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    chosen = [case for case in cases(args.quick) if peers.wanted(case, args.only)]
-    if args.list:
-        print("\n".join(case.name for case in chosen))
-        return 0
-    if not chosen:
-        parser.error("no case has these words; --list names them all")
-
-    peers.PATIENCE = PATIENCE
-    torch = importlib.import_module("torch")
-    clock = peers.Clock(torch, args.device, min(args.repeats, 3) if args.quick else args.repeats)
-    rows = []
-    for case in chosen:
-        try:
-            figures = measure(torch, case, args.device, clock)
-        except Exception as error:  # whatever it throws is its row's reason
-            figures = {"error": f"{type(error).__name__}: {peers.first_line(error)}"}
-        if clock.cuda:
-            torch.cuda.empty_cache()
-        rows.append(row(case, figures))
-        print(f"{case.name}: {figures.get('error') or format(figures['ms'], '.4f') + ' ms'}", file=sys.stderr)
-
-    if args.device == "cpu":
-        print("\nOn the CPU: a smoke test, NOT PERFORMANCE.")
-    print("\n" + table(rows))
-    if args.json:
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        facts = peers.facts(torch, args.device)
-        facts["packages"] = {"torch": facts["packages"]["torch"], "cudnn": str(torch.backends.cudnn.version() or "")}
-        figures = {"kind": "peers", **facts, "date": now, "performance": args.device == "cuda" and not args.quick, "rows": rows}
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(figures, file, indent=2, sort_keys=True)
-            file.write("\n")
-    return 0
+    rows.main(__doc__, cases, measure, row, table, PATIENCE)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -173,7 +173,7 @@ impl Rows<'_> {
     fn unscale(&self, recording: &mut Recording) {
         let Some(Output { layer: Layer { gradients: Some(gradients), .. }, halves: Some((_, scale)), .. }) = self.output else { return };
         let all = (self.sides.row * self.sides.hidden) as u64;
-        let most = self.caps.max_window_bytes() / 4 & !63;
+        let most = (self.caps.max_window_bytes() / 4) & !63;
         for first in (0..all).step_by(most as usize) {
             let count = most.min(all - first);
             let set = recording.bind(&[Binding { buffer: gradients.weight, offset: 4 * first, bytes: 4 * count }]);

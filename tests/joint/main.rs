@@ -13,6 +13,7 @@ mod kinds;
 
 mod bad_input;
 mod case;
+mod conformance;
 mod degenerate;
 mod proofs;
 

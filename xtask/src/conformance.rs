@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: the errors of the losses and of the recurrent cells against f64.
+//! `cargo xtask conformance`: the errors of the losses, of joiners and of the recurrent cells against f64.
 
 use crate::command::Cmd;
 use crate::failure::{Failure, Result};
@@ -20,7 +20,7 @@ pub fn run(args: &[String]) -> Result {
 
 /// On whatever adapter this machine has, or `WGPU_ADAPTER_NAME` names.
 fn tables() -> Cmd {
-    let tests = ["--test", "lattice", "--test", "ctc", "--test", "layers"];
+    let tests = ["--test", "lattice", "--test", "ctc", "--test", "joint", "--test", "layers"];
     let words = ["test", "--package", "weft-gpu", "--quiet"].into_iter().chain(tests).chain([
         "--",
         "conformance::table",
