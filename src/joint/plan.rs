@@ -128,8 +128,8 @@ impl Call<'_> {
             ..self.options.clone()
         };
         let mut recording = Recording::new();
-        let mut source = self.rows(&mut recording, tile_rows, gradients)?;
-        TransducerPlan::of_source(self.problem, self.extra_words, &options, self.caps, &mut source, recording)
+        let source = Box::new(self.rows(&mut recording, tile_rows, gradients)?);
+        TransducerPlan::of_source(self.problem, self.extra_words, &options, self.caps, source, recording)
     }
 
     fn output(&self, recording: &mut Recording, layer: Layer, tile_rows: u64, has_gradients: bool) -> Output {

@@ -70,6 +70,9 @@ impl Source for Rows<'_> {
         self.has_gradients
     }
 
+    /// All of it is declared before.
+    fn declare(&mut self, _: &Problem, _: &mut Recording) {}
+
     fn begin(&mut self, _: &Problem, recording: &mut Recording) -> Result<()> {
         for input in &self.inputs {
             input.begin(recording, self.caps)?;

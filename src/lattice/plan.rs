@@ -54,6 +54,7 @@ impl TransducerPlan {
             (Some(second), [a, b]) => planner.record_both([(planner.space, a.clone()), (second, b.clone())])?,
             (_, chunks) => chunks.iter().try_for_each(|chunk| planner.record(chunk.clone()))?,
         }
+        planner.end()?;
         Ok(planner.finish())
     }
 
@@ -65,14 +66,13 @@ impl TransducerPlan {
         extra_words: u64,
         options: &'a Options,
         caps: &'a Caps,
-        source: &'a mut dyn Source,
+        source: Box<dyn Source + 'a>,
         recording: Recording,
     ) -> Result<Self> {
-        let mut planner = Planner::new(problem, extra_words, options, caps, false, (recording, Scores::Made(source)))?;
+        let mut planner = Planner::new(problem, extra_words, options, caps, false, (recording, source))?;
         planner.begin()?;
         planner.chunks.clone().into_iter().try_for_each(|chunk| planner.record(chunk))?;
-        let [words, _, _, _, results] = planner.bindings();
-        planner.scores.source().end(&mut planner.recording, Batch { words, results })?;
+        planner.end()?;
         Ok(planner.finish())
     }
 
@@ -258,25 +258,8 @@ pub(super) struct Planner<'a> {
     chunks: Vec<Range<usize>>,
     windows: usize,
     pub recording: Recording,
-    scores: Scores<'a>,
+    source: Box<dyn Source + 'a>,
     batch: BufferId,
-}
-
-/// Scores that are there, or are made.
-enum Scores<'a> {
-    Given(Tensors),
-    #[cfg(not(target_family = "wasm"))]
-    Made(&'a mut dyn Source),
-}
-
-impl Scores<'_> {
-    fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Self::Given(tensors) => tensors,
-            #[cfg(not(target_family = "wasm"))]
-            Self::Made(source) => *source,
-        }
-    }
 }
 
 impl<'a> Planner<'a> {
@@ -285,8 +268,8 @@ impl<'a> Planner<'a> {
             within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
         }
         let mut recording = Recording::new();
-        let tensors = Tensors::new(&mut recording, problem);
-        Self::new(problem, extra_words, options, caps, may_halve, (recording, Scores::Given(tensors)))
+        let tensors = Box::new(Tensors::new(&mut recording, problem, options.gradients));
+        Self::new(problem, extra_words, options, caps, may_halve, (recording, tensors))
     }
 
     /// `may_halve`: whether a batch that is one chunk may be two that are worked on side by side.
@@ -296,7 +279,7 @@ impl<'a> Planner<'a> {
         options: &'a Options,
         caps: &'a Caps,
         may_halve: bool,
-        (mut recording, mut scores): (Recording, Scores<'a>),
+        (mut recording, mut source): (Recording, Box<dyn Source + 'a>),
     ) -> Result<Self> {
         let label_frames = options.kind.label_frames().unwrap_or_default();
         let per = PerPlace::of(problem, options);
@@ -310,9 +293,7 @@ impl<'a> Planner<'a> {
 
         let batch = recording.bound("lengths, targets", batch_bytes);
         let results = recording.bound("status, cost", 16 * count);
-        if let Scores::Given(tensors) = &mut scores {
-            tensors.declare_gradients(&mut recording, problem, options.gradients);
-        }
+        source.declare(problem, &mut recording);
         let (space, second) = match both {
             None => (Space::new(&mut recording, results, workspace, options.keep_lattice), None),
             Some(both) => {
@@ -325,7 +306,7 @@ impl<'a> Planner<'a> {
                 (first, Some(second))
             }
         };
-        Ok(Self { caps, problem, options, label_frames, space, second, chunks, windows: 0, recording, scores, batch })
+        Ok(Self { caps, problem, options, label_frames, space, second, chunks, windows: 0, recording, source, batch })
     }
 
     /// What comes before the first chunk.
@@ -334,7 +315,13 @@ impl<'a> Planner<'a> {
             self.recording.clear(self.space.results);
             self.second.iter().for_each(|second| self.recording.clear(second.results));
         }
-        self.scores.source().begin(self.problem, &mut self.recording)
+        self.source.begin(self.problem, &mut self.recording)
+    }
+
+    /// What comes after the last.
+    fn end(&mut self) -> Result<()> {
+        let [words, _, _, _, results] = self.bindings();
+        self.source.end(&mut self.recording, Batch { words, results })
     }
 
     fn finish(self) -> TransducerPlan {
@@ -351,7 +338,7 @@ impl<'a> Planner<'a> {
 
     /// Records all stages for some utterances.
     fn record(&mut self, chunk: Range<usize>) -> Result<()> {
-        let windows = self.scores.source().windows(self.problem, chunk.clone(), self.caps)?;
+        let windows = self.source.windows(self.problem, chunk.clone(), self.caps)?;
         self.windows += windows.len();
         self.row_pass(&windows, &chunk)?;
         self.first_sweep(&chunk);
@@ -362,8 +349,8 @@ impl<'a> Planner<'a> {
     /// Records all stages for two halves: a sweep, which keeps few cores busy, beside a pass over the rows of the other half.
     fn record_both(&mut self, halves: [(Space, Range<usize>); 2]) -> Result<()> {
         let [(first, a), (second, b)] = halves;
-        let a_windows = self.scores.source().windows(self.problem, a.clone(), self.caps)?;
-        let b_windows = self.scores.source().windows(self.problem, b.clone(), self.caps)?;
+        let a_windows = self.source.windows(self.problem, a.clone(), self.caps)?;
+        let b_windows = self.source.windows(self.problem, b.clone(), self.caps)?;
         self.windows += a_windows.len() + b_windows.len();
         self.row_pass(&a_windows, &a)?;
         self.recording.cut();
@@ -411,7 +398,7 @@ impl<'a> Planner<'a> {
         let [words, arcs, _, _, results] = self.bindings();
         let cells = self.has_cells(chunk);
         for window in windows.iter().filter(|_| cells) {
-            let scores = self.scores.source().scores(&mut self.recording, Batch { words, results }, window)?;
+            let scores = self.source.scores(&mut self.recording, Batch { words, results }, window)?;
             let set = self.recording.bind(&[scores, words, arcs, results]);
             self.rows(Pass::Row, set, window, false);
         }
@@ -442,14 +429,14 @@ impl<'a> Planner<'a> {
     }
 
     fn gradient_pass(&mut self, windows: &[Window]) -> Result<()> {
-        if !self.scores.source().has_gradients() {
+        if !self.source.has_gradients() {
             return Ok(());
         }
         let planes @ [words, _, _, _, results] = self.bindings();
         let batch = Batch { words, results };
         // Backwards: the windows that the row pass read last may still be in a cache.
         for window in windows.iter().rev() {
-            let (gradients, scores) = self.scores.source().gradients(&mut self.recording, batch, window)?;
+            let (gradients, scores) = self.source.gradients(&mut self.recording, batch, window)?;
             let in_place = scores.is_none();
             let mut bindings = planes.to_vec();
             bindings.push(gradients);
@@ -459,7 +446,7 @@ impl<'a> Planner<'a> {
             if self.problem.packing().is_unaligned() {
                 self.rows(Pass::Gradient { in_place }, set, window, true);
             }
-            self.scores.source().follow(&mut self.recording, batch, window)?;
+            self.source.follow(&mut self.recording, batch, window)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 /// What a plan knows by the time that rows are wanted.
 #[derive(Clone, Copy)]
+#[cfg_attr(target_family = "wasm", expect(dead_code, reason = "read where rows are made, which the package does not"))]
 pub(crate) struct Batch {
     /// Headers of the utterances and what follows them.
     pub words: Binding,
@@ -24,6 +25,9 @@ pub(crate) trait Source {
 
     /// Whether anybody wants gradients.
     fn has_gradients(&self) -> bool;
+
+    /// Declares what the caller gives behind the results.
+    fn declare(&mut self, problem: &Problem, recording: &mut Recording);
 
     /// What comes before everything else.
     fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()>;
@@ -45,23 +49,14 @@ pub(crate) trait Source {
 pub(super) struct Tensors {
     scores: Vec<BufferId>,
     gradients: Vec<BufferId>,
-    in_place: bool,
+    wanted: Gradients,
 }
 
 impl Tensors {
-    /// Declares the scores; the gradients are [declared](Self::declare_gradients) behind the results.
-    pub fn new(recording: &mut Recording, problem: &Problem) -> Self {
+    /// Declares the scores.
+    pub fn new(recording: &mut Recording, problem: &Problem, wanted: Gradients) -> Self {
         let scores = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
-        Self { scores, gradients: Vec::new(), in_place: false }
-    }
-
-    pub fn declare_gradients(&mut self, recording: &mut Recording, problem: &Problem, wanted: Gradients) {
-        self.in_place = wanted == Gradients::InPlace;
-        self.gradients = match wanted {
-            Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
-            Gradients::InPlace => self.scores.clone(),
-            Gradients::None => Vec::new(),
-        };
+        Self { scores, gradients: Vec::new(), wanted }
     }
 }
 
@@ -74,8 +69,16 @@ impl Source for Tensors {
         !self.gradients.is_empty()
     }
 
+    fn declare(&mut self, problem: &Problem, recording: &mut Recording) {
+        self.gradients = match self.wanted {
+            Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
+            Gradients::InPlace => self.scores.clone(),
+            Gradients::None => Vec::new(),
+        };
+    }
+
     fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()> {
-        if !problem.dense && !self.in_place {
+        if !problem.dense && self.wanted == Gradients::Separate {
             // Between the rows.
             self.gradients.iter().for_each(|&buffer| recording.clear(buffer));
         }
@@ -88,7 +91,7 @@ impl Source for Tensors {
 
     fn gradients(&mut self, _: &mut Recording, _: Batch, window: &Window) -> Result<(Binding, Option<Binding>)> {
         let scores = window.binding(self.scores[window.part]);
-        Ok((window.binding(self.gradients[window.part]), (!self.in_place).then_some(scores)))
+        Ok((window.binding(self.gradients[window.part]), (self.wanted == Gradients::Separate).then_some(scores)))
     }
 
     fn follow(&mut self, _: &mut Recording, _: Batch, _: &Window) -> Result<()> {
