@@ -1,4 +1,4 @@
-// The local tier of cells whose product is normalised, backward: one dispatch runs many steps, a workgroup all steps of one sequence, an
+// The local tier of cells with layer norms, backward: one dispatch runs many steps, a workgroup all steps of one sequence, an
 // invocation every 256th unit.
 // It also does what the persistent tier left undone (FINISHES). At a step that some unit has finished, all workgroups had handed out
 // their sums, and these are still there; at all others every unit has what the sums are of.
@@ -20,12 +20,12 @@ const LANES = 256u;
 var<workgroup> wg_most: atomic<u32>;
 var<workgroup> wg_left: u32;
 
-// The gradients of a unit at a frame of a sequence that runs, but for the norm's: `carry` has that of its h in it.
-fn gradient_of(frame: u32, n: u32, unit: u32, before: Before) -> CellGradient {
+// The gradients of a unit at a frame of a sequence that runs, but for what norms take away: `carry` has that of its h in it.
+fn back_of(frame: u32, n: u32, unit: u32, before: Before, moments: vec2f) -> UnitBack {
     let at = n * params.hidden + unit;
     let d = carry_at(at, CELL_STATES) + vec4f(before.dy, 0.0, 0.0, 0.0);
     let seen = with_affine(before, gains_at(unit), bias_at(unit));
-    return unit_gradient(frame, at, seen, parameters_at(unit), masks_at(at), d);
+    return unit_back(frame, at, seen, parameters_at(unit), masks_at(at), state_affine_at(unit), moments, d);
 }
 
 @compute @workgroup_size(256)
@@ -72,7 +72,13 @@ fn main(
             }
         }
 
-        var sums: array<vec4f, 2>;
+        var moments = vec2f();
+        var of_means = OfMeans();
+        if (running) {
+            moments = moments_at(frame, n);
+            of_means = of_means_at(frame, n);
+        }
+        var sums: Sums;
         for (var vector = 0u; vector < SUM_VECTORS; vector++) {
             let first = params.frames * plane() + ((k * params.batch + n) * SUM_VECTORS + vector) * UNIT_GROUPS;
             var sum = vec4f();
@@ -89,7 +95,8 @@ fn main(
                 sum = vec4f();
                 for (var unit = local; unit < hidden && running; unit += LANES) {
                     let before = before_at(frame, n, unit);
-                    sum += unit_sums(vector, gradient_of(frame, n, unit, before).r * gains_at(unit), before.r);
+                    let back = back_of(frame, n, unit, before, moments);
+                    sum += unit_sums(vector, back.g.r * gains_at(unit), before.r, back.shown * state_affine_at(unit).x, back.hat);
                 }
             }
             sums[vector] = row_total(sum, local, subgroup_size);
@@ -104,15 +111,26 @@ fn main(
             g.s = carry_at(at, CELL_STATES);
             if (running) {
                 let before = before_at(frame, n, unit);
-                g = gradient_of(frame, n, unit, before);
+                let back = back_of(frame, n, unit, before, moments);
+                g = back.g;
+                if (CELL_STATE_NORM != 0u) {
+                    let seen = with_affine(before, gains_at(unit), bias_at(unit));
+                    let of_state = of_normalised(seen.x, seen.r, seen.s, parameters_at(unit), masks_at(at), moments.y);
+                    g = less(g, mean_part(sums[STATE_VECTOR].zw, back.hat), of_state);
+                    add_carry(at + STATE_SUMS * plane(), CELL_STATE_GAIN, vec4f(back.shown * back.hat, vec3f()));
+                    add_carry(at + (STATE_SUMS + CELL_STATE_GAIN) * plane(), CELL_STATE_BIAS, vec4f(back.shown, vec3f()));
+                }
                 if (CELL_PARAMETERS > 0u) {
                     add_carry(at + CELL_STATES * plane(), CELL_PARAMETERS, g.p);
                 }
-                if (CELL_NORM_GAIN != 0u) {
-                    add_carry(at + GAIN_SUMS * plane(), CELL_ROWS, g.r * before.r);
+                if (CELL_NORM != 0u) {
+                    if (CELL_NORM_GAIN != 0u) {
+                        add_carry(at + GAIN_SUMS * plane(), CELL_ROWS, g.r * before.r);
+                    }
+                    add_carry(at + BIAS_SUMS * plane(), CELL_ROWS, g.r);
+                    let all = with_means(sums, of_means);
+                    g.r = before_norm(g.r * gains_at(unit), before.r, factors_at(frame, n), all[0], all[1]);
                 }
-                add_carry(at + BIAS_SUMS * plane(), CELL_ROWS, g.r);
-                g.r = before_norm(g.r * gains_at(unit), before.r, factors_at(frame, n), sums[0], sums[1]);
             }
             if (is_frame) {
                 g.s = select(g.s, vec4f(), begins_anew(n, frame));

@@ -3,7 +3,7 @@
 // gradients of their rows of the recurrent product, in a buffer of their own: it is cleared to 0 beforehand, 0 is written as -0,
 // and who needs a word waits until it is not 0. After the first step one more product goes to the states before it.
 //
-// Where the product is normalised, sums over units are exchanged besides, behind the rows (NORMED).
+// Where there are norms, sums over units are exchanged besides, behind the rows (NORMED).
 //
 // A workgroup that waited too long stops, and says so in `carry`; so do, after it, those that wait for it. What is missing then,
 // cell/local_gradient.wgsl does, or cell/local_normed_gradient.wgsl.
@@ -124,6 +124,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     var bias = vec4f();
     var gains = vec4f();
     var next_factors = vec4f();
+    var next_moments = vec2f();
+    var state_affine = vec2f();
+    var state_sums: array<vec2f, CHUNKS>;
     var gain_sums: array<vec4f, CHUNKS>;
     var bias_sums: array<vec4f, CHUNKS>;
 #endif
@@ -131,6 +134,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #ifdef NORMED
         bias = bias_at(unit);
         gains = gains_at(unit);
+        state_affine = state_affine_at(unit);
 #endif
         p = parameters_at(unit);
         for (var q = 0u; q < CHUNKS; q++) {
@@ -154,6 +158,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         before_next = before_at(params.first, first + own, unit);
 #ifdef NORMED
         next_factors = factors_at(params.first, first + own);
+        next_moments = moments_at(params.first, first + own);
 #endif
     }
     // What this invocation reads of each chunk: sequences and columns, and their words. What is past the edge is read of a neighbour:
@@ -181,6 +186,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #ifdef NORMED
             let seen = with_affine(before, gains, bias);
             let factors = next_factors;
+            let moments = next_moments;
+            var shown_alone = 0.0;
+            var shown_of_h = 0.0;
+            var state_hat = 0.0;
+            var of_state = CellGradient();
+            var d_shown = 0.0;
 #else
             let seen = before;
 #endif
@@ -195,8 +206,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 alone.s = d;
                 if (running) {
                     let m = masks_at(at);
-                    alone = unit_gradient(frame, at, seen, p, m, d + vec4f(before.dy, 0.0, 0.0, 0.0));
-                    of_h = unit_gradient(frame, at, seen, p, m, vec4f(1.0, 0.0, 0.0, 0.0));
+                    let d_alone = d + vec4f(before.dy, 0.0, 0.0, 0.0);
+                    let d_of_h = vec4f(1.0, 0.0, 0.0, 0.0);
+#ifdef NORMED
+                    let back_alone = unit_back(frame, at, seen, p, m, state_affine, moments, d_alone);
+                    let back_of_h = unit_back(frame, at, seen, p, m, state_affine, moments, d_of_h);
+                    alone = back_alone.g;
+                    of_h = back_of_h.g;
+                    if (CELL_STATE_NORM != 0u) {
+                        shown_alone = back_alone.shown;
+                        shown_of_h = back_of_h.shown;
+                        state_hat = back_alone.hat;
+                        of_state = of_normalised(seen.x, seen.r, seen.s, p, m, moments.y);
+                    }
+#else
+                    alone = unit_gradient(frame, at, seen, p, m, d_alone);
+                    of_h = unit_gradient(frame, at, seen, p, m, d_of_h);
+#endif
                 }
             }
             var spins = 0u;
@@ -267,6 +293,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                 before_next = before_at(frame_of(next_k), next_n, unit);
 #ifdef NORMED
                 next_factors = factors_at(frame_of(next_k), next_n);
+                next_moments = moments_at(frame_of(next_k), next_n);
 #endif
             }
 
@@ -300,6 +327,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #end
                 let d = select(0.0, total, taking);
                 g = CellGradient(alone.x + d * of_h.x, alone.r + d * of_h.r, alone.s + d * of_h.s, alone.p + d * of_h.p);
+#ifdef NORMED
+                d_shown = shown_alone + d * shown_of_h;
+#endif
             }
 #ifdef NORMED
 #import norm_exchange_back
@@ -309,7 +339,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                     set_undone(at, max(undone_at(at), params.frames + 1u - k));
                 } else {
 #ifdef NORMED
-                    if (running) {
+                    if (running && CELL_STATE_NORM != 0u) {
+                        state_sums[q] += vec2f(d_shown * state_hat, d_shown);
+                    }
+                    if (running && CELL_NORM != 0u) {
                         gain_sums[q] += g.r * hat;
                         bias_sums[q] += g.r;
                         g.r = d_rows;
@@ -360,8 +393,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
                     add_carry(at + CELL_STATES * plane(), CELL_PARAMETERS, wg_sums[(q * CHUNK + own) * UNITS + place]);
                 }
 #ifdef NORMED
-                add_carry(at + GAIN_SUMS * plane(), CELL_NORM_GAIN * CELL_ROWS, gain_sums[q]);
-                add_carry(at + BIAS_SUMS * plane(), CELL_ROWS, bias_sums[q]);
+                add_carry(at + STATE_SUMS * plane(), CELL_STATE_GAIN, vec4f(state_sums[q].x, vec3f()));
+                add_carry(at + (STATE_SUMS + CELL_STATE_GAIN) * plane(), CELL_STATE_BIAS, vec4f(state_sums[q].y, vec3f()));
+                if (CELL_NORM != 0u) {
+                    add_carry(at + GAIN_SUMS * plane(), CELL_NORM_GAIN * CELL_ROWS, gain_sums[q]);
+                    add_carry(at + BIAS_SUMS * plane(), CELL_ROWS, bias_sums[q]);
+                }
 #endif
             }
         }

@@ -46,9 +46,9 @@ var<storage, read> dy: array<f32>;
 @group(0) @binding(6)
 var<storage, read_write> gates: array<f32>;
 // [UNDONE + 1, batch, hidden]: gradients of the states after this launch, then before it; sums of those of the parameters, and where
-// the product is normalised of its gains and biases; as bits, how many steps of the persistent tier are left undone, which is 0
+// there are norms of their gains and biases; as bits, how many steps of the persistent tier are left undone, which is 0
 // between launches. Behind them, in whole windows, [lines of the stretch, spans]: what products were multiplied with to be
-// normalised, which they are in `gates`, but for gain and bias.
+// normalised, which they are in `gates`, but for gain and bias. And what cell/state_sums.wgsl gives.
 @group(0) @binding(7)
 var<storage, read_write> carry: array<f32>;
 
@@ -59,7 +59,8 @@ var<storage, read_write> carry: array<f32>;
 #import cell_carry
 
 const GAIN_SUMS = CELL_STATES + CELL_PARAMETERS;
-const BIAS_SUMS = GAIN_SUMS + min(CELL_NORM, 1u) * CELL_NORM_GAIN * CELL_ROWS;
+const STATE_SUMS = GAIN_SUMS + min(CELL_NORM, 1u) * CELL_NORM_GAIN * CELL_ROWS;
+const BIAS_SUMS = STATE_SUMS + CELL_STATE_GAIN + CELL_STATE_BIAS;
 const UNDONE = BIAS_SUMS + min(CELL_NORM, 1u) * 2u * CELL_ROWS;
 
 // The frame of step k of this launch, counted from the last, and frames from `first` to it in memory, which may be negative.

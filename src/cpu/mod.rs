@@ -122,6 +122,8 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellScan => cells::steps(&mut call),
         Kernel::CellScanGradient => cells::scan_gradient(&mut call),
         Kernel::CellSecondGradient => cells::second_gradient(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::CellStateSums => cells::state_sums(&mut call),
         Kernel::CellStep => cells::step(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::CellStepSingle => cells::step(&mut call),

@@ -7,11 +7,11 @@ use std::fmt;
 pub enum Tier {
     /// A launch a step, or two where a cell has two products or norms over its units: any cell with a product, on any device.
     Stepped,
-    /// One launch for a stretch of steps, a workgroup a sequence, which reads all weights at each step: cells with one product and
-    /// without a normalised state. Not in browsers.
+    /// One launch for a stretch of steps, a workgroup a sequence, which reads all weights at each step: cells with one product. Not in
+    /// browsers.
     Local,
-    /// One launch for a stretch of steps, on workgroups that keep their weights in registers and wait for each other: the same cells,
-    /// and forward those with a normalised state, on cards that run as many workgroups together. Not in browsers.
+    /// One launch for a stretch of steps, on workgroups that keep their weights in registers and wait for each other: the same cells, on
+    /// cards that run as many workgroups together. Not in browsers.
     Persistent,
     /// One launch for a stretch of steps, an invocation a unit: cells without a product, and no others.
     Scan,

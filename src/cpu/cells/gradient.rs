@@ -1,10 +1,10 @@
 //! Twin of `shaders/cell/step_gradient.wgsl`, and of those that run many steps.
 
-#[cfg(not(target_family = "wasm"))]
-use super::row_gradient;
 use super::sequences::{Sequences, Zoneout};
 use super::step::UNITS;
 use super::unit::{Shape, arguments, masks, vectors};
+#[cfg(not(target_family = "wasm"))]
+use super::{norms::Norms, row_gradient};
 use crate::cpu::Call;
 use crate::cpu::dense::dot;
 use crate::cpu::parallel::map_all;
@@ -59,7 +59,7 @@ pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
     }
     let read = Read { weight_transposed: &transposed, units: call.read(2), words: call.read(3), states: call.read(4), dy: call.read(5) };
     let frame_size = p.batch.wrapping_mul(p.hidden);
-    let is_normed = program.constant("CELL_NORM") > 0;
+    let is_normed = program.constant("CELL_NORM") > 0 || program.constant("CELL_STATE_NORM") > 0;
     // Of the norms of all frames of the launch.
     let factors = if is_normed { carry[factors_first(program, shape, frame_size as usize)..].to_vec() } else { Vec::new() };
     let earliest = if p.reversed != 0 { p.first } else { (p.first + 1).wrapping_sub(p.frames) };
@@ -100,12 +100,14 @@ pub(in crate::cpu) fn steps_gradient(call: &mut Call<'_>) {
 /// Where factors of norms begin in `carry`.
 #[cfg(not(target_family = "wasm"))]
 fn factors_first(program: &Program, shape: Shape, plane: usize) -> usize {
-    let gains = if program.constant("CELL_NORM_GAIN") != 0 { shape.rows } else { 0 };
-    let planes = shape.states + shape.parameters + gains + 2 * shape.rows + 1;
+    let norms = Norms::of(program, shape);
+    let of_product = norms.spans.map_or(0, |_| 2 + usize::from(norms.gain)) * shape.rows;
+    let of_state = usize::from(norms.state_gain) + usize::from(norms.state_bias);
+    let planes = shape.states + shape.parameters + of_product + of_state + 1;
     (planes * plane).next_multiple_of(64)
 }
 
-/// One step of a cell whose product is normalised: what the rows of the step after leave, then the step.
+/// One step of a cell with layer norms: what the rows of the step after leave, then the step.
 #[cfg(not(target_family = "wasm"))]
 fn row(program: &Program, p: &CellStepGradientParams, read: &Read<'_>, factors: &[f32], gates: &mut [f32], carry: &mut [f32]) {
     let (hidden, rows) = (p.hidden as usize, Shape::of(program).rows * p.hidden as usize);

@@ -12,6 +12,8 @@ mod row;
 mod row_gradient;
 mod scan_gradient;
 mod sequences;
+#[cfg(not(target_family = "wasm"))]
+mod state_sums;
 mod states;
 mod step;
 mod unit;
@@ -30,6 +32,8 @@ pub(super) use product::{pack_rows, product};
 pub(super) use row::{normed_step, row};
 pub(super) use row_gradient::row_gradient;
 pub(super) use scan_gradient::scan_gradient;
+#[cfg(not(target_family = "wasm"))]
+pub(super) use state_sums::state_sums;
 pub(super) use states::{copy_states, valid_frames};
 #[cfg(not(target_family = "wasm"))]
 pub(super) use step::{local, steps_in_halves};

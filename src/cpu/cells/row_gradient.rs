@@ -1,4 +1,4 @@
-//! Twin of `shaders/cell/row_gradient.wgsl`, and of those that run many steps of cells whose product is normalised.
+//! Twin of `shaders/cell/row_gradient.wgsl`, and of those that run many steps of cells with layer norms.
 
 use super::norms::{Norms, gradient_means, statistics};
 use super::sequences::{Sequences, Zoneout};

@@ -9,7 +9,7 @@ use super::ways::{Choice, Side, Way, choose};
 use super::weights::Recurrent;
 use super::{Problem, Slot, Walk, copy_states, mid, rows, scan, stretch_frames, widened, window};
 #[cfg(not(target_family = "wasm"))]
-use super::{local, persistent};
+use super::{local, normed, persistent};
 use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
@@ -160,6 +160,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         most,
     };
     let sums = shape.parameters + shape.gains + shape.state_vectors;
+    let walk = problem.walk();
     // Of a normalised product also sums for its bias, and what one step leaves to itself; likewise of a second product.
     let normed_rows = if problem.norms.recurrent.is_some() { shape.rows } else { 0 };
     #[cfg(not(target_family = "wasm"))]
@@ -168,7 +169,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         _ => None,
     };
     #[cfg(not(target_family = "wasm"))]
-    let alone = (way == Way::Local && problem.norms.recurrent.is_some()).then(|| recording.workspace("alone", 16));
+    let alone = (way == Way::Local && walk == Walk::Rows).then(|| recording.workspace("alone", 16));
     let wide_weight_hh = widened(recording, caps, problem, buffers.weight_hh);
     let weights = Recurrent::new(recording, caps, problem, wide_weight_hh, buffers.weight_hr)?;
     let d_matrix = weights.gradient(recording, problem, buffers.d_weight_hh);
@@ -188,6 +189,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     let factor_bytes = problem.norms.recurrent.map(|norm| lines_of(most, shape.rows, norm.span).factor_bytes());
     let factors_first = carry_bytes.next_multiple_of(FACTORS_ALIGNMENT);
     let behind = factor_bytes.filter(|_| marks > 0).map_or(carry_bytes, |bytes| factors_first + bytes);
+    #[cfg(not(target_family = "wasm"))]
+    let state_sums = normed::StateSums::new(problem, factors_first).filter(|_| marks > 0);
+    #[cfg(not(target_family = "wasm"))]
+    let behind = state_sums.map_or(behind, |sums| sums.end(problem, most));
     let carry = recording.workspace("carry", behind);
     recording.clear(carry);
     let factors = factor_bytes.map(|bytes| match marks {
@@ -203,7 +208,6 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     // What is past the ends must not reach the products, not even multiplied by zero.
     let clean_x = problem.lengths.then(|| recording.workspace("valid_x", problem.bytes_of(most * x_bytes / 4)));
 
-    let walk = problem.walk();
     let normed_inputs = problem.norms.input.map(|norm| {
         let factor_bytes = match norm {
             InputNorm::Layer(norm) => lines_of(most, shape.inputs, norm.span).factor_bytes(),
@@ -362,6 +366,10 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
                 let weight_hh = recording.whole(weights.matrix);
                 let mut bindings = vec![weight_hh, units, sequences, states, dy, recording.whole(gates_buffer), recording.whole(carry)];
                 let params = local::backward_params(problem, stretch, &gates_at, dy_first, slots);
+                if let Some(sums) = state_sums {
+                    let buffers = [buffers.units, sequences.buffer, buffers.states, gates_buffer, carry];
+                    sums.record(recording, caps, problem, buffers, (gates.at(0), [earliest, slots]), (begin, count));
+                }
                 if let Some(tier) = &waiting {
                     tier.record(recording, caps, problem, &bindings, &params);
                 } else {

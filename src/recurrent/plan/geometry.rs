@@ -53,14 +53,14 @@ impl Geometry {
 
     /// Whether a device has the invocations and the workgroup memory. Backward a unit exchanges its rows, and keeps gradients of
     /// its `parameters`, if there are any; with norms units that no shuffles sum are summed there.
-    pub(super) fn fits(&self, caps: &Caps, backward: bool, parameters: bool, norms: u32) -> bool {
+    pub(super) fn fits(&self, caps: &Caps, backward: bool, parameters: bool, norms: bool) -> bool {
         let [row, word, kept] = match (backward, parameters) {
             (false, _) => [16, 4, 16],
             (true, false) => [4, 16, 16],
             (true, true) => [4, 16, 32],
         };
         let parts = 2 * (self.column_lanes >> self.stages) * self.chunk * self.units() * row;
-        let sums = norms.min(1) * 16 * self.chunk * (self.units() >> self.unit_stages(caps));
+        let sums = u32::from(norms) * 16 * self.chunk * (self.units() >> self.unit_stages(caps));
         let bytes = self.chunk * self.column_lanes * self.lane_columns * word + parts + self.group * self.units() * kept + sums + 32;
         self.lanes() <= caps.max_invocations && self.chunk * self.units() <= self.lanes() && bytes <= caps.max_workgroup_bytes
     }

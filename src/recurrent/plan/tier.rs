@@ -1,7 +1,8 @@
 //! How the workgroups of the persistent tier are laid out.
 
+use super::Problem;
 use super::geometry::Geometry;
-use super::{Problem, normed};
+use super::normed::Toll;
 use crate::device::Caps;
 
 /// Registers of a core, and of an invocation at most; those that a kernel takes besides weights and what it reads.
@@ -22,12 +23,12 @@ const FEW: usize = 3;
 
 /// The layout of the least cost, if the registers of workgroups that run together hold the weights.
 pub(super) fn geometry(caps: &Caps, problem: &Problem, backward: bool) -> Option<Geometry> {
-    best(caps, sides(problem), backward, problem.shape.parameters > 0, normed::exchanges(problem))
+    best(caps, sides(problem), backward, problem.shape.parameters > 0, Toll::of(problem, backward))
 }
 
 /// The few layouts of the least cost, the least first, no two of which differ only in how sequences are chunked.
 pub(super) fn geometries(caps: &Caps, problem: &Problem, backward: bool) -> Vec<Geometry> {
-    let mut all = all(caps, sides(problem), backward, problem.shape.parameters > 0, normed::exchanges(problem));
+    let mut all = all(caps, sides(problem), backward, problem.shape.parameters > 0, Toll::of(problem, backward));
     all.sort_by_key(|&(cost, _)| cost);
     let mut few: Vec<Geometry> = Vec::new();
     for (_, geometry) in all {
@@ -45,12 +46,12 @@ fn sides(problem: &Problem) -> [u32; 3] {
 }
 
 /// The geometry of the least cost, for [rows of the product, hidden, batch], and norms over all units.
-fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Option<Geometry> {
+fn best(caps: &Caps, sides: [u32; 3], backward: bool, parameters: bool, norms: Toll) -> Option<Geometry> {
     all(caps, sides, backward, parameters, norms).into_iter().min_by_key(|&(cost, _)| cost).map(|(_, geometry)| geometry)
 }
 
 /// All that a device can run, with their costs.
-fn all(caps: &Caps, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: u32) -> Vec<(u64, Geometry)> {
+fn all(caps: &Caps, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: Toll) -> Vec<(u64, Geometry)> {
     let mut all = Vec::new();
     if hidden > MOST_HIDDEN {
         return all;
@@ -85,7 +86,7 @@ pub(super) fn takes(caps: &Caps, problem: &Problem, backward: bool, geometry: &G
         && is_held([units, columns, rows], backward)
         && batches(batch).contains(&[group, chunk, tile])
         && *geometry == Geometry::new(caps, hidden, [units, columns], unit_lanes, [group, chunk, tile])
-        && runs(caps, geometry, [rows, hidden, batch], backward, problem.shape.parameters > 0, normed::exchanges(problem))
+        && runs(caps, geometry, [rows, hidden, batch], backward, problem.shape.parameters > 0, Toll::of(problem, backward))
 }
 
 /// Whether an invocation may hold the weights of so many units, columns and rows: beyond this they leave no room for anything else.
@@ -94,10 +95,10 @@ fn is_held([units, columns, rows]: [u32; 3], backward: bool) -> bool {
     units * columns * rows <= 160 && (columns >= 4 || backward) && !(columns % 8 == 4 && columns > 4 && backward)
 }
 
-fn runs(caps: &Caps, geometry: &Geometry, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: u32) -> bool {
+fn runs(caps: &Caps, geometry: &Geometry, [rows, hidden, batch]: [u32; 3], backward: bool, parameters: bool, norms: Toll) -> bool {
     let workgroups = u64::from(hidden.div_ceil(geometry.units())) * u64::from(batch.div_ceil(geometry.group));
     workgroups <= u64::from(caps.together)
-        && geometry.fits(caps, backward, parameters, norms)
+        && geometry.fits(caps, backward, parameters, norms.exchanges > 0)
         && registers(geometry, [rows, hidden], backward, norms).is_some()
 }
 
@@ -119,12 +120,13 @@ fn batches(batch: u32) -> Vec<[u32; 3]> {
 }
 
 /// Registers of an invocation, if a core has as many.
-fn registers(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool, norms: u32) -> Option<u32> {
+fn registers(geometry: &Geometry, [rows, hidden]: [u32; 2], backward: bool, norms: Toll) -> Option<u32> {
     let loads = if backward { geometry.column_loads() } else { geometry.quad_loads() };
     let sums = geometry.tile * geometry.lane_units * if backward { 1 } else { rows };
-    let count = geometry.lane_units * geometry.lane_columns * rows + loads * 5 + sums + OWN_REGISTERS
-        // Sums of other workgroups, and what the unit keeps of its norms.
-        + norms.min(1) * (5 * unit_loads(geometry, hidden) + 8 + 4 * norms + if backward { 12 } else { 0 });
+    let read = loads * 5 + sums;
+    let sums_of_others = norms.exchanges.min(1) * 5 * unit_loads(geometry, hidden);
+    let read = if norms.shares && geometry.group == geometry.chunk { read.max(sums_of_others) } else { read + sums_of_others };
+    let count = geometry.lane_units * geometry.lane_columns * rows + read + OWN_REGISTERS + norms.registers;
     let lanes = geometry.lanes().next_multiple_of(32);
     Some(count).filter(|&count| count <= LANE_REGISTERS.min(CORE_REGISTERS / lanes))
 }
@@ -135,12 +137,12 @@ fn unit_loads(geometry: &Geometry, hidden: u32) -> u32 {
 }
 
 /// About how many cycles more a step takes in which units wait for each other to be normalised: chunks do so one after the other.
-fn norm_cost(caps: &Caps, geometry: &Geometry, hidden: u32, norms: u32) -> u64 {
+fn norm_cost(caps: &Caps, geometry: &Geometry, hidden: u32, norms: Toll) -> u64 {
     let stages = geometry.unit_stages(caps);
     let through_memory = if geometry.units() >> stages > 1 { 80 + 8 * (geometry.units() >> stages) } else { 0 };
     let sum = 30 * stages + through_memory;
     let wait = 900 + 3 * hidden.div_ceil(geometry.units()) + 40 * unit_loads(geometry, hidden);
-    u64::from(norms * (geometry.group / geometry.chunk) * (2 * sum + wait))
+    u64::from(norms.exchanges * (geometry.group / geometry.chunk) * (2 * sum + wait))
 }
 
 /// About how many cycles a step takes on a GPU with four schedulers a core and 64 B a cycle from its cache, fitted to measured times
@@ -199,15 +201,19 @@ pub(super) mod tests {
         for rows in 1..=4 {
             for hidden in [1, 2, 31, 64, 100, 256, 512, 640, 1000] {
                 for batch in [1, 2, 3, 16, 17] {
-                    for (backward, norms) in [(false, 0), (true, 0), (false, 1), (false, 2), (true, 1)] {
-                        if hidden > 640 && norms > 0 {
+                    let toll = |exchanges, registers| Toll { exchanges, registers, shares: registers > 24 };
+                    let none = toll(0, 0);
+                    for (backward, norms) in
+                        [(false, none), (true, none), (false, toll(1, 12)), (false, toll(2, 16)), (true, toll(1, 24)), (true, toll(1, 40))]
+                    {
+                        if norms.exchanges > 0 && hidden > if norms.shares { 512 } else { 640 } {
                             continue;
                         }
                         let sides = [rows, hidden, batch];
                         let Some(geometry) = best(&caps, sides, backward, backward, norms) else {
-                            panic!("{sides:?} backward {backward} norms {norms}")
+                            panic!("{sides:?} backward {backward} {norms:?}")
                         };
-                        assert!(geometry.fits(&caps, backward, backward, norms), "{geometry:?}");
+                        assert!(geometry.fits(&caps, backward, backward, norms.exchanges > 0), "{geometry:?}");
                         assert!(geometry.column_lanes * geometry.lane_columns >= hidden, "{geometry:?}");
                         assert!(geometry.group % geometry.chunk == 0 && geometry.chunk % geometry.tile == 0 && geometry.group <= 64);
                         assert!(registers(&geometry, [rows, hidden], backward, norms).is_some());
@@ -223,15 +229,15 @@ pub(super) mod tests {
             }
         }
         // 64 MB of weights: more than any device has registers. And sides that no product of 32 bits holds.
-        assert_eq!(best(&caps, [4, 2048, 1], false, false, 0), None);
-        assert_eq!(best(&caps, [4, u32::MAX, u32::MAX], true, false, 0), None);
-        assert_eq!(best(&caps, [1, 1, u32::MAX], true, false, 0), None);
+        assert_eq!(best(&caps, [4, 2048, 1], false, false, Toll::default()), None);
+        assert_eq!(best(&caps, [4, u32::MAX, u32::MAX], true, false, Toll::default()), None);
+        assert_eq!(best(&caps, [1, 1, u32::MAX], true, false, Toll::default()), None);
     }
 
     #[test]
     fn few_workgroups_hold_small_layers_only() {
         let caps = Caps { together: 2, ..large() };
-        assert!(best(&caps, [4, 64, 1], false, false, 0).is_some());
-        assert_eq!(best(&caps, [4, 512, 1], false, false, 0), None);
+        assert!(best(&caps, [4, 64, 1], false, false, Toll::default()).is_some());
+        assert_eq!(best(&caps, [4, 512, 1], false, false, Toll::default()), None);
     }
 }

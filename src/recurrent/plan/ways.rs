@@ -204,7 +204,7 @@ pub(super) fn candidates(caps: &Caps, problem: &Problem, side: Side) -> Vec<Way>
 
 /// Why a tier cannot run the steps, on whatever device.
 #[cfg(not(target_family = "wasm"))]
-fn refusal(tier: Tier, problem: &Problem, side: Side) -> Option<&'static str> {
+fn refusal(tier: Tier, problem: &Problem) -> Option<&'static str> {
     match (tier, problem.walk()) {
         (Tier::Scan, Walk::Scan) => None,
         (Tier::Scan, _) => Some("units of this cell see each other, by a product"),
@@ -212,10 +212,6 @@ fn refusal(tier: Tier, problem: &Problem, side: Side) -> Option<&'static str> {
         (Tier::Stepped, _) => None,
         (_, Walk::Mid) => Some("the cell's second product takes all of what the first gives"),
         (_, Walk::Rows) if problem.shape.rows == 0 || problem.shape.second > 0 => Some("the cell has norms, and not one product"),
-        // Forward for what waits only: two norms one after the other are one launch more a step.
-        (_, Walk::Rows) if problem.norms.state.is_some() && (tier == Tier::Local || side != Side::Forward) => {
-            Some("the gradient of a normalised state takes sums over all units between two others")
-        }
         (Tier::Local | Tier::Persistent, _) => None,
     }
 }
@@ -223,7 +219,7 @@ fn refusal(tier: Tier, problem: &Problem, side: Side) -> Option<&'static str> {
 /// A tier's way, if it can run the steps.
 #[cfg(not(target_family = "wasm"))]
 fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::result::Result<Way, String> {
-    if let Some(reason) = refusal(tier, problem, side) {
+    if let Some(reason) = refusal(tier, problem) {
         return Err(reason.to_owned());
     }
     match tier {
@@ -240,7 +236,7 @@ fn possible(tier: Tier, caps: &Caps, problem: &Problem, side: Side) -> std::resu
 /// Whether a way, wherever it comes from, can run the steps.
 #[cfg(not(target_family = "wasm"))]
 pub(super) fn is_possible(way: &Way, caps: &Caps, problem: &Problem, side: Side) -> bool {
-    refusal(way.tier(), problem, side).is_none()
+    refusal(way.tier(), problem).is_none()
         && match way {
             Way::Scan | Way::Stepped | Way::Local => true,
             Way::Persistent(geometry) => {
@@ -323,6 +319,7 @@ mod tests {
         assert_eq!(tiers(&card, &problem(&Cell::lstm(), 1, 1, 640)), [Tier::Stepped; 2]);
         assert_eq!(tiers(&card, &problem(&Cell::lstm(), 500, 1, 2000)), [Tier::Stepped; 2]);
         assert_eq!(tiers(&card, &problem(&Cell::min_gru(false), 500, 1, 640)), [Tier::Scan; 2]);
+        assert_eq!(tiers(&card, &problem(&Cell::layer_norm_lstm(), 500, 1, 640)), [Tier::Persistent; 2]);
         assert_eq!(tiers(&card, &problem(&Cell::gru_reset_before(), 500, 1, 640)), [Tier::Stepped; 2]);
     }
 
@@ -339,7 +336,6 @@ mod tests {
         assert!(few.contains("6553600 B of weights") && few.contains("4 workgroups"), "{few}");
         let ind_rnn = Cell::ind_rnn(Activation::Tanh).unwrap();
         assert!(refusal(&large(), &ind_rnn, Tier::Local).ends_with("no unit waits for another; what can: scan"));
-        assert!(refusal(&large(), &Cell::layer_norm_lstm(), Tier::Persistent).contains("normalised state"));
         assert!(refusal(&large(), &Cell::gru_reset_before(), Tier::Local).contains("second product"));
         assert!(refusal(&large(), &Cell::lstm(), Tier::Scan).contains("see each other"));
     }
