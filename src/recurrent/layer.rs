@@ -270,6 +270,9 @@ impl Layer {
     /// The same layer with zoneout (Krueger et al. 2017): in training each number of h keeps its value of the frame before with
     /// probability `h`, those of all other states with probability `others`; without training they become the mean of that.
     ///
+    /// A projected h has none. Lingvo's `LSTMCellSimple` keeps numbers of what was projected; but the steps here multiply by the product of
+    /// both weights, and know what is projected only: a projection within the steps would be a second product that waits for the first.
+    ///
     /// # Errors
     /// [`Error::Value`] unless both are at least 0 and less than 1, and that of h 0 where h is projected.
     pub fn with_zoneout(self, h: f32, others: f32) -> Result<Self> {
