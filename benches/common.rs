@@ -21,14 +21,25 @@ pub fn context() -> Result<Context> {
 /// # Errors
 /// The first that `call` gives.
 pub fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut call: impl FnMut() -> Result<RunReport>) -> Result<()> {
+    measure_by(group, id, || {
+        let start = Instant::now();
+        let report = call()?;
+        Ok(report.gpu_time.unwrap_or_else(|| start.elapsed()))
+    })
+}
+
+/// One benchmark: the time that `call` says.
+///
+/// # Errors
+/// The first that `call` gives.
+pub fn measure_by(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, mut call: impl FnMut() -> Result<Duration>) -> Result<()> {
     let mut outcome = Ok(());
     group.bench_function(id, |bencher| {
         bencher.iter_custom(|iterations| {
             let mut sum = Duration::ZERO;
             for _ in 0..iterations {
-                let start = Instant::now();
                 match call() {
-                    Ok(report) => sum += report.gpu_time.unwrap_or_else(|| start.elapsed()),
+                    Ok(time) => sum += time,
                     Err(error) => outcome = Err(error),
                 }
             }

@@ -281,6 +281,9 @@ fn a_device_of_the_callers_own_can_be_shared() {
     assert_eq!(gpu.caps().max_binding_bytes, 128 << 20);
     let tensor = Tensor::from_slice(&gpu, &[2], &[5.0, 6.0]).unwrap();
     assert_eq!(tensor.to_vec_blocking().unwrap(), [5.0, 6.0]);
+    // Nor does it take params with a launch: they lie in a buffer, and the results are the same.
+    let own = Context::new_blocking(ContextOptions::from_env().with_variant(Variant::Plain)).unwrap();
+    assert_eq!(some_work(&gpu).0, some_work(&own).0);
 }
 
 #[test]

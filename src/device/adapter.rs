@@ -63,7 +63,7 @@ const COHERENT: wgpu::Features = wgpu::Features::MEMORY_DECORATION_COHERENT.unio
 
 /// Opens a device with everything the adapter has that this crate can use.
 pub(super) async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let mut useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | COHERENT;
+    let mut useful = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::IMMEDIATES | COHERENT;
     let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
     if matrices(adapter).is_some() {
         useful |= MATRICES;

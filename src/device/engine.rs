@@ -7,7 +7,7 @@ use super::context::ContextOptions;
 use super::lost::Lost;
 use super::pipelines::{Pipeline, Pipelines};
 use super::pool::{GpuBuffer, Pool, Purpose};
-use super::recording::{Recording, Role, UNIFORM_ALIGNMENT};
+use super::recording::{Dispatch, Recording, Role, UNIFORM_ALIGNMENT};
 use super::schedule::{self, Pass};
 use super::scope::{Scope, guarded};
 use super::table::Table;
@@ -85,7 +85,7 @@ impl Engine {
             timestamps: caps.timestamps,
             max_buffer_bytes: caps.max_buffer_bytes,
             pool: Pool::new(device.clone(), caps.max_buffer_bytes),
-            pipelines: Pipelines::new(options.shader_checks),
+            pipelines: Pipelines::new(&device, options.shader_checks),
             pending: Mutex::default(),
             #[cfg(not(target_family = "wasm"))]
             poller: super::poller::Poller::new(device.clone(), lost.clone()),
@@ -205,14 +205,17 @@ impl Engine {
         let passes = schedule::passes(recording, self.budget);
         let timed = (self.timing || timed) && self.timestamps && !passes.is_empty();
         let tick_bytes = Timing::bytes(passes.len());
-        // The uniforms, the workspace, then the timestamps.
-        let mut wanted = vec![(Purpose::Uniform, recording.uniforms.len() as u64)];
+        // The params that do not go with their launches, the workspace, then the timestamps.
+        let needs_uniforms = pipelines.iter().any(|pipeline| !pipeline.takes_params);
+        let mut wanted = Vec::new();
+        wanted.extend(needs_uniforms.then_some((Purpose::Uniform, recording.uniforms.len() as u64)));
         wanted.extend(recording.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| (Purpose::Storage, b.bytes)));
         wanted.extend(timed.then_some((Purpose::Staging, tick_bytes)));
         let mut own = self.lend(&wanted).await?;
         let ticks = if timed { own.pop() } else { None };
 
-        let mut workspace = own.iter().skip(1);
+        let mut workspace = own.iter();
+        let uniforms = if needs_uniforms { workspace.next().map(|b| &b.buffer) } else { None };
         let given = |role| match role {
             Role::Bound(place) => bound.get(place).copied(),
             Role::Workspace => workspace.next(),
@@ -221,7 +224,7 @@ impl Engine {
             recording.buffers.iter().map(|b| b.role).map(given).map(|b| b.map(|b| &b.buffer)).collect();
         let buffers = buffers.ok_or_else(|| Error::Gpu { message: "a plan was given too few buffers".to_owned() })?;
 
-        let launch = Launch { recording, buffers, uniforms: &own[0].buffer, pipelines: &pipelines };
+        let launch = Launch { recording, buffers, uniforms, pipelines: &pipelines };
         let asked = recording.workspace_bytes();
         let watch = Stopwatch::start();
         let ((report, mapping), scope) = guarded(&self.device, asked, || {
@@ -347,7 +350,9 @@ impl Engine {
 
     /// Encodes and submits, within scopes. `ticks` receives the timestamps, if they are to be taken.
     fn submit(&self, launch: &Launch<'_>, passes: &[Pass<'_>], ticks: Option<&GpuBuffer>) -> (RunReport, wgpu::SubmissionIndex) {
-        self.queue.write_buffer(launch.uniforms, 0, &launch.recording.uniforms);
+        if let Some(uniforms) = launch.uniforms {
+            self.queue.write_buffer(uniforms, 0, &launch.recording.uniforms);
+        }
         let timing = ticks.map(|_| Timing::new(&self.device, passes.len()));
         let mut report = RunReport { passes: passes.len() as u32, ..Default::default() };
         let mut groups = Groups::default();
@@ -382,31 +387,45 @@ impl Engine {
         let mut current = None;
         for dispatch in &pass.dispatches {
             let pipeline = &launch.pipelines[dispatch.pipeline];
-            if current != Some(dispatch.pipeline) {
+            let before = current.replace((dispatch.pipeline, dispatch.set));
+            if before.is_none_or(|(pipeline, _)| pipeline != dispatch.pipeline) {
                 encoded.set_pipeline(&pipeline.pipeline);
-                current = Some(dispatch.pipeline);
             }
-            let group = groups.entry((dispatch.set.0, dispatch.shader.name), || {
-                let window = |buffer, offset, bytes: u64| {
-                    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) })
-                };
-                let params_bytes = u64::from(dispatch.shader.params_bytes).next_multiple_of(16);
-                let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: window(launch.uniforms, 0, params_bytes) }];
-                for (i, b) in launch.recording.sets[dispatch.set.0].iter().enumerate() {
-                    let resource = window(launch.buffers[b.buffer.0], b.offset, b.bytes);
-                    entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
-                }
-                self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                    label: Some(dispatch.shader.name),
-                    layout: &pipeline.layout,
-                    entries: &entries,
-                })
-            });
-            encoded.set_bind_group(0, &*group, &[dispatch.params]);
+            let offset = [dispatch.params];
+            let offsets: &[u32] = if pipeline.takes_params {
+                let params = &launch.recording.uniforms[dispatch.params as usize..];
+                encoded.set_immediates(0, &params[..dispatch.shader.params_bytes as usize]);
+                &[]
+            } else {
+                &offset
+            };
+            // Of a launch a step most differ in their params only.
+            if !pipeline.takes_params || before != current {
+                let group = groups.entry((dispatch.set.0, dispatch.shader.name), || self.group(launch, dispatch, pipeline));
+                encoded.set_bind_group(0, &*group, offsets);
+            }
             let [x, y, z] = dispatch.workgroups;
             encoded.dispatch_workgroups(x, y, z);
         }
         pass.dispatches.len() as u32
+    }
+
+    /// The buffers of a launch, and of all others of its kernel and bind set.
+    fn group(&self, launch: &Launch<'_>, dispatch: &Dispatch, pipeline: &Pipeline) -> wgpu::BindGroup {
+        let entry = |binding: usize, buffer, offset, bytes| {
+            let window = wgpu::BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(bytes) };
+            wgpu::BindGroupEntry { binding: binding as u32, resource: wgpu::BindingResource::Buffer(window) }
+        };
+        let params_bytes = u64::from(dispatch.shader.params_bytes).next_multiple_of(16);
+        let params = launch.uniforms.filter(|_| !pipeline.takes_params).map(|uniforms| entry(0, uniforms, 0, params_bytes));
+        let windows = launch.recording.sets[dispatch.set.0].iter().enumerate();
+        let windows = windows.map(|(place, window)| entry(place + 1, launch.buffers[window.buffer.0], window.offset, window.bytes));
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = params.into_iter().chain(windows).collect();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.shader.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        })
     }
 }
 
@@ -418,7 +437,8 @@ struct Launch<'a> {
     recording: &'a Recording,
     /// One for each of the recording's.
     buffers: Vec<&'a wgpu::Buffer>,
-    uniforms: &'a wgpu::Buffer,
+    /// Of launches whose pipelines do not take theirs.
+    uniforms: Option<&'a wgpu::Buffer>,
     /// One for each of the recording's.
     pipelines: &'a [Arc<Pipeline>],
 }

@@ -8,18 +8,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
+    /// Whether the params of a launch go with it; else they lie in a buffer.
+    pub takes_params: bool,
 }
 
 /// Those that were compiled so far.
 pub(super) struct Pipelines {
     /// Whether kernels are compiled with wgpu's own checks of every access and loop.
     checks: bool,
+    /// Bytes that can go with a launch.
+    most_params: u32,
     known: Mutex<Table<PipelineKey, Arc<Pipeline>>>,
 }
 
 impl Pipelines {
-    pub(super) fn new(checks: bool) -> Self {
-        Self { checks, known: Mutex::default() }
+    pub(super) fn new(device: &wgpu::Device, checks: bool) -> Self {
+        // The web backend of wgpu 30 panics at them.
+        let has_immediates = cfg!(not(target_family = "wasm")) && device.features().contains(wgpu::Features::IMMEDIATES);
+        let most_params = if has_immediates { device.limits().max_immediate_size } else { 0 };
+        Self { checks, most_params, known: Mutex::default() }
     }
 
     pub(super) fn get(&self, key: &PipelineKey) -> Option<Arc<Pipeline>> {
@@ -39,14 +46,18 @@ impl Pipelines {
         #[cfg(not(target_family = "wasm"))]
         let watch = super::clock::Stopwatch::start();
         let shader = key.shader;
-        let module = self.module(device, key);
+        let takes_params = shader.params_bytes <= self.most_params;
+        let module = self.module(device, key, takes_params);
         let entry = |binding: u32, ty, dynamic| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: dynamic, min_binding_size: None },
             count: None,
         };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform, true)];
+        let mut entries = Vec::new();
+        if !takes_params {
+            entries.push(entry(0, wgpu::BufferBindingType::Uniform, true));
+        }
         for (index, &writable) in shader.writable.iter().enumerate() {
             entries.push(entry(index as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !writable }, false));
         }
@@ -54,7 +65,7 @@ impl Pipelines {
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(shader.name),
             bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
+            immediate_size: if takes_params { shader.params_bytes } else { 0 },
         });
         let set = |key: &&(&str, u64)| !shader.shape.contains(&key.0);
         let constants: Vec<(&str, f64)> = key.constants.iter().filter(set).map(|&(name, bits)| (name, f64::from_bits(bits))).collect();
@@ -72,18 +83,17 @@ impl Pipelines {
         });
         #[cfg(not(target_family = "wasm"))]
         log::debug!("compiled {} in {:?}", shader.name, watch.elapsed());
-        Arc::new(Pipeline { pipeline, layout })
+        Arc::new(Pipeline { pipeline, layout, takes_params })
     }
 
     #[allow(unsafe_code, reason = "the only way to compile a kernel without checks of every access")]
-    fn module(&self, device: &wgpu::Device, key: &PipelineKey) -> wgpu::ShaderModule {
+    fn module(&self, device: &wgpu::Device, key: &PipelineKey, takes_params: bool) -> wgpu::ShaderModule {
         let shader = key.shader;
+        let text = if takes_params { with_immediates(text(key)) } else { text(key) };
         // naga refuses `enable subgroups;`, browsers demand it (gfx-rs/wgpu#5555).
         let header = if cfg!(target_family = "wasm") && shader.subgroups { "enable subgroups;\n" } else { "" };
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(shader.name),
-            source: wgpu::ShaderSource::Wgsl(format!("{header}{}", text(key)).into()),
-        };
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(shader.name), source: wgpu::ShaderSource::Wgsl(format!("{header}{text}").into()) };
         if self.checks {
             return device.create_shader_module(descriptor);
         }
@@ -93,6 +103,11 @@ impl Pipelines {
         // its loops are bounded by the params, and the tests run all kernels with the checks as well.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
+}
+
+/// The text of a kernel whose params go with each launch.
+fn with_immediates(text: String) -> String {
+    text.replacen("@group(0) @binding(0)\nvar<uniform> params:", "var<immediate> params:", 1)
 }
 
 /// The text of a kernel: its slot filled, and unrolled.
@@ -108,4 +123,18 @@ fn text(PipelineKey { shader, program, constants }: &PipelineKey) -> String {
     #[cfg(target_family = "wasm")]
     let _ = constants;
     rolled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_immediates;
+    use crate::device::shader::SHADERS;
+
+    #[test]
+    fn every_kernel_can_have_its_params_with_the_launch() {
+        for shader in &SHADERS {
+            let text = with_immediates(shader.wgsl(""));
+            assert!(text.contains("var<immediate> params: Params;") && !text.contains("@binding(0)"), "{}", shader.name);
+        }
+    }
 }
