@@ -9,8 +9,8 @@ mod common;
 
 use common::contexts;
 use weft::dense::{Conv1dOptions, Linear, conv1d_blocking};
-use weft::lattice::{Blank, Logits, LossBatch, TransducerLoss};
-use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions, State};
+use weft::lattice::{Blank, CtcBatch, CtcLoss, Logits, LossBatch, TransducerLoss};
+use weft::recurrent::{Cell, Layer, LayerWeights, RunOptions, State, TrainOptions};
 use weft::{Context, ContextOptions, DType, Error, RunReport, Tensor, Variant, f16, wgpu};
 
 #[test]
@@ -112,6 +112,37 @@ fn a_report_tells_what_was_compiled_and_that_it_stays_so() {
             assert_eq!(first.compiled, 3, "{name}");
             assert!(!first.compile.is_zero(), "{name}");
         }
+    }
+}
+
+#[test]
+fn what_was_prepared_is_not_compiled_by_calls() {
+    for (name, gpu) in contexts() {
+        let is_gpu = gpu.device().is_some();
+        let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(&gpu).unwrap();
+        let logits = Tensor::zeros(&gpu, &[1, 3, 2, 5], DType::F32).unwrap();
+        let batch = LossBatch::new(Logits::padded(&logits), &[1], &[3], &[1]);
+        assert_eq!(loss.prepare_blocking(&batch).unwrap().compiled > 0, is_gpu, "{name}");
+        assert_eq!(loss.prepare_blocking(&batch).unwrap(), RunReport::default(), "{name}");
+        assert_eq!(loss.run_blocking(&batch).unwrap().report.compiled, 0, "{name}");
+
+        let ctc = CtcLoss::new(Blank(0)).gradients(true).build(&gpu).unwrap();
+        let logits = Tensor::zeros(&gpu, &[1, 3, 5], DType::F32).unwrap();
+        let batch = CtcBatch::new(&logits, &[1], &[3], &[1]);
+        assert_eq!(ctc.prepare_blocking(&batch).unwrap().compiled > 0, is_gpu, "{name}");
+        assert_eq!(ctc.run_blocking(&batch).unwrap().report.compiled, 0, "{name}");
+
+        let weights =
+            LayerWeights { input_size: 3, hidden_size: 2, weight_ih: &[0.1; 24], weight_hh: &[0.1; 16], bias: None, parameters: &[] };
+        let lstm = Layer::new(&gpu, &Cell::lstm(), &weights).unwrap();
+        let x = Tensor::zeros(&gpu, &[4, 2, 3], DType::F32).unwrap();
+        assert_eq!(lstm.prepare_blocking(4, 2, false).unwrap().compiled > 0, is_gpu, "{name}");
+        assert_eq!(lstm.run_blocking(&x, &RunOptions::default()).unwrap().2.compiled, 0, "{name}");
+        assert_eq!(lstm.prepare_blocking(4, 2, true).unwrap().compiled > 0, is_gpu, "{name}");
+        let (y, _, tape) = lstm.train_blocking(&x, &TrainOptions::default()).unwrap();
+        assert_eq!(tape.report().compiled, 0, "{name}");
+        assert_eq!(lstm.backward_blocking(&tape, &y, None).unwrap().report.compiled, 0, "{name}");
+        assert_eq!(lstm.prepare_blocking(0, 2, true).unwrap(), RunReport::default(), "{name}");
     }
 }
 

@@ -458,6 +458,14 @@ impl Context {
         self.run_with(recording, bound, true).await
     }
 
+    /// Compiles what a plan needs and was not compiled yet, and runs nothing.
+    pub(crate) async fn prepare(&self, recording: &Recording) -> Result<RunReport> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.prepare_only(recording).await,
+            Backend::Cpu => Ok(RunReport::default()),
+        }
+    }
+
     async fn run_with<'s>(&self, recording: &Recording, bound: &[&'s Storage], timed: bool) -> Result<RunReport> {
         let elsewhere = || Error::OtherContext { argument: "tensor" };
         let declared = recording.buffers.iter().filter(|info| matches!(info.role, Role::Bound(_))).count();

@@ -242,6 +242,13 @@ impl Engine {
         Ok(report)
     }
 
+    /// Compiles what a plan needs.
+    pub(super) async fn prepare_only(&self, recording: &Recording) -> Result<RunReport> {
+        self.settle().await?;
+        let Prepared { compile, compiled, .. } = self.prepare(recording).await?;
+        Ok(RunReport { compile, compiled, ..RunReport::default() })
+    }
+
     /// Buffers of the pool, or new ones: a run can wait for what the device says of those.
     async fn lend(&self, wanted: &[(Purpose, u64)]) -> Result<Vec<GpuBuffer>> {
         for &(_, bytes) in wanted {
@@ -319,7 +326,7 @@ impl Engine {
     }
 
     /// Compiles what this recording needs and has not been compiled yet, side by side.
-    pub(super) async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
+    async fn prepare(&self, recording: &Recording) -> Result<Prepared> {
         let mut pipelines: Vec<_> = recording.pipelines.iter().map(|key| self.pipelines.get(key)).collect();
         let missing: Vec<usize> = (0..pipelines.len()).filter(|&place| pipelines[place].is_none()).collect();
         if missing.is_empty() {
@@ -445,7 +452,7 @@ struct Launch<'a> {
 
 /// What `prepare` gives: the pipelines of a recording, in its order.
 #[derive(Default)]
-pub(super) struct Prepared {
+struct Prepared {
     pipelines: Vec<Arc<Pipeline>>,
     compile: Duration,
     compiled: u32,

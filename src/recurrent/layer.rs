@@ -479,6 +479,34 @@ impl Layer {
         Ok([train, Plan::new(plan::backward(caps, &problem, true)?, &problem, name, "backward")])
     }
 
+    /// Compiles the kernels that [`forward`](Self::forward) of `batch` sequences of `frames` frames needs, and, if `training`, those of
+    /// [`train`](Self::train) and [`backward`](Self::backward). What was compiled stays with the context; so no call of this size waits
+    /// for compilers, unless it measures which tier is the fastest. The report tells what was compiled.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub async fn prepare(&self, frames: usize, batch: usize, training: bool) -> Result<RunReport> {
+        if frames == 0 || batch == 0 {
+            return Ok(RunReport::default());
+        }
+        let caps = self.context.caps_together().await?;
+        let problem = self.problem([frames, batch], true);
+        let mut report = self.context.prepare(&plan::forward(caps, &problem, false)?.0).await?;
+        if training {
+            let problem = Problem { training, ..problem };
+            for (recording, _) in [plan::forward(caps, &problem, true)?, plan::backward(caps, &problem, true)?] {
+                report.add(&self.context.prepare(&recording).await?);
+            }
+        }
+        Ok(report)
+    }
+
+    /// [`prepare`](Self::prepare), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn prepare_blocking(&self, frames: usize, batch: usize, training: bool) -> Result<RunReport> {
+        pollster::block_on(self.prepare(frames, batch, training))
+    }
+
     /// Whether [`record`](Self::record) can add it to a larger plan: nothing has to be known of its sequences, h is not projected, and all
     /// numbers are of f32.
     pub(super) fn can_be_recorded(&self) -> bool {

@@ -145,6 +145,22 @@ impl CtcLoss {
         CtcPlan::new(&batch.check(&self.options, &self.context)?, &self.options, self.context.caps())
     }
 
+    /// Compiles the kernels that [`run`](Self::run) would need for this batch, and reads nothing of its scores. What was compiled stays
+    /// with the context; so no call with scores of this kind and size waits for compilers, which take from milliseconds to more than a
+    /// second where the driver has kept nothing on disk. The report tells what was compiled.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn prepare(&self, batch: &CtcBatch<'_>) -> Result<RunReport> {
+        self.context.prepare(self.plan_batch(batch)?.recording()).await
+    }
+
+    /// [`prepare`](Self::prepare), on the calling thread.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn prepare_blocking(&self, batch: &CtcBatch<'_>) -> Result<RunReport> {
+        pollster::block_on(self.prepare(batch))
+    }
+
     /// Costs, and what else the loss was built for. Deterministic: the same batch gives the same bits, and an utterance
     /// the same bits in any batch with the same longest target.
     ///
