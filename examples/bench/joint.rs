@@ -99,7 +99,7 @@ fn ready(gpu: &Context, Row { op, shape: Shape { n, t, u, h, v, limit }, dtype, 
     if limit.is_some_and(|limit| workspace > limit) {
         return Err(Error::Gpu { message: format!("a workspace of {workspace} B, beyond the limit") });
     }
-    let cells = plan.cells();
+    let cells = plan.rows();
     // The layer once forward, and again, and twice for its gradients.
     let products = if is_sum { 0 } else { if gradients { 4 } else { 1 } };
     let flops = 2.0 * products as f64 * cells as f64 * (h * v) as f64;

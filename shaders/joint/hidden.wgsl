@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         let row = params.first_row + (group.y * EACH + i) * LINES + local / WORDS;
         if (row < end) {
             let t = row / utterance.positions;
-            let u = row - t * utterance.positions;
+            let u = position_at(utterance, row, t);
             let place = utterance.first_row + row;
             let line = (place - params.window_row) * params.stride;
 #ifdef F16
@@ -73,7 +73,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
 #endif
         }
     }
-    if (unusable) {
-        atomicOr(&results[n], STATUS_NON_FINITE);
+    // A band leaves some arcs out: the sweep of short arcs need not try.
+    let status = select(0u, STATUS_NON_FINITE, unusable) | select(0u, STATUS_WIDE, params.pruned != 0u);
+    if (status != 0u) {
+        atomicOr(&results[n], status);
     }
 }

@@ -41,17 +41,33 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     var first = params.first_row + group.y;
     var step = positions;
     var end = select(params.first_row, window_end, group.y < positions);
+    var item = group.z * params.positions + first % positions;
     if (OF_POSITIONS == 0u) {
         let t = params.first_row / positions + group.y;
         first = max(t * positions, params.first_row);
         step = 1u;
         end = min((t + 1u) * positions, window_end);
+        item = group.z * params.frames + t;
+    } else if (params.pruned != 0u) {
+        // Frames whose bands have this position, which is at another place in each: one row a frame, looked for below.
+        first = params.first_row / positions * positions;
+        end = select(first, window_end, group.y <= utterance.labels);
+        item = group.z * params.positions + group.y;
     }
     let is_ok = (results[n] & STATUS_MASK) == STATUS_OK && column < params.hidden;
     var sum = 0.0;
-    for (var row = first + local / COLUMNS * step; is_ok && row < end; row += LANES * step) {
-        let t = row / positions;
-        let u = row - t * positions;
+    for (var at = first + local / COLUMNS * step; is_ok && at < end; at += LANES * step) {
+        let t = at / positions;
+        var row = at;
+        if (OF_POSITIONS != 0u && params.pruned != 0u) {
+            // Wraps where the band begins behind the position.
+            let shift = group.y - batch[utterance.band_at + 2u * t];
+            row = at + shift;
+            if (shift >= positions || row < params.first_row || row >= window_end) {
+                continue;
+            }
+        }
+        let u = position_at(utterance, row, t);
         let place = utterance.first_row + row;
         let factor = factor_at(place, column);
         if (factor != 0.0) {
@@ -63,7 +79,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
     if (local < COLUMNS && is_ok && first < end) {
         let total = (wg_sums[local] + wg_sums[local + COLUMNS]) + (wg_sums[local + 2u * COLUMNS] + wg_sums[local + 3u * COLUMNS]);
-        let item = select(group.z * params.frames + first / positions, group.z * params.positions + first % positions, OF_POSITIONS != 0u);
         out[params.out_first + item * params.hidden + column] += total * params.unscale;
     }
 }

@@ -29,6 +29,8 @@ struct Params {
     // Where the gradients of the first utterance begin in `out`, and what those of the tile are multiplied by.
     out_first: u32,
     unscale: f32,
+    // 1: positions of a frame count from where its band begins.
+    pruned: u32,
 }
 
 @group(0) @binding(0)
@@ -43,6 +45,16 @@ var<storage, read> encoder: array<f32>;
 var<storage, read> predictor: array<f32>;
 
 override ACTIVATION: u32 = 0u;
+
+// The position of row `row` of an utterance, which is of frame t.
+fn position_at(utterance: Utterance, row: u32, t: u32) -> u32 {
+    let place = row - t * utterance.positions;
+    if (params.pruned != 0u) {
+        // Where a frame's band is narrower than the widest, rows past its end are no cells.
+        return min(batch[utterance.band_at + 2u * t] + place, utterance.labels);
+    }
+    return place;
+}
 
 // Of utterance z of the launch.
 fn sum_at(z: u32, t: u32, u: u32, column: u32) -> f32 {

@@ -42,6 +42,15 @@ impl<'a> Rows<'a> {
         place.wrapping_sub(self.p.window_row) as usize * self.p.stride as usize
     }
 
+    /// The position of a row.
+    fn position(&self, utterance: &Utterance<'_>, row: usize) -> usize {
+        let (t, place) = (row / utterance.positions, row % utterance.positions);
+        if self.p.pruned == 0 {
+            return place;
+        }
+        (self.batch[utterance.band_at + 2 * t] as usize + place).min(utterance.labels)
+    }
+
     fn sum(&self, z: u32, [t, u, column]: [usize; 3]) -> f32 {
         let (p, z) = (&self.p, z as usize);
         let frame = self.encoder[p.encoder_first as usize + (z * p.frames as usize + t) * p.hidden as usize + column];
@@ -84,7 +93,7 @@ pub(super) fn hidden(call: &mut Call<'_>) {
             continue;
         }
         let value = |row: usize, column: usize| {
-            let sum = rows.sum(z, [row / utterance.positions, row % utterance.positions, column]);
+            let sum = rows.sum(z, [row / utterance.positions, rows.position(&utterance, row), column]);
             if checks && !sum.is_finite() {
                 return None;
             }
@@ -142,20 +151,15 @@ pub(super) fn input_gradient(call: &mut Call<'_>) {
         let own = &mut out[p.out_first as usize + z as usize * padded * hidden..][..padded * hidden];
         for_each_chunk(own, hidden, |item, own| {
             let positions = utterance.positions;
-            let (first, step, end) = if of_positions {
-                if item >= positions {
-                    return;
-                }
-                (range.start + (item + positions - range.start % positions) % positions, positions, range.end)
-            } else {
-                ((item * positions).max(range.start), 1, ((item + 1) * positions).min(range.end))
-            };
-            for row in (first..end.max(first)).step_by(step) {
+            let frames = if of_positions { range.start / positions..range.end.div_ceil(positions) } else { item..item + 1 };
+            let own_rows = frames.flat_map(|t| t * positions..(t + 1) * positions).filter(|row| range.contains(row));
+            // A row past the end of a narrower band has no gradient.
+            for row in own_rows.filter(|&row| !of_positions || rows.position(&utterance, row) == item) {
                 let line = rows.line(&utterance, row);
                 for (column, own) in own.iter_mut().enumerate() {
                     let factor = rows.factor(&utterance, row, column);
                     if factor != 0.0 {
-                        let sum = rows.sum(z, [row / positions, row % positions, column]);
+                        let sum = rows.sum(z, [row / positions, rows.position(&utterance, row), column]);
                         *own += tile[line + column] * factor * rows.derivative(sum) * p.unscale;
                     }
                 }

@@ -28,6 +28,16 @@ pub struct JointShape {
     pub dtype: DType,
 }
 
+/// A checked batch, as it is worked on.
+pub(super) struct Checked {
+    pub sides: Sides,
+    pub problem: Problem,
+    /// With what follows from the batch.
+    pub options: Options,
+    /// Bands of all utterances, where other cells have no rows.
+    pub bands: Option<Vec<Band>>,
+}
+
 /// Sides of a checked batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sides {
@@ -60,7 +70,8 @@ impl<'a> JointBatch<'a> {
         self
     }
 
-    /// As [`LossBatch::bands`](crate::lattice::LossBatch::bands).
+    /// As [`LossBatch::bands`](crate::lattice::LossBatch::bands). Where the bands have half of the cells or less, counted by the widest range
+    /// of each utterance, logits are made for theirs only: the pruned loss of Kuang et al. 2022 (arXiv:2206.13236), given its ranges.
     pub fn bands(mut self, bands: &'a [Band]) -> Self {
         self.targets.bands = Some(bands);
         self
@@ -74,7 +85,7 @@ impl<'a> JointBatch<'a> {
     }
 
     /// Checks everything that the host knows.
-    pub(super) fn check(&self, joiner: &Joiner, options: &Options) -> Result<(Sides, Problem)> {
+    pub(super) fn check(&self, joiner: &Joiner, options: &Options) -> Result<Checked> {
         for (argument, tensor) in [("encoder", self.encoder), ("predictor", self.predictor)] {
             if !tensor.context().same_as(&joiner.context) {
                 return Err(Error::OtherContext { argument });
@@ -87,9 +98,22 @@ impl<'a> JointBatch<'a> {
         let sides = self.sides(joiner)?;
         let vocab = sides.vocabulary(options)?;
         self.targets.check_lengths("encoder", [sides.utterances, sides.frames, sides.positions])?;
-        let problem = Problem::packed(vocab, sides.row, self.targets.frames, self.targets.labels)?;
         self.targets.check(options, vocab, false)?;
-        Ok((sides, problem))
+        let (mut options, bands) = (options.clone(), self.narrow_bands());
+        options.pruned = bands.is_some();
+        let widths: Option<Vec<u32>> = bands.as_ref().map(|bands| bands.iter().map(Band::width).collect());
+        let lengths = [self.targets.frames, self.targets.labels];
+        let problem = Problem::packed(vocab, sides.row, lengths, widths.as_deref())?;
+        Ok(Checked { sides, problem, options, bands })
+    }
+
+    /// Bands of all utterances, if their rows are so few that those of other cells are better left out: lattices take longer then.
+    fn narrow_bands(&self) -> Option<Vec<Band>> {
+        let Targets { frames, labels, .. } = self.targets;
+        let bands: Vec<Band> = self.targets.bands?.iter().enumerate().map(|(n, band)| band.of_lengths(frames[n], labels[n])).collect();
+        let rows = |width: &dyn Fn(usize) -> u64| (0..frames.len()).map(|n| u64::from(frames[n]) * width(n)).sum::<u64>();
+        let (all, few) = (rows(&|n| u64::from(labels[n]) + 1), rows(&|n| bands[n].width().into()));
+        (2 * few <= all && few > 0).then_some(bands)
     }
 
     fn sides(&self, joiner: &Joiner) -> Result<Sides> {
@@ -130,7 +154,7 @@ impl Sides {
         let vocab = sides.vocabulary(options)?;
         let counted = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let (frames, labels) = (vec![counted(frames); utterances], vec![counted(positions - 1); utterances]);
-        Ok((sides, Problem::packed(vocab, sides.row, &frames, &labels)?))
+        Ok((sides, Problem::packed(vocab, sides.row, [&frames, &labels], None)?))
     }
 
     /// V.

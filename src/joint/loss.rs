@@ -1,13 +1,13 @@
 //! The fused loss as callers see it.
 
-use super::batch::Sides;
+use super::batch::{Checked, Sides};
 use super::plan::Call;
 use super::rows::Dropout;
 use super::{Joiner, JointBatch, JointPlan, JointShape};
 use crate::dense::Linear;
 use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result, number};
-use crate::lattice::{Gradients, Options, Problem, Results, Status, TransducerLossBuilder};
+use crate::lattice::{Gradients, Options, Problem, Results, Status, Targets, TransducerLossBuilder};
 use crate::tensor::{DType, Tensor};
 
 /// A transducer loss from what stands before the joiner.
@@ -113,7 +113,7 @@ impl JointLoss {
     pub fn plan(&self, shape: JointShape, caps: &Caps) -> Result<JointPlan> {
         let (sides, problem) = Sides::of_shape(&self.joiner, &self.options, shape)?;
         let extra_words = shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1;
-        JointPlan::new(&self.call(sides, &problem, extra_words, (0, 1.0), caps))
+        JointPlan::new(&self.call(sides, (&problem, &self.options), extra_words, (0, 1.0), caps))
     }
 
     /// What [`run`](Self::run) would do with this batch.
@@ -121,22 +121,29 @@ impl JointLoss {
     /// # Errors
     /// As [`run`](Self::run), but for those of the device.
     pub fn plan_batch(&self, batch: &JointBatch<'_>) -> Result<JointPlan> {
-        let (sides, problem) = batch.check(&self.joiner, &self.options)?;
-        self.plan_checked(batch, sides, &problem)
+        self.plan_checked(&batch.targets, &batch.check(&self.joiner, &self.options)?)
     }
 
-    fn plan_checked(&self, batch: &JointBatch<'_>, sides: Sides, problem: &Problem) -> Result<JointPlan> {
-        let largest = batch.targets.scales(&self.options).into_iter().map(f32::abs).fold(0.0, f32::max);
-        let drawn = (batch.targets.seed, largest);
-        JointPlan::new(&self.call(sides, problem, batch.targets.extra_words(), drawn, self.joiner.context.caps()))
+    fn plan_checked(&self, targets: &Targets<'_>, Checked { sides, problem, options, bands }: &Checked) -> Result<JointPlan> {
+        let targets = Targets { bands: bands.as_deref().or(targets.bands), ..targets.clone() };
+        let largest = targets.scales(options).into_iter().map(f32::abs).fold(0.0, f32::max);
+        let caps = self.joiner.context.caps();
+        JointPlan::new(&self.call(*sides, (problem, options), targets.extra_words(), (targets.seed, largest), caps))
     }
 
     /// With a seed, and the largest magnitude of what gradients are multiplied by.
-    fn call<'a>(&'a self, sides: Sides, problem: &'a Problem, extra_words: u64, (seed, largest): (u64, f32), caps: &'a Caps) -> Call<'a> {
+    fn call<'a>(
+        &'a self,
+        sides: Sides,
+        (problem, options): (&'a Problem, &'a Options),
+        extra_words: u64,
+        (seed, largest): (u64, f32),
+        caps: &'a Caps,
+    ) -> Call<'a> {
         let Options { fast_emit, latency, .. } = self.options;
         Call {
             joiner: &self.joiner,
-            options: &self.options,
+            options,
             sides,
             problem,
             extra_words,
@@ -155,15 +162,17 @@ impl JointLoss {
     /// batch; [`Error::LimitExceeded`], which names the least that works; [`Error::OutOfMemory`], [`Error::DeviceLost`]. Bad data within
     /// one utterance is no error but its [`Status`].
     pub async fn run(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
-        let (sides, problem) = batch.check(&self.joiner, &self.options)?;
-        let plan = self.plan_checked(batch, sides, &problem)?;
+        let checked = batch.check(&self.joiner, &self.options)?;
+        let plan = self.plan_checked(&batch.targets, &checked)?;
+        let Checked { problem, options, bands, .. } = &checked;
+        let targets = Targets { bands: bands.as_deref().or(batch.targets.bands), ..batch.targets.clone() };
         let context = &self.joiner.context;
         let gradients = (self.options.gradients != Gradients::None).then(|| self.gradients(batch)).transpose()?;
         if problem.utterances.is_empty() {
             let Results { costs, status, loss } = Results::of(&[], &self.options, &batch.targets);
             return Ok(JointOutput { costs, status, loss, gradients, report: RunReport::default() });
         }
-        let words = batch.targets.words(&self.options, &problem, plan.lattices().chunks());
+        let words = targets.words(options, problem, plan.lattices().chunks());
         let words = Tensor::from_u32(context, &[words.len()], &words)?;
         let results = Tensor::empty(context, &[4, problem.utterances.len()], DType::U32)?;
         let mut bound = vec![batch.encoder, batch.predictor];

@@ -24,6 +24,7 @@ const ENOUGH_ROWS: u64 = 1024;
 #[derive(Clone)]
 pub struct JointPlan {
     tile_rows: u64,
+    rows: u64,
     lattices: TransducerPlan,
 }
 
@@ -66,7 +67,7 @@ impl JointPlan {
                 };
                 let bytes = lattices.workspace_bytes();
                 if budget.is_none_or(|budget| bytes <= budget) {
-                    return Ok(Self { tile_rows, lattices });
+                    return Ok(Self { tile_rows, rows, lattices });
                 }
                 least = least.min(bytes);
                 if tile_rows == 1 {
@@ -91,9 +92,9 @@ impl JointPlan {
         self.lattices.windows()
     }
 
-    /// Rows of logits that a batch has: sum of T (U + 1).
-    pub fn cells(&self) -> u64 {
-        self.lattices.cells()
+    /// Rows of logits that are made for the costs: sum of T (U + 1), less where bands leave cells out.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Kernel launches.
@@ -113,7 +114,7 @@ impl JointPlan {
 
 impl fmt::Display for JointPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "fused joiner, {} tiles of at most {} rows", self.tiles(), self.tile_rows)?;
+        writeln!(f, "fused joiner, {} rows in {} tiles of at most {}", self.rows, self.tiles(), self.tile_rows)?;
         write!(f, "{}", self.lattices)
     }
 }
@@ -213,6 +214,7 @@ impl Call<'_> {
             inputs,
             rows_of: self.problem.utterances.iter().map(|u| u.rows).collect(),
             output,
+            pruned: self.options.pruned,
             tile_rows,
             tile,
             scratch: None,

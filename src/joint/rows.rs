@@ -47,6 +47,8 @@ pub(super) struct Rows<'a> {
     /// Rows of each utterance.
     pub rows_of: Vec<u64>,
     pub output: Option<Output>,
+    /// Whether there are rows for the cells of bands only.
+    pub pruned: bool,
     /// Rows of the tile, and its logits.
     pub tile_rows: u64,
     pub tile: BufferId,
@@ -211,6 +213,7 @@ impl Rows<'_> {
             seed,
             out_first: 0,
             unscale: 1.0,
+            pruned: u32::from(self.pruned),
         };
         ([batch.words, encoder, predictor], params)
     }
@@ -244,7 +247,9 @@ impl Rows<'_> {
         let rows = Binding { buffer: tile.buffer, offset: 0, bytes: 4 * self.count(window) * sides.hidden as u64 };
         let set = recording.bind(&[words, encoder, predictor, batch.results, rows, out]);
         let constants = [("ACTIVATION", f64::from(self.activation as u32)), ("OF_POSITIONS", side as f64)];
-        let grid = [params.hidden.div_ceil(COLUMNS), self.longest(window).min(length as u32), window.utterances.len() as u32];
+        // A tile of bands may have any position.
+        let items = if self.pruned && side == 1 { u32::MAX } else { self.longest(window) };
+        let grid = [params.hidden.div_ceil(COLUMNS), items.min(length as u32), window.utterances.len() as u32];
         let work = 16 * self.count(window) * sides.hidden as u64;
         recording.dispatch_with(self.caps.shader(Kernel::JointInputGradient), &constants, set, &params, grid, work);
     }

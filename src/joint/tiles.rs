@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn tiles_cover_the_rows() {
         let (frames, labels) = ([7, 0, 100, 3, 3, 1], [2, 5, 9, 0, 1, 30]);
-        let problem = Problem::packed(5, 5, &frames, &labels).unwrap();
+        let problem = Problem::packed(5, 5, [&frames, &labels], None).unwrap();
         let all: u64 = problem.utterances.iter().map(|u| u.rows).sum();
         for most_rows in [1, 2, 9, 10, 11, 64, 999, 5_000] {
             for most_utterances in [1, 2, 100] {

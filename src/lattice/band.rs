@@ -54,6 +54,21 @@ impl Band {
         &self.ranges
     }
 
+    /// The same for an utterance of these lengths: a range for every frame, none beyond the labels.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn of_lengths(&self, frames: u32, labels: u32) -> Self {
+        if self.ranges.is_empty() {
+            return Self { ranges: vec![[0, labels]; frames as usize] };
+        }
+        Self { ranges: self.ranges.iter().map(|&[first, last]| [first, last.min(labels)]).collect() }
+    }
+
+    /// Positions of its widest range; at least one.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn width(&self) -> u32 {
+        self.ranges.iter().map(|[first, last]| last - first + 1).max().unwrap_or(1)
+    }
+
     /// Checks it against the lengths of its utterance.
     pub(super) fn check(&self, utterance: usize, frames: u32, labels: u32, kind: &Kind) -> Result<()> {
         if self.ranges.is_empty() {

@@ -127,15 +127,20 @@ impl Stride {
 impl UtteranceShape {
     /// Of rows that lie frame by frame behind those of other utterances.
     pub fn packed(frames: u32, labels: u32, first_row: u64) -> Self {
+        Self::packed_of(labels + 1, [frames, labels], first_row)
+    }
+
+    /// The same, of so many positions a frame.
+    fn packed_of(positions: u32, [frames, labels]: [u32; 2], first_row: u64) -> Self {
         Self {
             frames,
             labels,
             begin_frame: 0,
             begin_label: 0,
-            positions: labels + 1,
-            rows: u64::from(frames) * (u64::from(labels) + 1),
+            positions,
+            rows: u64::from(frames) * u64::from(positions),
             first_row,
-            frame_stride: u64::from(labels) + 1,
+            frame_stride: positions.into(),
         }
     }
 
@@ -175,17 +180,18 @@ impl Problem {
         Self { meaning, dtype, vocab, row, parts: Vec::new(), utterances: Vec::new(), unit: row as u64, position_stride: 1, dense: true }
     }
 
-    /// Rows of f32 logits that no tensor holds.
+    /// Rows of f32 logits that no tensor holds. `widths`: positions a frame of each utterance, if not all.
     ///
     /// # Errors
     /// [`LimitExceeded`](crate::Error::LimitExceeded) for more utterances, or rows of one, than kernels can count.
     #[cfg(not(target_family = "wasm"))]
-    pub fn packed(vocab: usize, row: usize, frames: &[u32], labels: &[u32]) -> Result<Self> {
+    pub fn packed(vocab: usize, row: usize, [frames, labels]: [&[u32]; 2], widths: Option<&[u32]>) -> Result<Self> {
         within("utterances", frames.len() as u64, most_utterances(HEADER) as u64, "split the batch")?;
         let mut problem = Self::new(Meaning::Logits, DType::F32, vocab, row);
         let mut first = 0;
-        for (&frames, &labels) in frames.iter().zip(labels) {
-            let utterance = UtteranceShape::packed(frames, labels, first);
+        for (n, (&frames, &labels)) in frames.iter().zip(labels).enumerate() {
+            let positions = widths.map_or(labels + 1, |widths| widths[n]);
+            let utterance = UtteranceShape::packed_of(positions, [frames, labels], first);
             within("rows of one utterance", utterance.rows, u64::from(u32::MAX), "cut the utterance into shorter ones")?;
             first += utterance.rows;
             problem.utterances.push(utterance);

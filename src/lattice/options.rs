@@ -104,6 +104,8 @@ pub(crate) struct Options {
     pub keep_lattice: bool,
     /// Whether batches of any size are worked on in halves: tests are small.
     pub always_halved: bool,
+    /// Whether there are rows for the cells of the bands only: as many a frame as its widest range has, counted from where each begins.
+    pub pruned: bool,
 }
 
 impl Options {
@@ -121,6 +123,7 @@ impl Options {
             workspace_limit: None,
             keep_lattice: false,
             always_halved: false,
+            pruned: false,
         }
     }
 
@@ -138,9 +141,10 @@ impl Options {
         }
     }
 
-    /// What one step of the sweep takes. The kernels of any arcs know the latency, those of two arcs do not.
+    /// What one step of the sweep takes. The kernels of any arcs know the latency, and rows of which four frames have not the same
+    /// position; those of two arcs do not.
     pub fn stride(&self) -> Stride {
-        if self.latency == 0.0 { Stride::of(&self.kind) } else { Stride::Cell }
+        if self.latency == 0.0 && !self.pruned { Stride::of(&self.kind) } else { Stride::Cell }
     }
 
     pub fn check(&self) -> Result<()> {

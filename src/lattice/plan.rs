@@ -338,6 +338,10 @@ impl<'a> Planner<'a> {
 
     /// Records all stages for some utterances.
     fn record(&mut self, chunk: Range<usize>) -> Result<()> {
+        if self.options.pruned {
+            // Cells outside of a band have no row that would say that they have no arcs.
+            self.recording.clear(self.space.arcs);
+        }
         let windows = self.source.windows(self.problem, chunk.clone(), self.caps)?;
         self.windows += windows.len();
         self.row_pass(&windows, &chunk)?;
@@ -514,6 +518,7 @@ impl<'a> Planner<'a> {
             wildcard: (f64::from(options.wildcard).log2() as f32).max(-1e30),
             label_scale: 1.0 + options.fast_emit.lambda(),
             clamp: options.clamp.unwrap_or(1e30).min(1e30),
+            pruned: u32::from(options.pruned),
         };
         let scores = match (self.problem.meaning, options.kind.normalisation) {
             (Meaning::Logits, Normalisation::Softmax) => 0.0,

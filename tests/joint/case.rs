@@ -5,7 +5,7 @@ use crate::kinds::{BLANK, Row};
 use crate::truth::{self, Reshape};
 use weft::dense::{Activation, Linear};
 use weft::joint::{Joiner, JointBatch, JointLoss, JointOutput, LinearGradients};
-use weft::lattice::{Status, TransducerLoss};
+use weft::lattice::{Band, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
 /// A layer on the host.
@@ -37,6 +37,8 @@ pub struct Case {
     pub limit: Option<u64>,
     /// Whether weights, and what is given, are f16.
     pub half: bool,
+    /// First and last position of each frame; none of an utterance: no restriction.
+    pub bands: Option<Vec<Vec<[u32; 2]>>>,
 }
 
 /// Costs and gradients in f64: of the encoder's and the predictor's output, and of weight and bias of each layer.
@@ -136,6 +138,7 @@ impl Case {
             seed: 7,
             limit: None,
             half: false,
+            bands: None,
         }
     }
 
@@ -167,7 +170,7 @@ impl Case {
         }
     }
 
-    /// Rows of the utterances before this one.
+    /// Rows of the utterances before this one. Dropout is not tested with bands, whose rows are others.
     fn rows_before(&self, n: usize) -> usize {
         self.lengths[..n].iter().map(|&[frames, labels]| frames * (labels + 1)).sum()
     }
@@ -199,7 +202,9 @@ impl Case {
                 logits.extend(row);
             }
         }
-        truth::Lattice::new(self.row.truth.clone(), [frames, self.row.vocab], self.targets[n].clone(), logits)
+        let band = self.bands.as_ref().map(|bands| &bands[n]).filter(|band| !band.is_empty());
+        let bands = band.map(|band| band.iter().map(|range| range.map(|u| u as usize)).chain([[0, labels]]).collect());
+        truth::Lattice { bands, ..truth::Lattice::new(self.row.truth.clone(), [frames, self.row.vocab], self.targets[n].clone(), logits) }
     }
 
     /// The weighted sum of the costs that are finite.
@@ -299,7 +304,9 @@ impl Case {
             |target: &Vec<u32>| target.iter().copied().chain(std::iter::repeat_n(BLANK, widest - target.len())).collect::<Vec<_>>();
         let targets: Vec<u32> = self.targets.iter().flat_map(padding).collect();
         let [frames, labels] = [0, 1].map(|side| self.lengths.iter().map(|length| length[side] as u32).collect::<Vec<_>>());
-        f(&loss, &JointBatch::new(&encoder, &predictor, &targets, &frames, &labels).weights(&self.weights).seed(self.seed))
+        let batch = JointBatch::new(&encoder, &predictor, &targets, &frames, &labels).weights(&self.weights).seed(self.seed);
+        let bands: Option<Vec<Band>> = self.bands.clone().map(|bands| bands.into_iter().map(Band::new).collect());
+        f(&loss, &bands.as_ref().map_or_else(|| batch.clone(), |bands| batch.clone().bands(bands)))
     }
 
     pub fn run(&self, context: &Context, gradients: bool) -> JointOutput {

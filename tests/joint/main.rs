@@ -106,6 +106,43 @@ fn halves() {
     }
 }
 
+/// Bands with few positions a frame: rows of no other cells are made. With more, rows of all cells.
+#[test]
+fn bands_leave_rows_out() {
+    let lengths = [[14, 17], [20, 25], [0, 3], [9, 2], [12, 20]];
+    for row in kinds().into_iter().filter(|row| row.labels_stay()) {
+        for (reach, is_pruned) in [(1, true), (4, true), (20, false)] {
+            let mut case = Case::new(&row, &lengths, [3, 4, 8], reach.into());
+            let range = |[frames, labels]: [usize; 2], t: usize| {
+                let low = ((t * labels) / frames).saturating_sub(reach as usize / 2) as u32;
+                // As wide as it must be, and one more in every third frame.
+                let high = ((t + 1) * labels).div_ceil(frames) as u32 + reach / 2 + u32::from(t % 3 == 0);
+                // What lies beyond the labels does not count.
+                [low, if t % 5 == 0 { high } else { high.min(labels as u32) }]
+            };
+            let band = |(n, &[frames, labels]): (usize, &[usize; 2])| match n {
+                // No restriction.
+                3 => Vec::new(),
+                _ => (0..frames).map(|t| range([frames, labels], t)).collect(),
+            };
+            case.bands = Some(lengths.iter().enumerate().map(band).collect());
+            let all: usize = lengths.iter().map(|[frames, labels]| frames * (labels + 1)).sum();
+            for (name, context) in shared_contexts() {
+                let what = format!("bands of {reach}, {}, {name}", row.name);
+                let refused =
+                    Case { limit: Some(1), ..case.clone() }.with(&context, true, |loss, batch| loss.plan_batch(batch).err().unwrap());
+                let weft::Error::LimitExceeded { need, .. } = refused else { panic!("{what}: {refused}") };
+                for limit in [None, Some(need)] {
+                    let case = Case { limit, ..case.clone() };
+                    let rows = case.with(&context, true, |loss, batch| loss.plan_batch(batch).unwrap().rows()) as usize;
+                    assert_eq!(2 * rows <= all, is_pruned, "{what}: {rows} of {all} rows");
+                    case.check(&what, &context);
+                }
+            }
+        }
+    }
+}
+
 /// The least workspace that works is named, is enough, and gives the same.
 #[test]
 fn within_any_limit() {

@@ -109,7 +109,8 @@ impl<'a> Utterance<'a> {
     fn row(&self, p: &RowParams, number: usize) -> Row {
         let (frame, position) = (number / self.positions, number % self.positions);
         let t = frame.checked_sub(self.begin_frame).filter(|&t| t < self.frames);
-        let u = position.checked_sub(self.begin_label).filter(|&u| u <= self.labels);
+        let shift = t.filter(|_| p.pruned != 0).map_or(0, |t| self.batch[self.band_at + 2 * t] as usize);
+        let u = (position + shift).checked_sub(self.begin_label).filter(|&u| u <= self.labels);
         let place = t.zip(u);
         let allowed = |(t, u): (usize, usize)| {
             let at = self.band_at + 2 * t;
