@@ -116,9 +116,9 @@ fn bands_leave_rows_out() {
             let range = |[frames, labels]: [usize; 2], t: usize| {
                 let low = ((t * labels) / frames).saturating_sub(reach as usize / 2) as u32;
                 // As wide as it must be, and one more in every third frame.
-                let high = ((t + 1) * labels).div_ceil(frames) as u32 + reach / 2 + u32::from(t % 3 == 0);
+                let high = ((t + 1) * labels).div_ceil(frames) as u32 + reach / 2 + u32::from(t.is_multiple_of(3));
                 // What lies beyond the labels does not count.
-                [low, if t % 5 == 0 { high } else { high.min(labels as u32) }]
+                [low, if t.is_multiple_of(5) { high } else { high.min(labels as u32) }]
             };
             let band = |(n, &[frames, labels]): (usize, &[usize; 2])| match n {
                 // No restriction.
