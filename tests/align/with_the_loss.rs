@@ -3,7 +3,7 @@
 use crate::Batch;
 use crate::common::shared_contexts;
 use crate::truth;
-use weft::lattice::{Blank, Gradients, Kind, Lattices, Logits, LossBatch, LossOutput};
+use weft::lattice::{Band, Blank, Gradients, Kind, Lattices, Logits, LossBatch, LossOutput};
 use weft::{Context, Error, Tensor};
 
 fn batch() -> Batch {
@@ -101,5 +101,30 @@ fn some_utterances_drawn_as_rnnt() {
             is_drawn
         });
         assert!(drawn.contains(&true) && drawn.contains(&false), "{name}: {drawn:?}");
+    }
+}
+
+/// Within a pruned band some paths are left, more in a wider one; one as wide as the lattice has all.
+#[test]
+fn pruned_bands_have_most_paths() {
+    for kind in [Kind::rnnt(Blank(0)), Kind::monotonic(Blank(0)), Kind::tdt(Blank(0), &[0, 1, 2]).unwrap()] {
+        let batch = Batch { kind: kind.clone(), ..Batch::rnnt(5, [4, 24, 11, 10]).with_lengths(&[24, 11, 17, 0], &[10, 9, 0, 3]) };
+        for (name, context) in shared_contexts() {
+            let lattices = batch.lattices(&context);
+            let all = &lattices.output().costs;
+            let mut before = vec![f32::INFINITY; 4];
+            for width in [1, 2, 3, 5, 8, 11] {
+                let bands = lattices.map(|lattice| lattice.prune(width));
+                assert_eq!(bands[3], Band::default(), "{name}: no frames, no paths");
+                let within = run(&Batch { bands: Some(bands), ..batch.clone() }, &context, Gradients::None).costs;
+                for n in 0..3 {
+                    assert!(within[n] >= all[n] - 1e-4 && within[n] <= before[n] + 1e-4, "{name} {width}: {within:?} {all:?}");
+                }
+                before = within;
+            }
+            for n in 0..3 {
+                assert!((before[n] - all[n]).abs() <= 1e-4, "{name}: {before:?} {all:?}");
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod graph;
 mod k_best;
 mod kept;
 mod posterior;
+mod prune;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ mod viterbi;
 
 use super::loss::Call;
 use super::options::Options;
-use super::{LossBatch, LossOutput, Status, TransducerLoss, TransducerPlan, arc_table};
+use super::{Band, LossBatch, LossOutput, Status, TransducerLoss, TransducerPlan, arc_table};
 use crate::cpu::map_all;
 use crate::device::RunReport;
 use crate::error::Result;
@@ -243,6 +244,22 @@ impl Lattice<'_> {
     /// O(T U A).
     pub fn occupancies(&self) -> Vec<f64> {
         self.graph().map_or(Vec::new(), |graph| graph.occupancies())
+    }
+
+    /// The band of `width` positions a frame that nearly all paths stay in: for a loss with more to do for each cell, such as a
+    /// [fused one](crate::joint::JointLoss), after one with less. Begins of frames do not fall, and climb so slowly that no label is skipped.
+    /// Of more positions where the last label would be out of reach else, at most of all. Empty, no restriction, where there are no paths.
+    ///
+    /// The ranges of k2's `get_rnnt_prune_ranges` (Kuang et al. 2022, arXiv:2206.13236). O(T U (A + width)).
+    pub fn prune(&self, width: usize) -> Band {
+        let Some(graph) = self.graph() else { return Band::default() };
+        let [frames, columns, arcs] = self.shape();
+        let visits: Vec<f64> = graph.occupancies().chunks_exact(arcs).map(|cell| cell.iter().sum()).collect();
+        let labels_take_frames = graph.labels_take_frames();
+        let width = prune::least_width(width, frames, columns, labels_take_frames);
+        let step = if labels_take_frames { 1 } else { width - 1 };
+        let begins = prune::runs(&visits, columns, width, step);
+        Band::new(begins.into_iter().map(|begin| [begin, begin + width as u32 - 1]).collect())
     }
 
     /// Entropy of the alignment given the target, nats: 0 where there is one path only; `None` where there is none.

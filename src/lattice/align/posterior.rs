@@ -72,6 +72,11 @@ impl<P: Planes> Graph<'_, P> {
         occupancies
     }
 
+    /// Whether every arc that emits a label takes a frame.
+    pub fn labels_take_frames(&self) -> bool {
+        self.arcs.steps.iter().all(|step| step.labels == 0 || step.frames > 0)
+    }
+
     /// Mean frame of each label, [U].
     pub fn expected_frames(&self) -> Vec<f64> {
         // Mass and moment; divided, because rounded probabilities of many frames need not sum to 1.
