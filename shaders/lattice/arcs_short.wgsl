@@ -8,11 +8,13 @@
 // frames that come later. So columns speak by one number a step.
 //
 // Arithmetic: all that a column holds is f32, relative to one exponent that is set anew before every STEPS
-// steps, so that the largest that it has, or can be given during these steps, lies near 2^116. A variable below
-// 2^-66 might have lost digits, or the next ones might; one above 2^123 comes near the end of f32. Then the
-// utterance is left to the other sweep. So is one with weights that are zero where an arc is, or below 2^-60, or
-// above 16 (arcs_row.wgsl): within these bounds a product of a variable and a weight is a normal f32. And a
-// column that was entered once stays above zero, because one arc takes one frame and no label.
+// steps, so that the largest that it has, or can be given during these steps, lies near 2^116. What it can be given is
+// what the columns before it hold, or that times the largest weights of labels on the way: beside the paths of a model
+// trained with durations a label is 2^-15 to 2^-30, and what four columns hold spans more than f32 does. A variable below
+// 2^-66 might have lost digits, or the next ones might; one above 2^123 comes near the end of f32. Then the utterance is
+// left to the other sweep. So is one with weights that are zero where an arc is, or below 2^-60, or above 16 (arcs_row.wgsl): within these
+// bounds a product of a variable and a weight is a normal f32. And a column that was entered once stays above zero,
+// because one arc takes one frame and no label.
 #import arcs_sweep_pass
 
 // Words of the cells, in pairs.
@@ -36,6 +38,9 @@ override ARCS: u32 = 2u;
 override REACH: u32 = 1u;
 // 1 if arcs that emit a label may lead to the end.
 override LABEL_ENDS: u32 = 0u;
+// 1 if what comes to a column forward is bounded by the weights of labels on its way: where labels are far less likely than what is
+// beside them, as a symbol and a duration together are.
+override WEIGHED: u32 = 0u;
 // Twice the frames of each arc, and its labels.
 override ARC_0: u32 = 2u;
 override ARC_1: u32 = 1u;
@@ -267,6 +272,22 @@ fn take_arc(c: Column, arc: u32) -> f32 {
     return frame_of(c.own, (arc >> 1u) - 1u);
 }
 
+// Adds what an arc leads to, unless it takes no frame.
+fn take_late(y: f32, c: Column, arc: u32, w: f32, exists: bool) -> f32 {
+    if (arc == 1u || !exists) {
+        return y;
+    }
+    return y + take_arc(c, arc) * w;
+}
+
+// Adds what an arc leads to that takes no frame and emits a label.
+fn take_now(y: f32, c: Column, arc: u32, w: f32) -> f32 {
+    if (arc == 1u) {
+        return y + c.other.near.x * w;
+    }
+    return y;
+}
+
 fn note(c: Column, y: f32) -> Column {
     var to = c;
     to.y = y;
@@ -322,40 +343,32 @@ fn step_forward(before: Column, x: f32, w: Weights, known: bool) -> Column {
 fn step_backward(before: Column, x: f32, w: Weights, known: bool) -> Column {
     var c = before;
     c.other = push(c.other, x);
-    var y = take_arc(c, ARC_0) * w.w0.x;
-    if (ARCS > 1u) {
-        y += take_arc(c, ARC_1) * w.w0.y;
-    }
-    if (ARCS > 2u) {
-        y += take_arc(c, ARC_2) * w.w1.x;
-    }
-    if (ARCS > 3u) {
-        y += take_arc(c, ARC_3) * w.w1.y;
-    }
-    if (ARCS > 4u) {
-        y += take_arc(c, ARC_4) * w.w2.x;
-    }
-    if (ARCS > 5u) {
-        y += take_arc(c, ARC_5) * w.w2.y;
-    }
-    if (ARCS > 6u) {
-        y += take_arc(c, ARC_6) * w.w3.x;
-    }
-    if (ARCS > 7u) {
-        y += take_arc(c, ARC_7) * w.w3.y;
-    }
-    if (ARCS > 8u) {
-        y += take_arc(c, ARC_8) * w.w4.x;
-    }
-    if (ARCS > 9u) {
-        y += take_arc(c, ARC_9) * w.w4.y;
-    }
-    if (ARCS > 10u) {
-        y += take_arc(c, ARC_10) * w.w5.x;
-    }
-    if (ARCS > 11u) {
-        y += take_arc(c, ARC_11) * w.w5.y;
-    }
+    // What the column before has just given comes last: all else is summed while that is on its way.
+    var y = 0.0;
+    y = take_late(y, c, ARC_0, w.w0.x, ARCS > 0u);
+    y = take_late(y, c, ARC_1, w.w0.y, ARCS > 1u);
+    y = take_late(y, c, ARC_2, w.w1.x, ARCS > 2u);
+    y = take_late(y, c, ARC_3, w.w1.y, ARCS > 3u);
+    y = take_late(y, c, ARC_4, w.w2.x, ARCS > 4u);
+    y = take_late(y, c, ARC_5, w.w2.y, ARCS > 5u);
+    y = take_late(y, c, ARC_6, w.w3.x, ARCS > 6u);
+    y = take_late(y, c, ARC_7, w.w3.y, ARCS > 7u);
+    y = take_late(y, c, ARC_8, w.w4.x, ARCS > 8u);
+    y = take_late(y, c, ARC_9, w.w4.y, ARCS > 9u);
+    y = take_late(y, c, ARC_10, w.w5.x, ARCS > 10u);
+    y = take_late(y, c, ARC_11, w.w5.y, ARCS > 11u);
+    y = take_now(y, c, ARC_0, w.w0.x);
+    y = take_now(y, c, ARC_1, w.w0.y);
+    y = take_now(y, c, ARC_2, w.w1.x);
+    y = take_now(y, c, ARC_3, w.w1.y);
+    y = take_now(y, c, ARC_4, w.w2.x);
+    y = take_now(y, c, ARC_5, w.w2.y);
+    y = take_now(y, c, ARC_6, w.w3.x);
+    y = take_now(y, c, ARC_7, w.w3.y);
+    y = take_now(y, c, ARC_8, w.w4.x);
+    y = take_now(y, c, ARC_9, w.w4.y);
+    y = take_now(y, c, ARC_10, w.w5.x);
+    y = take_now(y, c, ARC_11, w.w5.y);
     y = select(0.0, y, known);
     c.own = push(c.own, y);
     c.give = y;
@@ -386,13 +399,48 @@ fn column_top(c: Column) -> i32 {
     return top_of(max(largest_of(c.own, REACH), largest_of(c.other, REACH + 1u)), c.exponent);
 }
 
-// Sets the exponent of a column; `own` is the largest that it has, `top` that it has or can be given.
-fn align(walk: Walk, before: Column, own: i32, top: i32) -> Column {
+fn is_weighed(walk: Walk) -> bool {
+    return WEIGHED == 1u && !walk.backward;
+}
+
+// Top of what forward can go on to the next column within STEPS steps: what later frames will be entered with comes too late.
+fn near_top(c: Column) -> i32 {
+    return top_of(max(max(max(c.own.near.x, c.own.near.y), c.own.near.z), largest_of(c.other, STEPS)), c.exponent);
+}
+
+// The larger of some weight and of that of an arc, if it emits a label and takes at most `frames` frames.
+fn most_of(most: f32, arc: u32, w: f32, frames: u32) -> f32 {
+    if ((arc & 1u) == 1u && (arc >> 1u) <= frames) {
+        return max(most, w);
+    }
+    return most;
+}
+
+fn label_most(before: f32, w: Weights, frames: u32) -> f32 {
+    var most = most_of(before, ARC_0, w.w0.x, frames);
+    most = most_of(most, ARC_1, w.w0.y, frames);
+    most = most_of(most, ARC_2, w.w1.x, frames);
+    most = most_of(most, ARC_3, w.w1.y, frames);
+    most = most_of(most, ARC_4, w.w2.x, frames);
+    most = most_of(most, ARC_5, w.w2.y, frames);
+    most = most_of(most, ARC_6, w.w3.x, frames);
+    most = most_of(most, ARC_7, w.w3.y, frames);
+    most = most_of(most, ARC_8, w.w4.x, frames);
+    most = most_of(most, ARC_9, w.w4.y, frames);
+    most = most_of(most, ARC_10, w.w5.x, frames);
+    return most_of(most, ARC_11, w.w5.y, frames);
+}
+
+// log2, rounded up, of the most that forward goes on to the next column of what comes to one, where it comes to a third within STEPS
+// steps.
+fn gain_of(ahead: Ahead) -> i32 {
+    let most = label_most(label_most(label_most(0.0, ahead.w0, 2u), ahead.w1, 1u), ahead.w2, 0u);
+    return i32(bitcast<u32>(most) >> 23u) - 126;
+}
+
+// Scales a column by 2^d; to zero if d < -126.
+fn rescale(walk: Walk, before: Column, d: i32) -> Column {
     var c = before;
-    // Within what one factor can do. If more comes than this leaves room for, that shows as infinite.
-    let wanted = max(top - TOP, EXPONENT_ZERO);
-    c.exponent = select(wanted, clamp(wanted, before.exponent - 126, before.exponent + 126), own > EXPONENT_ZERO);
-    let d = before.exponent - c.exponent;
     let s = power(d);
     if (d < 0) {
         // What its own cells gave outweighs what comes late from before, but nothing makes up for them.
@@ -407,6 +455,20 @@ fn align(walk: Walk, before: Column, own: i32, top: i32) -> Column {
     c.other = scale_frames(before.other, REACH + 1u, s);
     c.give = before.give * s;
     return c;
+}
+
+// Sets the exponent of a column; `own` is the largest that it has, `top` that it has or can be given.
+fn align(walk: Walk, before: Column, own: i32, top: i32) -> Column {
+    var c = before;
+    // Within what two factors can do, or one where the exponent sinks. If more comes than this leaves room for, that shows as infinite.
+    let wanted = max(top - TOP, EXPONENT_ZERO);
+    c.exponent = select(wanted, clamp(wanted, before.exponent - 126, before.exponent + 252), own > EXPONENT_ZERO);
+    var d = before.exponent - c.exponent;
+    if (d < -126 && own > EXPONENT_ZERO) {
+        c = rescale(walk, c, -126);
+        d += 126;
+    }
+    return rescale(walk, c, d);
 }
 
 // How variables of the next steps are stored: relative to what their frames' anchor is.
@@ -441,10 +503,13 @@ fn store(walk: Walk, place: u32, c: Column, offset: f32, known: bool) {
     }
 }
 
-// How what the column before gives is scaled; its exponent is `left`.
-fn factor(c: ptr<function, Column>, left: i32) -> f32 {
+// How what the column before gives is scaled; its exponent is `left`, and `given` the top of what it gives.
+fn factor(c: ptr<function, Column>, left: i32, given: i32) -> f32 {
     let d = left - (*c).exponent;
-    (*c).least = select((*c).least, 0u, d > 127 && (*c).exponent > EXPONENT_ZERO);
+    let above = d > 127 && (*c).exponent > EXPONENT_ZERO;
+    // What no factor keeps is nothing beside variables above 2^-66 if it is below 2^-90.
+    let below = d < -126 && given - (*c).exponent > 127 - 91;
+    (*c).least = select((*c).least, 0u, above || below);
     return power(d);
 }
 
@@ -477,11 +542,28 @@ fn edge_at(half: u32, slot: u32) -> u32 {
     return half % 2u * SLOTS + slot;
 }
 
-// Of a column and the STEPS ones before: from further away nothing comes in so many steps.
-fn window_top(own: i32, edge: i32, lane: u32) -> i32 {
-    var top = max(own, select(subgroupShuffleUp(own, 1u), edge, lane < 1u));
-    top = max(top, select(subgroupShuffleUp(top, 2u), edge, lane < 2u));
-    return max(top, select(subgroupShuffleUp(top, 1u), edge, lane < 1u));
+fn shifted(x: i32, edge: i32, lane: u32) -> i32 {
+    return select(subgroupShuffleUp(x, 1u), edge, lane == 0u);
+}
+
+// Top of what comes to a column, which holds `own`, from the STEPS ones before: from further away nothing does in so many steps, and
+// of the farthest only what it gives at once.
+fn given_top(walk: Walk, c: Column, own: i32, ahead: Ahead, edge: vec4f, edge_exponent: i32, lane: u32) -> i32 {
+    let two = max(edge.x, edge.y);
+    let three = max(two, edge.z);
+    let all = top_of(max(three, edge.w), edge_exponent);
+    var top = own;
+    if (is_weighed(walk)) {
+        let near = near_top(c);
+        let gain = gain_of(ahead);
+        top = max(near, shifted(top_of(c.give, c.exponent), top_of(edge.x, edge_exponent), lane) + gain);
+        top = max(near, shifted(top, top_of(two, edge_exponent), lane) + gain);
+        top = max(near, shifted(top, top_of(three, edge_exponent), lane) + gain);
+    } else {
+        top = max(own, shifted(own, all, lane));
+        top = max(top, select(subgroupShuffleUp(top, 2u), all, lane < 2u));
+    }
+    return shifted(top, all, lane);
 }
 
 fn come_from(give: f32, edge: f32, lane: u32) -> f32 {
@@ -511,9 +593,9 @@ fn walk_lattice(walk: Walk, local: u32, lane: u32, size: u32) {
         let edge = wg_edges[behind];
         let edge_exponent = wg_exponents[behind];
         let own = column_top(c);
-        let edge_top = top_of(max(max(edge.x, edge.y), max(edge.z, edge.w)), edge_exponent);
-        c = align(walk, c, own, window_top(own, edge_top, lane));
-        let f = factor(&c, select(subgroupShuffleUp(c.exponent, 1u), edge_exponent, lane == 0u));
+        let given = given_top(walk, c, own, ahead, edge, edge_exponent, lane);
+        c = align(walk, c, own, max(own, given));
+        let f = factor(&c, shifted(c.exponent, edge_exponent, lane), given);
         let s = k - j;
         let to = anchor(walk, &c, s, j);
 
@@ -549,7 +631,7 @@ fn walk_lattice(walk: Walk, local: u32, lane: u32, size: u32) {
 #else
 // What columns say to those after them, twice: one half is read while the other is written.
 var<workgroup> wg_columns: array<u32, 2u * WIDTH>;
-var<workgroup> wg_tops: array<i32, WIDTH>;
+var<workgroup> wg_tops: array<vec3i, WIDTH>;
 
 // What the column before says; calls take turns with the halves.
 fn left_of(bits: u32, none: u32, half: u32, local: u32) -> u32 {
@@ -562,13 +644,20 @@ fn come_from(give: f32, half: u32, local: u32) -> f32 {
     return bitcast<f32>(left_of(bitcast<u32>(give), 0u, half, local));
 }
 
-// Of a column and the STEPS ones before: from further away nothing comes in so many steps.
-fn window_top(own: i32, local: u32) -> i32 {
-    wg_tops[local] = own;
+// Top of what comes to a column, which holds `own`, from the STEPS ones before: from further away nothing does in so many steps, and
+// of the farthest only what it gives at once.
+fn given_top(walk: Walk, c: Column, own: i32, ahead: Ahead, local: u32) -> i32 {
+    wg_tops[local] = vec3i(own, own, 0);
+    if (is_weighed(walk)) {
+        wg_tops[local] = vec3i(near_top(c), top_of(c.give, c.exponent), gain_of(ahead));
+    }
     workgroupBarrier();
-    let near = max(wg_tops[max(local, 1u) - 1u], wg_tops[max(local, 2u) - 2u]);
-    let far = max(wg_tops[max(local, 3u) - 3u], wg_tops[max(local, 4u) - 4u]);
-    return max(own, max(near, far));
+    var top = wg_tops[max(local, STEPS) - STEPS].y;
+    for (var back = STEPS - 1u; back > 0u; back--) {
+        let before = wg_tops[max(local, back) - back];
+        top = max(before.x, top + before.z);
+    }
+    return select(top, EXPONENT_ZERO, local == 0u);
 }
 
 // Columns speak through workgroup memory: one barrier a step.
@@ -582,9 +671,10 @@ fn walk_lattice(walk: Walk, local: u32, lane: u32, size: u32) {
     for (var k = 0u; k < end; k += STEPS) {
         let next = look_ahead(walk, ahead.line, place);
         let own = column_top(c);
-        c = align(walk, c, own, window_top(own, local));
+        let given = given_top(walk, c, own, ahead, local);
+        c = align(walk, c, own, max(own, given));
         let left = bitcast<i32>(left_of(bitcast<u32>(c.exponent), bitcast<u32>(EXPONENT_ZERO), 0u, local));
-        let f = factor(&c, left);
+        let f = factor(&c, left, given);
         let s = k - j;
         let to = anchor(walk, &c, s, j);
         c = step(walk, c, come_from(c.give, 1u, local) * f, ahead.w0, s < limit);

@@ -158,6 +158,8 @@ struct Short {
     /// Most frames that an arc takes.
     reach: u32,
     label_ends: bool,
+    /// Whether labels have durations of their own: those that a model does not want are less likely than f32 can hold many of.
+    weighed: bool,
 }
 
 impl Short {
@@ -174,7 +176,7 @@ impl Short {
         let mut ends = arcs().filter(|arc| arc.labels == 1 && arc.frames > 0).map(|arc| arc.may_end);
         let label_ends = ends.clone().any(|may| may);
         let is_known = arcs().filter(|arc| arc.labels == 0).all(|arc| arc.may_end) && ends.all(|may| may == label_ends);
-        (is_few && is_fixed && goes_on && is_known).then_some(Self { reach, label_ends })
+        (is_few && is_fixed && goes_on && is_known).then_some(Self { reach, label_ends, weighed: !kind.durations.is_empty() })
     }
 
     fn constants(self, arcs: &[Arc], width: u32, shader: &Shader, caps: &Caps) -> Vec<(&'static str, f64)> {
@@ -183,6 +185,7 @@ impl Short {
             ("ARCS", arcs.len() as f64),
             ("REACH", f64::from(self.reach)),
             ("LABEL_ENDS", f64::from(u32::from(self.label_ends))),
+            ("WEIGHED", f64::from(u32::from(self.weighed))),
         ];
         if let (true, Some([smallest, _])) = (shader.subgroups, caps.subgroups) {
             constants.push(("SMALLEST_SUBGROUP", f64::from(smallest)));

@@ -32,6 +32,8 @@ mod loss;
 mod options;
 mod plan;
 mod scores;
+#[cfg(test)]
+mod short_tests;
 mod source;
 mod status;
 mod targets;
