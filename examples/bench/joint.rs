@@ -59,7 +59,7 @@ fn kind(op: &str, v: usize) -> weft::Result<Kind> {
 fn case(row: Row) -> Case {
     let dtype = if row.dtype == DType::F16 { "f16" } else { "f32" };
     let direction = if row.gradients { "loss+grad" } else { "loss" };
-    let labels = Labels { op: row.op, input: "hidden", dtype, layout: "packed", lengths: "full", data: "flat", direction };
+    let labels = Labels { op: row.op, input: "hidden", dtype, layout: "padded", lengths: "full", data: "flat", direction };
     let Shape { n, t, u, h, v, .. } = row.shape;
     Case { labels, shape: vec![("t", t), ("u", u), ("h", h), ("v", v), ("n", n)], prepare: Box::new(move |gpu| ready(gpu, row)) }
 }

@@ -7,7 +7,7 @@ use super::{Joiner, JointBatch, JointPlan, JointShape};
 use crate::dense::Linear;
 use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result, number};
-use crate::lattice::{Gradients, Options, Problem, Results, Status, Targets, TransducerLossBuilder};
+use crate::lattice::{Gradients, Lattices, LossOutput, Options, Problem, Results, Status, Targets, TransducerLossBuilder, keep};
 use crate::tensor::{DType, Tensor};
 
 /// A transducer loss from what stands before the joiner.
@@ -124,11 +124,15 @@ impl JointLoss {
         self.plan_checked(&batch.targets, &batch.check(&self.joiner, &self.options)?)
     }
 
-    fn plan_checked(&self, targets: &Targets<'_>, Checked { sides, problem, options, bands }: &Checked) -> Result<JointPlan> {
+    fn plan_checked(&self, targets: &Targets<'_>, checked: &Checked) -> Result<JointPlan> {
+        JointPlan::new(&self.call_of(targets, checked))
+    }
+
+    fn call_of<'a>(&'a self, targets: &Targets<'_>, Checked { sides, problem, options, bands }: &'a Checked) -> Call<'a> {
         let targets = Targets { bands: bands.as_deref().or(targets.bands), ..targets.clone() };
         let largest = targets.scales(options).into_iter().map(f32::abs).fold(0.0, f32::max);
         let caps = self.joiner.context.caps();
-        JointPlan::new(&self.call(*sides, (problem, options), targets.extra_words(), (targets.seed, largest), caps))
+        self.call(*sides, (problem, options), targets.extra_words(), (targets.seed, largest), caps)
     }
 
     /// With a seed, and the largest magnitude of what gradients are multiplied by.
@@ -175,9 +179,7 @@ impl JointLoss {
         let words = targets.words(options, problem, plan.lattices().chunks());
         let words = Tensor::from_u32(context, &[words.len()], &words)?;
         let results = Tensor::empty(context, &[4, problem.utterances.len()], DType::U32)?;
-        let mut bound = vec![batch.encoder, batch.predictor];
-        let layers = [&self.joiner.encoder, &self.joiner.predictor, &self.joiner.output];
-        bound.extend(layers.into_iter().flatten().flat_map(|layer| [Some(layer.weight()), layer.bias()]).flatten());
+        let mut bound = self.given(batch);
         if let Some(gradients) = &gradients {
             let JoinerGradients { encoder, predictor, output } = &gradients.weights;
             bound.extend([&gradients.encoder, &gradients.predictor]);
@@ -193,6 +195,41 @@ impl JointLoss {
     /// [`run`](Self::run), on the calling thread.
     pub fn run_blocking(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
         pollster::block_on(self.run(batch))
+    }
+
+    /// Costs, without gradients, and the lattices: alignments, posteriors and more follow from them, and
+    /// [bands](crate::lattice::Lattice::prune) for another joiner. As
+    /// [`TransducerLoss::lattice`](crate::lattice::TransducerLoss::lattice); the limit is of the lattices alone.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn lattice(&self, batch: &JointBatch<'_>) -> Result<Lattices> {
+        let checked = batch.check(&self.joiner, &self.options)?;
+        let plans = self.call_of(&batch.targets, &checked).kept()?;
+        let Checked { problem, options, bands, .. } = &checked;
+        let targets = Targets { bands: bands.as_deref().or(batch.targets.bands), ..batch.targets.clone() };
+        let context = &self.joiner.context;
+        let words = targets.words(options, problem, plans.first().map_or(&[][..], |plan| plan.chunks()));
+        let words = Tensor::from_u32(context, &[words.len()], &words)?;
+        let results = Tensor::empty(context, &[4, problem.utterances.len()], DType::U32)?;
+        let mut bound = self.given(batch);
+        bound.extend([&words, &results]);
+        let (lattices, results, report) = keep(context, (problem, options, targets.seed), &plans, bound, &results).await?;
+        let Results { costs, status, loss } = Results::of(&results, &self.options, &batch.targets);
+        Ok(lattices.with_output(LossOutput { costs, status, loss, gradients: Vec::new(), report }))
+    }
+
+    /// [`lattice`](Self::lattice), on the calling thread.
+    pub fn lattice_blocking(&self, batch: &JointBatch<'_>) -> Result<Lattices> {
+        pollster::block_on(self.lattice(batch))
+    }
+
+    /// What every plan of the batch declares first, in its order.
+    fn given<'a>(&'a self, batch: &JointBatch<'a>) -> Vec<&'a Tensor> {
+        let mut given = vec![batch.encoder, batch.predictor];
+        let layers = [&self.joiner.encoder, &self.joiner.predictor, &self.joiner.output];
+        given.extend(layers.into_iter().flatten().flat_map(|layer| [Some(layer.weight()), layer.bias()]).flatten());
+        given
     }
 
     /// Zeros, for a batch without utterances.

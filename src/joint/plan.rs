@@ -9,7 +9,7 @@ use crate::dense::{Linear, Matrix};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Error, Result, within};
-use crate::lattice::{Gradients, Options, Problem, TransducerPlan};
+use crate::lattice::{Gradients, Options, Problem, Source, TransducerPlan};
 use crate::tensor::DType;
 use std::fmt;
 
@@ -49,15 +49,12 @@ impl JointPlan {
     /// [`Error::LimitExceeded`], which names the least that works.
     pub(super) fn new(call: &Call<'_>) -> Result<Self> {
         let budget = call.options.workspace_limit;
-        let rows: u64 = call.problem.utterances.iter().map(|u| u.rows).sum();
-        let row_bytes = 4 * (call.sides.row as u64).max(1);
-        let largest = (TILE_BYTES / row_bytes).max(ENOUGH_ROWS).min(call.caps.max_window_bytes() / row_bytes).min(MOST_ROWS);
-        let widest = 4 * call.sides.hidden.max(call.sides.row).max(call.sides.inputs[0]).max(call.sides.inputs[1]) as u64;
-        within("one row of the joiner: bytes", widest, call.caps.max_window_bytes(), "use a smaller vocabulary, or Context::cpu()")?;
+        let rows = call.rows_of_batch();
+        let largest = call.largest_tile()?;
         let mut least = u64::MAX;
         let mut limit = None;
         loop {
-            let mut tile_rows = largest.min(rows).max(1);
+            let mut tile_rows = largest;
             let lattice_bytes = loop {
                 let lattices = match call.record(tile_rows, limit) {
                     Ok(lattices) => lattices,
@@ -120,6 +117,28 @@ impl fmt::Display for JointPlan {
 }
 
 impl Call<'_> {
+    fn rows_of_batch(&self) -> u64 {
+        self.problem.utterances.iter().map(|u| u.rows).sum()
+    }
+
+    /// Rows of a tile, where nobody says less.
+    fn largest_tile(&self) -> Result<u64> {
+        let Sides { hidden, row, inputs, .. } = self.sides;
+        let widest = 4 * hidden.max(row).max(inputs[0]).max(inputs[1]) as u64;
+        within("one row of the joiner: bytes", widest, self.caps.max_window_bytes(), "use a smaller vocabulary, or Context::cpu()")?;
+        let row_bytes = 4 * (row as u64).max(1);
+        let largest = (TILE_BYTES / row_bytes).max(ENOUGH_ROWS).min(self.caps.max_window_bytes() / row_bytes).min(MOST_ROWS);
+        Ok(largest.min(self.rows_of_batch()).max(1))
+    }
+
+    /// Plans that keep the lattices, a chunk each; the limit is of lattices alone.
+    pub(super) fn kept(&self) -> Result<Vec<TransducerPlan>> {
+        let options = Options { gradients: Gradients::None, keep_lattice: true, ..self.options.clone() };
+        let tile_rows = self.largest_tile()?;
+        let make = |recording: &mut Recording| Ok(Box::new(self.rows(recording, tile_rows, false)?) as Box<dyn Source>);
+        TransducerPlan::by_chunks_of(self.problem, self.extra_words, &options, self.caps, &make)
+    }
+
     /// With tiles of so many rows, and so many bytes for lattices.
     fn record(&self, tile_rows: u64, lattice_limit: Option<u64>) -> Result<TransducerPlan> {
         let gradients = self.options.gradients != Gradients::None;

@@ -75,7 +75,7 @@ impl Source for Rows<'_> {
     /// All of it is declared before.
     fn declare(&mut self, _: &Problem, _: &mut Recording) {}
 
-    fn begin(&mut self, _: &Problem, recording: &mut Recording) -> Result<()> {
+    fn begin(&mut self, _: &Problem, recording: &mut Recording, _: bool) -> Result<()> {
         for input in &self.inputs {
             input.begin(recording, self.caps)?;
         }

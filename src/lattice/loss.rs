@@ -238,6 +238,11 @@ impl<'a> Call<'a> {
         bound
     }
 
+    /// As they lie on the device.
+    pub fn results_tensor(&self) -> &Tensor {
+        &self.results
+    }
+
     /// Status words [N], cost bits [N], log2 of the total: exponents [N], rests [N].
     pub async fn results(&self) -> Result<Vec<u32>> {
         self.results.to_vec_u32().await

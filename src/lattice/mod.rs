@@ -40,6 +40,8 @@ mod targets;
 mod tile;
 mod window;
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use align::keep;
 pub use align::{Alignment, Emission, Lattice, Lattices, PathArc};
 pub(crate) use arc_table::{ARC_WORDS, KIND_WORDS, NEXT_LABEL, NONE, OTHERS};
 pub use band::Band;

@@ -49,7 +49,7 @@ impl TransducerPlan {
     /// The plan of a checked batch with so many words of labels and bands.
     pub(super) fn new(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Self> {
         let mut planner = Planner::of_tensors(problem, extra_words, options, caps, true)?;
-        planner.begin()?;
+        planner.begin(true)?;
         match (planner.second, planner.chunks.clone().as_slice()) {
             (Some(second), [a, b]) => planner.record_both([(planner.space, a.clone()), (second, b.clone())])?,
             (_, chunks) => chunks.iter().try_for_each(|chunk| planner.record(chunk.clone()))?,
@@ -70,7 +70,7 @@ impl TransducerPlan {
         recording: Recording,
     ) -> Result<Self> {
         let mut planner = Planner::new(problem, extra_words, options, caps, false, (recording, source))?;
-        planner.begin()?;
+        planner.begin(true)?;
         planner.chunks.clone().into_iter().try_for_each(|chunk| planner.record(chunk))?;
         planner.end()?;
         Ok(planner.finish())
@@ -79,12 +79,25 @@ impl TransducerPlan {
     /// Plans that together do what [`new`](Self::new) does, a plan a chunk, to be run in order. If lattices are kept, the caller takes
     /// them between two runs.
     pub(super) fn by_chunks(problem: &Problem, extra_words: u64, options: &Options, caps: &Caps) -> Result<Vec<Self>> {
+        let tensors =
+            |recording: &mut Recording| Ok(Box::new(Tensors::of(recording, problem, options.gradients, caps)?) as Box<dyn Source>);
+        Self::by_chunks_of(problem, extra_words, options, caps, &tensors)
+    }
+
+    /// The same of scores that `make` makes, for each plan.
+    pub(crate) fn by_chunks_of<'a>(
+        problem: &'a Problem,
+        extra_words: u64,
+        options: &'a Options,
+        caps: &'a Caps,
+        make: &dyn Fn(&mut Recording) -> Result<Box<dyn Source + 'a>>,
+    ) -> Result<Vec<Self>> {
         let all = chunks(problem, PerPlace::of(problem, options), options, caps)?;
         let plans = all.into_iter().enumerate().map(|(index, chunk)| {
-            let mut planner = Planner::of_tensors(problem, extra_words, options, caps, false)?;
-            if index == 0 {
-                planner.begin()?;
-            }
+            let mut recording = Recording::new();
+            let source = make(&mut recording)?;
+            let mut planner = Planner::new(problem, extra_words, options, caps, false, (recording, source))?;
+            planner.begin(index == 0)?;
             planner.record(chunk)?;
             Ok(planner.finish())
         });
@@ -264,11 +277,8 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn of_tensors(problem: &'a Problem, extra_words: u64, options: &'a Options, caps: &'a Caps, may_halve: bool) -> Result<Self> {
-        for part in &problem.parts {
-            within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
-        }
         let mut recording = Recording::new();
-        let tensors = Box::new(Tensors::new(&mut recording, problem, options.gradients));
+        let tensors = Box::new(Tensors::of(&mut recording, problem, options.gradients, caps)?);
         Self::new(problem, extra_words, options, caps, may_halve, (recording, tensors))
     }
 
@@ -310,12 +320,12 @@ impl<'a> Planner<'a> {
     }
 
     /// What comes before the first chunk.
-    fn begin(&mut self) -> Result<()> {
-        if !self.problem.utterances.is_empty() {
+    fn begin(&mut self, is_first: bool) -> Result<()> {
+        if is_first && !self.problem.utterances.is_empty() {
             self.recording.clear(self.space.results);
             self.second.iter().for_each(|second| self.recording.clear(second.results));
         }
-        self.source.begin(self.problem, &mut self.recording)
+        self.source.begin(self.problem, &mut self.recording, is_first)
     }
 
     /// What comes after the last.

@@ -5,7 +5,7 @@ use super::options::Gradients;
 use super::window::{Window, windows};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording};
-use crate::error::Result;
+use crate::error::{Result, within};
 use std::ops::Range;
 
 /// What a plan knows by the time that rows are wanted.
@@ -29,8 +29,8 @@ pub(crate) trait Source {
     /// Declares what the caller gives behind the results.
     fn declare(&mut self, problem: &Problem, recording: &mut Recording);
 
-    /// What comes before everything else.
-    fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()>;
+    /// What comes before everything else; of a batch that is done by several plans, before each, of which this may be the first.
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording, is_first: bool) -> Result<()>;
 
     /// The scores of a window, for the row pass. They must stay until the next window is asked for.
     fn scores(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding>;
@@ -54,9 +54,12 @@ pub(super) struct Tensors {
 
 impl Tensors {
     /// Declares the scores.
-    pub fn new(recording: &mut Recording, problem: &Problem, wanted: Gradients) -> Self {
+    pub fn of(recording: &mut Recording, problem: &Problem, wanted: Gradients, caps: &Caps) -> Result<Self> {
+        for part in &problem.parts {
+            within("logits: bytes of the tensor", part.bytes, caps.max_buffer_bytes, "split the batch into parts")?;
+        }
         let scores = problem.parts.iter().map(|part| recording.bound("scores", part.bytes.next_multiple_of(4))).collect();
-        Self { scores, gradients: Vec::new(), wanted }
+        Ok(Self { scores, gradients: Vec::new(), wanted })
     }
 }
 
@@ -77,8 +80,8 @@ impl Source for Tensors {
         };
     }
 
-    fn begin(&mut self, problem: &Problem, recording: &mut Recording) -> Result<()> {
-        if !problem.dense && self.wanted == Gradients::Separate {
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording, is_first: bool) -> Result<()> {
+        if is_first && !problem.dense && self.wanted == Gradients::Separate {
             // Between the rows.
             self.gradients.iter().for_each(|&buffer| recording.clear(buffer));
         }

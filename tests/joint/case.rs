@@ -5,7 +5,7 @@ use crate::kinds::{BLANK, Row};
 use crate::truth::{self, Reshape};
 use weft::dense::{Activation, Linear};
 use weft::joint::{Joiner, JointBatch, JointLoss, JointOutput, LinearGradients};
-use weft::lattice::{Band, Status, TransducerLoss};
+use weft::lattice::{Band, Lattices, Logits, LossBatch, Status, TransducerLoss};
 use weft::{Context, Tensor};
 
 /// A layer on the host.
@@ -191,7 +191,8 @@ impl Case {
         [hidden, slope, logits]
     }
 
-    fn lattice(&self, n: usize) -> truth::Lattice {
+    /// [T, U + 1, C] of an utterance.
+    fn logits(&self, n: usize) -> Vec<f64> {
         let [frames, labels] = self.lengths[n];
         let positions: Vec<Vec<f64>> = (0..=labels).map(|u| self.projected(1, n, u)[1].clone()).collect();
         let mut logits = Vec::new();
@@ -202,6 +203,11 @@ impl Case {
                 logits.extend(row);
             }
         }
+        logits
+    }
+
+    fn lattice(&self, n: usize) -> truth::Lattice {
+        let ([frames, labels], logits) = (self.lengths[n], self.logits(n));
         let band = self.bands.as_ref().map(|bands| &bands[n]).filter(|band| !band.is_empty());
         let bands = band.map(|band| band.iter().map(|range| range.map(|u| u as usize)).chain([[0, labels]]).collect());
         truth::Lattice { bands, ..truth::Lattice::new(self.row.truth.clone(), [frames, self.row.vocab], self.targets[n].clone(), logits) }
@@ -311,6 +317,20 @@ impl Case {
 
     pub fn run(&self, context: &Context, gradients: bool) -> JointOutput {
         self.with(context, gradients, |loss, batch| loss.run_blocking(batch).unwrap())
+    }
+
+    /// Kept lattices of all logits, made on the host.
+    pub fn materialised(&self, context: &Context) -> Lattices {
+        let logits: Vec<f32> = (0..self.lengths.len()).flat_map(|n| self.logits(n)).map(|x| x as f32).collect();
+        let rows = logits.len() / self.row.channels();
+        let logits = Tensor::from_slice(context, &[rows, self.row.channels()], &logits).unwrap();
+        let widest = self.targets.iter().map(Vec::len).max().unwrap_or(0);
+        let padding =
+            |target: &Vec<u32>| target.iter().copied().chain(std::iter::repeat_n(BLANK, widest - target.len())).collect::<Vec<_>>();
+        let targets: Vec<u32> = self.targets.iter().flat_map(padding).collect();
+        let [frames, labels] = [0, 1].map(|side| self.lengths.iter().map(|length| length[side] as u32).collect::<Vec<_>>());
+        let loss = TransducerLoss::of(self.row.kind.clone()).build(context).unwrap();
+        loss.lattice_blocking(&LossBatch::new(Logits::packed(&logits), &targets, &frames, &labels)).unwrap()
     }
 
     /// Runs and compares everything with the truth.

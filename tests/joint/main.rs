@@ -143,6 +143,30 @@ fn bands_leave_rows_out() {
     }
 }
 
+/// Lattices without logits: those of the same logits, and bands from a sum of frames and positions for a joiner with layers.
+#[test]
+fn kept_lattices_prune_another_joiner() {
+    let lengths = [[30, 14], [22, 17], [0, 2], [1, 0]];
+    let simple = Case::new(&rnnt(), &lengths, [0, 0, 0], 4);
+    for (name, context) in shared_contexts() {
+        let lattices = simple.with(&context, false, |loss, batch| loss.lattice_blocking(batch).unwrap());
+        let alone = simple.run(&context, false);
+        assert_eq!((bits(&lattices.output().costs), &lattices.output().status), (bits(&alone.costs), &alone.status), "{name}");
+        let whole = simple.materialised(&context);
+        for (n, &[frames, labels]) in lengths.iter().enumerate() {
+            let [got, expected] = [&lattices, &whole].map(|lattices| lattices.get(n).unwrap().occupancies());
+            let got: Vec<f32> = got.iter().map(|&x| x as f32).collect();
+            common::assert_close(&format!("{name}: occupancies of utterance {n}"), &got, &expected, 1e-5, 0.0);
+            assert_eq!(got.len(), if frames == 0 { 0 } else { frames * (labels + 1) * 2 });
+        }
+        let bands = lattices.map(|lattice| lattice.prune(4).ranges().to_vec());
+        let case = Case { bands: Some(bands), ..Case::new(&rnnt(), &lengths, [3, 4, 8], 5) };
+        let rows = case.with(&context, true, |loss, batch| loss.plan_batch(batch).unwrap().rows());
+        assert_eq!(rows, 4 * (30 + 22) + 1, "{name}");
+        case.check(&format!("pruned, {name}"), &context);
+    }
+}
+
 /// The least workspace that works is named, is enough, and gives the same.
 #[test]
 fn within_any_limit() {

@@ -13,12 +13,14 @@ mod sample;
 mod tests;
 mod viterbi;
 
+use super::layout::Problem;
 use super::loss::Call;
 use super::options::Options;
 use super::{Band, LossBatch, LossOutput, Status, TransducerLoss, TransducerPlan, arc_table};
 use crate::cpu::map_all;
-use crate::device::RunReport;
+use crate::device::{Context, RunReport};
 use crate::error::Result;
+use crate::tensor::Tensor;
 use graph::{ArcSet, Graph, Planes};
 pub(super) use graph::{Node, Trellis, Way};
 pub(super) use k_best::KBest;
@@ -132,38 +134,11 @@ impl TransducerLoss {
         let problem = batch.check(&self.options, &self.context)?;
         let options = Options { keep_lattice: true, ..self.options.clone() };
         let plans = TransducerPlan::by_chunks(&problem, batch.targets().extra_words(), &options, self.context.caps())?;
-        let kind = &options.kind;
-        let arcs = [false, true].map(|drawn| ArcSet::of(kind, drawn));
         let ranges = plans.first().map_or(&[][..], TransducerPlan::chunks);
         let call = Call::new(self, batch, &problem, ranges)?;
-        let mut chunks = Vec::new();
-        let mut report = RunReport::default();
-        let mut tensors: Option<Tensors> = None;
-        for plan in &plans {
-            let tensors = match &mut tensors {
-                // All chunks take as much as the largest.
-                Some(tensors) => tensors,
-                none => none.insert(Tensors::new(&self.context, plan.workspace())?),
-            };
-            let mut bound = call.bound();
-            bound.extend(tensors.bound());
-            report = add(report, self.context.run(plan.recording(), &bound).await?);
-            chunks.push(tensors.read(arcs[0].steps.len()).await?);
-        }
-        let results = if plans.is_empty() { Vec::new() } else { call.results().await? };
-        let count = problem.utterances.len();
-        let places = ranges.iter().enumerate().flat_map(|(chunk, range)| {
-            let places = Place::of_chunk(&problem.utterances[range.clone()], options.stride());
-            places.map(move |place| (chunk, place))
-        });
-        let utterances = places.enumerate().map(|(n, (chunk, place))| Utterance {
-            arcs: usize::from(arc_table::is_drawn(kind, batch.targets().seed, n)),
-            chunk,
-            place,
-            total: (results[2 * count + n] as i32, f32::from_bits(results[3 * count + n])),
-        });
-        let utterances = utterances.collect();
-        Ok(Lattices { output: call.output(&results, report), arcs, chunks, utterances })
+        let seed = batch.targets().seed;
+        let (kept, results, report) = keep(&self.context, (&problem, &options, seed), &plans, call.bound(), call.results_tensor()).await?;
+        Ok(Lattices { output: call.output(&results, report), ..kept })
     }
 
     /// [`lattice`](Self::lattice), on the calling thread.
@@ -171,6 +146,48 @@ impl TransducerLoss {
     pub fn lattice_blocking(&self, batch: &LossBatch<'_>) -> Result<Lattices> {
         pollster::block_on(self.lattice(batch))
     }
+}
+
+/// Runs plans, a chunk of the batch each, on these tensors, and takes the lattices of each; gives them with an empty output, what the
+/// kernels said of the utterances, and what the runs did.
+pub(crate) async fn keep(
+    context: &Context,
+    (problem, options, seed): (&Problem, &Options, u64),
+    plans: &[TransducerPlan],
+    bound: Vec<&Tensor>,
+    results: &Tensor,
+) -> Result<(Lattices, Vec<u32>, RunReport)> {
+    let arcs = [false, true].map(|drawn| ArcSet::of(&options.kind, drawn));
+    let mut chunks = Vec::new();
+    let mut report = RunReport::default();
+    let mut tensors: Option<Tensors> = None;
+    for plan in plans {
+        let tensors = match &mut tensors {
+            // All chunks take as much as the largest.
+            Some(tensors) => tensors,
+            none => none.insert(Tensors::new(context, plan.workspace())?),
+        };
+        let mut bound = bound.clone();
+        bound.extend(tensors.bound());
+        report = add(report, context.run(plan.recording(), &bound).await?);
+        chunks.push(tensors.read(arcs[0].steps.len()).await?);
+    }
+    let results = if plans.is_empty() { Vec::new() } else { results.to_vec_u32().await? };
+    let count = problem.utterances.len();
+    let ranges = plans.first().map_or(&[][..], TransducerPlan::chunks);
+    let places = ranges.iter().enumerate().flat_map(|(chunk, range)| {
+        let places = Place::of_chunk(&problem.utterances[range.clone()], options.stride());
+        places.map(move |place| (chunk, place))
+    });
+    let utterances = places.enumerate().map(|(n, (chunk, place))| Utterance {
+        arcs: usize::from(arc_table::is_drawn(&options.kind, seed, n)),
+        chunk,
+        place,
+        total: (results[2 * count + n] as i32, f32::from_bits(results[3 * count + n])),
+    });
+    let utterances = utterances.collect();
+    let output = LossOutput { costs: Vec::new(), status: Vec::new(), loss: None, gradients: Vec::new(), report };
+    Ok((Lattices { output, arcs, chunks, utterances }, results, report))
 }
 
 /// What two runs did.
@@ -187,6 +204,12 @@ pub(super) fn add(a: RunReport, b: RunReport) -> RunReport {
 }
 
 impl Lattices {
+    /// With another output.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn with_output(self, output: LossOutput) -> Self {
+        Self { output, ..self }
+    }
+
     /// What [`run`](TransducerLoss::run) would have given.
     pub fn output(&self) -> &LossOutput {
         &self.output

@@ -112,6 +112,7 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
         "÷ f32 RNN-T",
         "cells ÷ f32 RNN-T",
         "workspace, B a cell",
+        "workspace, MB",
         "best peer",
         "peer / ours",
     ];
@@ -135,7 +136,7 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
 }
 
 /// What is said of the main row of a shape; empty where there is nothing to compare with.
-fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 10] {
+fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 11] {
     let Ok(figures) = &row.outcome else { return Default::default() };
     let loss = rows.iter().find(|r| r.direction == "loss" && r.variant == row.variant && row.direction != "loss");
     let loss = loss.and_then(|r| r.outcome.as_ref().ok()).map(|f| percent(f.gpu_ms / figures.gpu_ms));
@@ -143,6 +144,8 @@ fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [Stri
     let base = run.rows.iter().filter(|r| r.family == Family::base() && row.family != r.family).find(like);
     let base = base.and_then(|r| r.outcome.as_ref().ok());
     let best = best_peer(row, peers);
+    // Theirs is mostly the tile, whatever the cells.
+    let is_joint = row.family.op.starts_with("joint");
     [
         ms(figures.wall_ms),
         digits(figures.bytes / 1e6, 1),
@@ -151,7 +154,8 @@ fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [Stri
         loss.unwrap_or_default(),
         base.map_or(String::new(), |b| times(figures.gpu_ms / b.gpu_ms)),
         base.and_then(|b| Some(figures.cells? / b.cells?)).filter(|&share| share != 1.0).map_or(String::new(), times),
-        figures.workspace_bytes.zip(figures.cells).map_or(String::new(), |(bytes, cells)| digits(bytes / cells, 1)),
+        figures.workspace_bytes.zip(figures.cells).filter(|_| !is_joint).map_or(String::new(), |(bytes, cells)| digits(bytes / cells, 1)),
+        figures.workspace_bytes.filter(|_| is_joint).map_or(String::new(), |bytes| digits(bytes / 1e6, 0)),
         best.as_ref().map_or(String::new(), |(name, time)| format!("{name} {}", ms(*time))),
         best.map_or(String::new(), |(_, time)| times(time / figures.gpu_ms)),
     ]
