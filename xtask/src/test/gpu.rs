@@ -40,6 +40,9 @@ pub fn swiftshader() -> Result<Done> {
     run(Tests::Light, &expected, |cmd| driver.only(cmd))?;
     // Its compiler takes minutes and gigabytes for the sweeps of many widths and kinds: known values only.
     driver.only(Cmd::cargo().args(["test", "--workspace", "--test", "lattice", "--", "known"])).run()?;
+    // Likewise those of one kind.
+    let joint = ["degenerate", "sides", "every_activation", "dropped", "kept"];
+    driver.only(Cmd::cargo().args(["test", "--workspace", "--test", "joint", "--"]).args(joint)).run()?;
     Ok(Done::Passed)
 }
 
