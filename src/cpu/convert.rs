@@ -21,6 +21,6 @@ pub(super) fn narrow(call: &mut Call<'_>) {
     let count = p.count as usize;
     let zero = (count % 2 == 1).then_some(&0.0);
     for (out, &x) in out.iter_mut().zip(x.iter().take(count).chain(zero)) {
-        *out = nearest_half(x);
+        *out = nearest_half(x * p.scale);
     }
 }

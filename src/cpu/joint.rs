@@ -6,9 +6,7 @@ use super::math::{activate, random_words, sigmoid};
 use super::parallel::for_each_chunk;
 use super::status::{NON_FINITE, OK};
 use crate::dense::Activation;
-use crate::device::shader::{
-    JointHalvesParams, JointHiddenParams, JointInputGradientParams as Params, JointScaleParams, JointValidRowsParams,
-};
+use crate::device::shader::{JointHiddenParams, JointInputGradientParams as Params, JointScaleParams, JointValidRowsParams};
 use crate::tensor::nearest_half;
 use half::f16;
 
@@ -117,13 +115,6 @@ pub(super) fn hidden(call: &mut Call<'_>) {
             results[(p.first_utterance + z) as usize] |= NON_FINITE;
         }
     }
-}
-
-pub(super) fn halves(call: &mut Call<'_>) {
-    let p: JointHalvesParams = call.params();
-    let x: &[f32] = call.read(1);
-    let out: &mut [f16] = call.write(2);
-    out.iter_mut().zip(&x[..p.count as usize]).for_each(|(out, &x)| *out = nearest_half(x * p.scale));
 }
 
 pub(super) fn scale(call: &mut Call<'_>) {

@@ -139,8 +139,6 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::DenseWiden => convert::widen(&mut call),
         #[cfg(not(target_family = "wasm"))]
-        Kernel::JointHalves => joint::halves(&mut call),
-        #[cfg(not(target_family = "wasm"))]
         Kernel::JointHidden => joint::hidden(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointInputGradient => joint::input_gradient(&mut call),

@@ -6,8 +6,17 @@ use crate::device::shader::{DenseNarrowParams, DenseWidenParams, Kernel};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
 
-/// Records the conversion of `count` numbers, which begin where the buffers do: [f32, f16] if it `narrows`, else [f16, f32].
-pub(crate) fn record_convert(recording: &mut Recording, caps: &Caps, [from, to]: [BufferId; 2], count: u64, narrows: bool) {
+/// Which way numbers are converted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Conversion {
+    /// f16 to f32.
+    Widen,
+    /// f32, times a scale, to f16.
+    Narrow(f32),
+}
+
+/// Records the conversion of `count` numbers, which begin where the buffers do.
+pub(crate) fn record_convert(recording: &mut Recording, caps: &Caps, [from, to]: [BufferId; 2], count: u64, conversion: Conversion) {
     // Pieces begin where windows may.
     let most = (caps.max_window_bytes() / 4).min(caps.submit_work()).min(u64::from(u32::MAX)) & !255;
     let mut first = 0;
@@ -16,12 +25,16 @@ pub(crate) fn record_convert(recording: &mut Recording, caps: &Caps, [from, to]:
         let wide = |buffer| Binding { buffer, offset: first * 4, bytes: piece * 4 };
         let short = |buffer| Binding { buffer, offset: first * 2, bytes: (piece * 2).next_multiple_of(4) };
         let grid = fold(piece.div_ceil(512), caps.max_workgroups);
-        if narrows {
-            let set = recording.bind(&[wide(from), short(to)]);
-            recording.dispatch(caps.shader(Kernel::DenseNarrow), set, &DenseNarrowParams { count: piece as u32 }, grid, piece);
-        } else {
-            let set = recording.bind(&[short(from), wide(to)]);
-            recording.dispatch(caps.shader(Kernel::DenseWiden), set, &DenseWidenParams { count: piece as u32 }, grid, piece);
+        let count = piece as u32;
+        match conversion {
+            Conversion::Narrow(scale) => {
+                let set = recording.bind(&[wide(from), short(to)]);
+                recording.dispatch(caps.shader(Kernel::DenseNarrow), set, &DenseNarrowParams { count, scale }, grid, piece);
+            }
+            Conversion::Widen => {
+                let set = recording.bind(&[short(from), wide(to)]);
+                recording.dispatch(caps.shader(Kernel::DenseWiden), set, &DenseWidenParams { count }, grid, piece);
+            }
         }
         first += piece;
     }
@@ -33,10 +46,10 @@ pub(crate) fn record_convert(recording: &mut Recording, caps: &Caps, [from, to]:
 /// # Errors
 /// [`Error::Value`] for integers; [`Error::LimitExceeded`], [`Error::OutOfMemory`], [`Error::DeviceLost`].
 pub async fn convert(x: &Tensor, to: DType) -> Result<Tensor> {
-    let narrows = match (x.dtype(), to) {
+    let conversion = match (x.dtype(), to) {
         (from, to) if from == to => return Ok(x.clone()),
-        (DType::F32, DType::F16) => true,
-        (DType::F16, DType::F32) => false,
+        (DType::F32, DType::F16) => Conversion::Narrow(1.0),
+        (DType::F16, DType::F32) => Conversion::Widen,
         (from, to) => {
             let value = format!("{from:?} to {to:?}");
             return Err(Error::Value { argument: "to", value, help: "convert f32 to f16, or f16 to f32" });
@@ -46,7 +59,7 @@ pub async fn convert(x: &Tensor, to: DType) -> Result<Tensor> {
     if !x.is_empty() {
         let (mut recording, mut bound) = (Recording::new(), Vec::new());
         let buffers = [("x", x), ("converted", &out)].map(|(label, tensor)| declare(&mut recording, &mut bound, label, tensor));
-        record_convert(&mut recording, x.context().caps(), buffers, x.len() as u64, narrows);
+        record_convert(&mut recording, x.context().caps(), buffers, x.len() as u64, conversion);
         x.context().run(&recording, &bound).await?;
     }
     Ok(out)

@@ -27,7 +27,7 @@ pub use conv1d::{Conv1dOptions, conv1d};
 pub use convert::convert;
 #[cfg(not(target_family = "wasm"))]
 pub use convert::convert_blocking;
-pub(crate) use convert::record_convert;
+pub(crate) use convert::{Conversion, record_convert};
 pub use gemm::Form;
 pub(crate) use gemm::Gemm;
 pub use layer::Linear;

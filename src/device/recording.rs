@@ -238,7 +238,8 @@ impl Recording {
         self.commands.push(Command::Cut);
     }
 
-    /// Bytes of memory that a run takes beyond the buffers that the caller provides.
+    /// Bytes of memory that a run takes beyond the buffers that the caller provides; with 256 B a launch for params, which take none where
+    /// they go with their launches.
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| b.bytes).sum::<u64>() + self.uniforms.len() as u64
     }

@@ -1,6 +1,6 @@
 //! What a joiner adds up: an encoder's or a predictor's output, projected or as it is.
 
-use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums_in, record_convert};
+use crate::dense::{Activation, Conversion, Form, Gemm, Matrix, record_column_sums_in, record_convert};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{JointValidRowsParams, Kernel};
@@ -79,7 +79,7 @@ impl Input {
         }
         let Some(layer) = &self.layer else {
             if self.sum != self.x {
-                record_convert(recording, caps, [self.x, self.sum], self.rows * self.width as u64, false);
+                record_convert(recording, caps, [self.x, self.sum], self.rows * self.width as u64, Conversion::Widen);
             }
             return Ok(());
         };

@@ -99,7 +99,8 @@ impl JointPlan {
         self.lattices.dispatches()
     }
 
-    /// Bytes that a run takes beyond what it is given and what it gives. Exact.
+    /// Bytes that a run takes beyond what it is given and what it gives: no more, and less only by the params of its launches, 256 B each,
+    /// where a device takes them with the launch.
     pub fn workspace_bytes(&self) -> u64 {
         self.lattices.workspace_bytes()
     }

@@ -3,10 +3,10 @@
 use super::batch::Sides;
 use super::inputs::{Input, Layer, LayerGradients, matrix, product};
 use super::tiles::windows;
-use crate::dense::{Activation, Form, Gemm, Matrix, record_column_sums_in};
+use crate::dense::{Activation, Conversion, Form, Gemm, Matrix, record_column_sums_in, record_convert};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
-use crate::device::shader::{JointHalvesParams, JointHiddenParams as Params, JointInputGradientParams, JointScaleParams, Kernel};
+use crate::device::shader::{JointHiddenParams as Params, JointInputGradientParams, JointScaleParams, Kernel};
 use crate::error::{Result, within};
 use crate::lattice::{Batch, Problem, Source, Window};
 use crate::tensor::DType;
@@ -108,7 +108,8 @@ impl Source for Rows<'_> {
                 record_column_sums_in(recording, self.caps, tile, [count, row], d_bias, true, &mut self.scratch)?;
             }
             if let Some((halves, scale)) = halves {
-                self.narrow(recording, [tile, halves], scale, u64::from(count) * u64::from(row));
+                let numbers = u64::from(count) * u64::from(row);
+                record_convert(recording, self.caps, [tile.buffer, halves.buffer], numbers, Conversion::Narrow(scale));
                 tile = halves;
             }
             if let Some(d_layer) = &layer.gradients {
@@ -163,15 +164,6 @@ impl Rows<'_> {
         let bias = layer.bias.map(|bias| recording.whole(bias));
         let product = Gemm { bias, ..product(Form::Nt, sides, hidden, layer.weight(self.sides.hidden), tile, false) };
         product.record_in(recording, self.caps, &mut self.scratch)
-    }
-
-    /// Records `shaders/joint/halves.wgsl`.
-    fn narrow(&self, recording: &mut Recording, [from, to]: [Matrix; 2], scale: f32, count: u64) {
-        let windows = [(from.buffer, 4 * count), (to.buffer, (2 * count).next_multiple_of(4))];
-        let set = recording.bind(&windows.map(|(buffer, bytes)| Binding { buffer, offset: 0, bytes }));
-        let params = JointHalvesParams { count: count as u32, scale };
-        let grid = fold(count.div_ceil(512), self.caps.max_workgroups);
-        recording.dispatch(self.caps.shader(Kernel::JointHalves), set, &params, grid, count);
     }
 
     /// Records `shaders/joint/scale.wgsl`: the gradient of the last weight is that of scaled gradients of logits.

@@ -130,7 +130,8 @@ impl TransducerPlan {
         self.recording.dispatches()
     }
 
-    /// Bytes that a run takes beyond scores, gradients, lengths and results. Exact.
+    /// Bytes that a run takes beyond scores, gradients, lengths and results: no more, and less only by the params of its launches, 256 B
+    /// each, where a device takes them with the launch.
     pub fn workspace_bytes(&self) -> u64 {
         self.recording.workspace_bytes()
     }

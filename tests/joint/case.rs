@@ -336,16 +336,23 @@ impl Case {
     /// Runs and compares everything with the truth.
     #[track_caller]
     pub fn check(&self, what: &str, context: &Context) {
-        let [cost, gradient] = self.errors(what, context);
+        self.checked(what, context);
+    }
+
+    /// The [errors](Self::errors), none of which is beyond its tolerance.
+    #[track_caller]
+    pub fn checked(&self, what: &str, context: &Context) -> [f64; 2] {
+        let errors @ [cost, gradient] = self.errors(what, context);
         let [most_cost, most_gradient] = self.tolerances();
         assert!(cost <= most_cost, "{what}: costs are off by {cost:e}");
         assert!(gradient <= most_gradient, "{what}: gradients are off by {gradient:e}");
+        errors
     }
 
     /// Errors of costs, relative, or absolute where the cost is below 1; and of gradients, over the largest of a tensor, or the largest
     /// weight. Fails for what is wrong beyond numbers.
     #[track_caller]
-    pub fn errors(&self, what: &str, context: &Context) -> [f64; 2] {
+    fn errors(&self, what: &str, context: &Context) -> [f64; 2] {
         let expected = self.solve();
         let out = self.run(context, true);
         let nan_is_infinite = |x: f64| if x.is_nan() { f64::INFINITY } else { x };

@@ -8,7 +8,7 @@ use super::weights::Recurrent;
 use super::{Problem, Slot, Walk, copy_states, mid, projected, rows, scan, stretch_frames, widened, window};
 #[cfg(not(target_family = "wasm"))]
 use super::{local, matrices, persistent};
-use crate::dense::{Activation, Form, Gemm, Matrix, record_convert};
+use crate::dense::{Activation, Conversion, Form, Gemm, Matrix, record_convert};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Result, within};
@@ -265,7 +265,7 @@ pub(in crate::recurrent) fn record_forward(
         }
     }
     if is_widened {
-        record_convert(recording, caps, [wide_y, buffers.y], frames * batch * problem.outputs(), true);
+        record_convert(recording, caps, [wide_y, buffers.y], frames * batch * problem.outputs(), Conversion::Narrow(1.0));
     }
     Ok(choice)
 }

@@ -37,7 +37,7 @@ pub(super) use ways::Choice;
 
 use super::Tier;
 use super::cells::{InputNorm, Norms};
-use crate::dense::{Matrix, record_convert};
+use crate::dense::{Conversion, Matrix, record_convert};
 use crate::device::Caps;
 use crate::device::program::Program;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
@@ -328,7 +328,7 @@ fn widened(recording: &mut Recording, caps: &Caps, problem: &Problem, weight_hh:
         return weight_hh;
     }
     let wide = recording.workspace("weight_hh_wide", numbers * 4);
-    record_convert(recording, caps, [weight_hh, wide], numbers, false);
+    record_convert(recording, caps, [weight_hh, wide], numbers, Conversion::Widen);
     wide
 }
 
