@@ -33,6 +33,8 @@ pub mod speech;
 mod tensor;
 mod weights;
 
+#[cfg(not(target_family = "wasm"))]
+pub use device::KernelTime;
 pub use device::{Caps, Context, ContextOptions, DeviceKind, RunReport, Variant};
 pub use error::{Error, Result};
 /// The 16-bit float of [`Tensor::from_f16`].

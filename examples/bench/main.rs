@@ -43,6 +43,10 @@ struct Args {
     /// The same, and keep what they measure in this file, or go by what it has.
     #[arg(long, value_name = "FILE")]
     tuning_file: Option<PathBuf>,
+    /// After each case, what each kernel took with each grid, in all calls of it together. Each launch is a pass of its own then: times
+    /// of whole calls are longer than without, and are not written.
+    #[arg(long, conflicts_with = "json")]
+    kernels: bool,
     /// Small shapes and few repetitions: shows that the path works. Implied on a software adapter.
     #[arg(long)]
     quick: bool,
@@ -115,7 +119,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let mut run: Option<Run> = None;
     for &variant in variants {
-        let options = ContextOptions::from_env().with_timing(true).with_tuning(args.tuning);
+        let options = ContextOptions::from_env().with_timing(true).with_kernel_times(args.kernels).with_tuning(args.tuning);
         let options = if args.plain { options.with_variant(variant) } else { options };
         let options = match &args.tuning_file {
             Some(path) => options.with_tuning_file(path),

@@ -4,7 +4,7 @@ use super::case::{Case, Ready, Steps};
 use super::probe::{Limits, Probe};
 use super::report::{Figures, Row};
 use std::time::{Duration, Instant};
-use weft::{Context, Error};
+use weft::{Context, Error, KernelTime};
 
 /// Longest that the timed calls of a case may take together, once there are three.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -28,6 +28,7 @@ impl Bench {
     /// # Errors
     /// [`Error::DeviceLost`]: nothing after it could be timed.
     pub fn measure(&mut self, case: &Case) -> weft::Result<()> {
+        self.gpu.take_kernel_times();
         let outcome = self.figures(case);
         // The next case may need all of the memory.
         self.gpu.trim();
@@ -38,6 +39,9 @@ impl Bench {
         };
         let said = outcome.as_ref().map_or_else(Clone::clone, |figures| format!("{:.4} ms", figures.gpu_ms));
         eprintln!("{} {variant}: {said}", case.name());
+        for KernelTime { kernel, workgroups, launches, time } in self.gpu.take_kernel_times() {
+            eprintln!("    {:10.4} ms in {launches:5} of {kernel} {workgroups:?}", milliseconds(time));
+        }
         self.rows.push(Row { labels: case.labels, shape: case.shape.clone(), variant, outcome });
         Ok(())
     }

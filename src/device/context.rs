@@ -6,7 +6,7 @@ use super::engine::{Engine, RunReport};
 use super::pool::GpuBuffer;
 use super::recording::{Recording, Role};
 #[cfg(not(target_family = "wasm"))]
-use super::{together, tunings::Tunings};
+use super::{KernelTime, together, tunings::Tunings};
 use crate::cpu::{self, HostBuffer};
 use crate::error::{Error, Result, within};
 use std::fmt;
@@ -42,6 +42,10 @@ pub struct ContextOptions {
     pub variant: Variant,
     /// Measure GPU time of every call by timestamp queries (costs a readback a call).
     pub timing: bool,
+    /// The same of every kernel, for [`Context::take_kernel_times`]: each launch is a pass of its own, so that a call with many takes
+    /// longer than it would. Native only.
+    #[cfg(not(target_family = "wasm"))]
+    pub kernel_times: bool,
     /// Compile kernels with wgpu's checks of every access and loop. Off by default: the build validates
     /// the kernels, and plans keep their indices within bounds. Browsers check always.
     pub shader_checks: bool,
@@ -80,6 +84,8 @@ impl Default for ContextOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
             variant: Variant::Auto,
             timing: false,
+            #[cfg(not(target_family = "wasm"))]
+            kernel_times: false,
             shader_checks: false,
             max_binding_bytes: None,
             max_workgroups: None,
@@ -141,6 +147,13 @@ impl ContextOptions {
     /// Sets [`timing`](Self::timing).
     pub fn with_timing(mut self, timing: bool) -> Self {
         self.timing = timing;
+        self
+    }
+
+    /// Sets [`kernel_times`](Self::kernel_times).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn with_kernel_times(mut self, kernel_times: bool) -> Self {
+        self.kernel_times = kernel_times;
         self
     }
 
@@ -399,6 +412,16 @@ impl Context {
     pub fn trim(&self) {
         if let Backend::Gpu(engine) = &self.0.backend {
             engine.trim();
+        }
+    }
+
+    /// What each kernel took on the GPU in all runs of this context since the last time, longest first; nothing without
+    /// [`ContextOptions::kernel_times`], or where the device has no timestamps.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn take_kernel_times(&self) -> Vec<KernelTime> {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.take_kernel_times(),
+            Backend::Cpu => Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@
 use super::caps::Caps;
 use super::clock::Stopwatch;
 use super::context::ContextOptions;
+#[cfg(not(target_family = "wasm"))]
+use super::kernel_times::{KernelTime, KernelTimes};
 use super::lost::Lost;
 use super::pipelines::{Pipeline, Pipelines};
 use super::pool::{GpuBuffer, Pool, Purpose};
@@ -64,6 +66,8 @@ pub(super) struct Engine {
     budget: u64,
     timing: bool,
     timestamps: bool,
+    #[cfg(not(target_family = "wasm"))]
+    kernel_times: Option<KernelTimes>,
     max_buffer_bytes: u64,
     pool: Arc<Pool>,
     lost: Lost,
@@ -83,6 +87,8 @@ impl Engine {
             budget: caps.submit_work(),
             timing: options.timing,
             timestamps: caps.timestamps,
+            #[cfg(not(target_family = "wasm"))]
+            kernel_times: (options.kernel_times && caps.timestamps).then(KernelTimes::default),
             max_buffer_bytes: caps.max_buffer_bytes,
             pool: Pool::new(device.clone(), caps.max_buffer_bytes),
             pipelines: Pipelines::new(&device, options.shader_checks),
@@ -101,6 +107,19 @@ impl Engine {
 
     pub(super) fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// Whether each launch is timed by itself.
+    fn times_kernels(&self) -> bool {
+        #[cfg(not(target_family = "wasm"))]
+        return self.kernel_times.is_some();
+        #[cfg(target_family = "wasm")]
+        false
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn take_kernel_times(&self) -> Vec<KernelTime> {
+        self.kernel_times.as_ref().map(KernelTimes::take).unwrap_or_default()
     }
 
     pub(super) fn trim(&self) {
@@ -202,8 +221,8 @@ impl Engine {
     pub(super) async fn run(&self, recording: &Recording, bound: &[&GpuBuffer], timed: bool) -> Result<RunReport> {
         self.settle().await?;
         let Prepared { pipelines, compile, compiled } = self.prepare(recording).await?;
-        let passes = schedule::passes(recording, self.budget);
-        let timed = (self.timing || timed) && self.timestamps && !passes.is_empty();
+        let passes = schedule::passes(recording, self.budget, self.times_kernels());
+        let timed = (self.timing || timed || self.times_kernels()) && self.timestamps && !passes.is_empty();
         let tick_bytes = Timing::bytes(passes.len());
         // The params that do not go with their launches, the workspace, then the timestamps.
         let needs_uniforms = pipelines.iter().any(|pipeline| !pipeline.takes_params);
@@ -237,7 +256,15 @@ impl Engine {
         if let Some(mapping) = mapping {
             let mut words = Vec::new();
             self.take_words(mapping, &mut words).await?;
-            report.gpu_time = Some(Timing::sum(&words, self.queue.get_timestamp_period()));
+            let period = self.queue.get_timestamp_period();
+            report.gpu_time = Some(Timing::sum(&words, period));
+            #[cfg(not(target_family = "wasm"))]
+            if let Some(times) = &self.kernel_times {
+                let launches = passes.iter().map(|pass| pass.dispatches.first());
+                launches
+                    .zip(Timing::each(&words, period))
+                    .for_each(|(launch, time)| launch.into_iter().for_each(|launch| times.add(launch, time)));
+            }
         }
         Ok(report)
     }

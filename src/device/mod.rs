@@ -5,6 +5,8 @@ mod caps;
 mod clock;
 mod context;
 mod engine;
+#[cfg(not(target_family = "wasm"))]
+mod kernel_times;
 mod lost;
 mod pipelines;
 #[cfg(not(target_family = "wasm"))]
@@ -31,3 +33,5 @@ pub use caps::{Caps, DeviceKind};
 pub(crate) use context::Storage;
 pub use context::{Context, ContextOptions, Variant};
 pub use engine::RunReport;
+#[cfg(not(target_family = "wasm"))]
+pub use kernel_times::KernelTime;

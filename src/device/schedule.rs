@@ -19,8 +19,8 @@ pub(super) struct Pass<'a> {
 }
 
 /// Cuts a recording into submits of at most `budget` elementary operations, but never a single command:
-/// plans keep each launch small by themselves.
-pub(super) fn passes(recording: &Recording, budget: u64) -> Vec<Pass<'_>> {
+/// plans keep each launch small by themselves. `apart`: no pass has more than one launch.
+pub(super) fn passes(recording: &Recording, budget: u64, apart: bool) -> Vec<Pass<'_>> {
     let mut passes: Vec<Pass<'_>> = Vec::new();
     let mut spent = 0u64;
     for command in &recording.commands {
@@ -48,7 +48,10 @@ pub(super) fn passes(recording: &Recording, budget: u64) -> Vec<Pass<'_>> {
         let mut pass = open.unwrap_or_default();
         match command {
             Command::Clear(buffer) => pass.clears.push(buffer.0),
-            Command::Dispatch(dispatch) => pass.dispatches.push(dispatch),
+            Command::Dispatch(dispatch) => {
+                pass.dispatches.push(dispatch);
+                pass.cut |= apart;
+            }
             Command::Copy(from, to) => pass.copies.push((*from, *to)),
             Command::Cut => pass.cut = true,
         }
@@ -83,7 +86,7 @@ mod tests {
 
     /// Clears and launches of each pass, and whether it ends a submit.
     fn shape(recording: &Recording, budget: u64) -> Vec<(usize, usize, bool)> {
-        passes(recording, budget).iter().map(|p| (p.clears.len(), p.dispatches.len(), p.submit)).collect()
+        passes(recording, budget, false).iter().map(|p| (p.clears.len(), p.dispatches.len(), p.submit)).collect()
     }
 
     #[test]
@@ -122,6 +125,6 @@ mod tests {
         recording.copy(x, y);
         launch(&mut recording);
         assert_eq!(shape(&recording, u64::MAX), [(0, 1, false), (0, 2, false), (0, 1, true)]);
-        assert_eq!(passes(&recording, u64::MAX).iter().map(|p| p.copies.len()).collect::<Vec<_>>(), [0, 1, 0]);
+        assert_eq!(passes(&recording, u64::MAX, false).iter().map(|p| p.copies.len()).collect::<Vec<_>>(), [0, 1, 0]);
     }
 }

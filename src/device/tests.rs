@@ -67,6 +67,27 @@ fn every_launch_is_timed_and_clears_come_in_order() {
 }
 
 #[test]
+fn kernels_are_timed_one_by_one() {
+    let Some(context) = gpu(|options| options.with_kernel_times(true)) else { return };
+    let mut recording = Recording::new();
+    let [x, y, z] = ["x", "y", "z"].map(|label| recording.bound(label, 16));
+    copy(&mut recording, x, y);
+    copy(&mut recording, y, z);
+    let tensors = [(); 3].map(|()| Tensor::from_slice(&context, &[4], &[1.0, 2.0, 3.0, 4.0]).unwrap());
+    let report = run(&context, &recording, &tensors.each_ref()).unwrap();
+    let times = context.take_kernel_times();
+    if context.caps().timestamps {
+        assert_eq!(report.passes, 2);
+        assert_eq!(times.len(), 1);
+        assert_eq!((times[0].kernel, times[0].workgroups, times[0].launches), ("audio_frame", [1, 1, 1], 2));
+        // Each pass is rounded down to whole nanoseconds, and so is their sum.
+        let sum = report.gpu_time.unwrap();
+        assert!(times[0].time <= sum && sum - times[0].time < std::time::Duration::from_nanos(3), "{sum:?} {times:?}");
+    }
+    assert!(context.take_kernel_times().is_empty());
+}
+
+#[test]
 fn a_plan_gets_all_of_its_buffers_from_its_own_context_or_does_not_run() {
     let mut recording = Recording::new();
     let [x, y] = ["x", "y"].map(|label| recording.bound(label, 16));

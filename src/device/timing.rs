@@ -58,10 +58,24 @@ impl Timing {
 
     /// The sum over the passes, from the words of their timestamps and the nanoseconds of a tick.
     pub(super) fn sum(words: &[u32], period: f32) -> Duration {
-        let tick = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
-        let ticks: u64 = words.chunks_exact(4).map(|pass| tick(&pass[2..]).saturating_sub(tick(&pass[..2]))).sum();
-        Duration::from_nanos((ticks as f64 * f64::from(period)) as u64)
+        duration(words.chunks_exact(4).map(ticks).sum(), period)
     }
+
+    /// The time of each pass, from the same.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn each(words: &[u32], period: f32) -> impl Iterator<Item = Duration> {
+        words.chunks_exact(4).map(move |pass| duration(ticks(pass), period))
+    }
+}
+
+/// Between the two timestamps of a pass.
+fn ticks(pass: &[u32]) -> u64 {
+    let tick = |words: &[u32]| u64::from(words[0]) | u64::from(words[1]) << 32;
+    tick(&pass[2..]).saturating_sub(tick(&pass[..2]))
+}
+
+fn duration(ticks: u64, period: f32) -> Duration {
+    Duration::from_nanos((ticks as f64 * f64::from(period)) as u64)
 }
 
 #[cfg(test)]
