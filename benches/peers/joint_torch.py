@@ -9,11 +9,16 @@ torchaudio takes as such. Two figures each, by CUDA events, median: `ms_cold_que
 matrix products queued before each call, so that launches are hidden and the clocks are up. `ms` is the smaller. `peak_mb` is the most memory
 that the call held beyond what lay there. Each failure, such as logits that no card holds, is a row with its reason.
 
+If k2 can be imported, its pruned loss at the first shape too: `joint_pruned`, the exact loss in the band whose ranges are there already, and
+`joint_pruned_recipe`, with the simple loss that they come from, without the gradients of that.
+
 U = labels + 1 throughout.
 """
 
 import dataclasses
 import importlib
+import importlib.util
+import sys
 
 import rows
 import transducer_torch as peers
@@ -22,6 +27,8 @@ import transducer_torch as peers
 SHAPES = [(32, 188, 91, 640, 1024), (64, 500, 120, 640, 4096)]
 QUICK_SHAPES = [(2, 12, 5, 16, 24)]
 
+# Positions a frame of the pruned loss.
+RANGE = 5
 PATIENCE = 2.0
 
 
@@ -29,6 +36,7 @@ PATIENCE = 2.0
 class Case:
     """One row: joiner and loss at one shape."""
 
+    op: str
     dtype: str
     direction: str
     n: int
@@ -38,42 +46,96 @@ class Case:
     v: int
 
     @property
+    def shape(self):
+        ranges = {"r": RANGE} if "pruned" in self.op else {}
+        return {"t": self.t, "u": self.u, "h": self.h, "v": self.v, **ranges, "n": self.n}
+
+    @property
     def name(self):
-        return f"joint_rnnt hidden {self.dtype} T{self.t} U{self.u} H{self.h} V{self.v} N{self.n} {self.direction}"
+        shape = " ".join(f"{side.upper()}{size}" for side, size in self.shape.items())
+        return f"{self.op} hidden {self.dtype} {shape} {self.direction}"
 
 
 class Problem:
     """Data on the device, and the call."""
 
     def __init__(self, torch, case, device):
-        self.torch, self.case = torch, case
-        self.loss = importlib.import_module("torchaudio.functional").rnnt_loss
-        kind = {"f32": torch.float32, "f16": torch.float16}[case.dtype]
+        self.torch, self.case, self.device = torch, case, device
+        self.kind = {"f32": torch.float32, "f16": torch.float16}[case.dtype]
         torch.manual_seed(1)
         self.trains = case.direction == "loss+grad"
-        self.layer = torch.nn.Linear(case.h, case.v).to(device=device, dtype=kind)
-        side = lambda length: torch.randn((case.n, length, case.h), device=device).to(kind).requires_grad_(self.trains)
-        self.encoder, self.predictor = side(case.t), side(case.u)
-        self.targets = torch.arange(case.n * (case.u - 1), device=device).reshape(case.n, -1).remainder(case.v - 10).add(1).int()
-        whole = lambda length: torch.full((case.n,), length, device=device, dtype=torch.int32)
-        self.frames, self.labels = whole(case.t), whole(case.u - 1)
+        self.layer = torch.nn.Linear(case.h, case.v).to(device=device, dtype=self.kind)
+        self.encoder, self.predictor = self.side(case.t, case.h), self.side(case.u, case.h)
+        self.targets = torch.arange(case.n * (case.u - 1), device=device).reshape(case.n, -1).remainder(case.v - 10).add(1)
+
+    def side(self, length, width):
+        random = self.torch.randn((self.case.n, length, width), device=self.device)
+        return random.to(self.kind).requires_grad_(self.trains)
 
     def run(self):
         """The mean cost, and the gradient of the encoder's output if there are any."""
         torch = self.torch
         with torch.set_grad_enabled(self.trains):
-            hidden = torch.tanh(self.encoder[:, :, None] + self.predictor[:, None])
-            cost = self.loss(self.layer(hidden), self.targets, self.frames, self.labels, blank=0, reduction="mean")
+            cost = self.cost()
         if not self.trains:
             return cost, None
         wanted = [self.encoder, self.predictor, *self.layer.parameters()]
         return cost, torch.autograd.grad(cost, wanted)[0]
 
 
+class Exact(Problem):
+    """All logits, and torchaudio's loss."""
+
+    peer = "torch + torchaudio"
+
+    def __init__(self, torch, case, device):
+        super().__init__(torch, case, device)
+        self.loss = importlib.import_module("torchaudio.functional").rnnt_loss
+        self.targets = self.targets.int()
+        whole = lambda length: torch.full((case.n,), length, device=device, dtype=torch.int32)
+        self.frames, self.labels = whole(case.t), whole(case.u - 1)
+
+    def cost(self):
+        hidden = self.torch.tanh(self.encoder[:, :, None] + self.predictor[:, None])
+        return self.loss(self.layer(hidden), self.targets, self.frames, self.labels, blank=0, reduction="mean")
+
+
+class Pruned(Problem):
+    """Logits of a band, and k2's loss."""
+
+    peer = "torch + k2"
+
+    def __init__(self, torch, case, device):
+        super().__init__(torch, case, device)
+        self.k2 = importlib.import_module("k2")
+        self.boundary = torch.tensor([[0, 0, case.u - 1, case.t]] * case.n, device=device)
+        # What the simple loss is of.
+        self.am, self.lm = self.side(case.t, case.v), self.side(case.u, case.v)
+        self.known = self.ranges() if case.op == "joint_pruned" else None
+
+    def ranges(self):
+        with self.torch.no_grad():
+            _, (px, py) = self.k2.rnnt_loss_simple(
+                self.lm.float(), self.am.float(), self.targets, 0, boundary=self.boundary, reduction="mean", return_grad=True
+            )
+            return self.k2.get_rnnt_prune_ranges(px, py, self.boundary, RANGE)
+
+    def cost(self):
+        ranges = self.ranges() if self.known is None else self.known
+        frames, positions = self.k2.do_rnnt_pruning(self.encoder, self.predictor, ranges)
+        logits = self.layer(self.torch.tanh(frames + positions))
+        cost = self.k2.rnnt_loss_pruned(logits.float(), self.targets, ranges, 0, boundary=self.boundary, reduction="sum")
+        return cost / self.case.n
+
+
+def problem_of(case):
+    return Pruned if "pruned" in case.op else Exact
+
+
 def measure(torch, case, device, clock):
     """The figures of one case."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    problem = Problem(torch, case, device)
+    problem = problem_of(case)(torch, case, device)
     clock.wait()
     if clock.cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -91,13 +153,17 @@ def measure(torch, case, device, clock):
 def cases(quick):
     """Every row, in the order of the table."""
     shapes = QUICK_SHAPES if quick else SHAPES
-    return [Case(dtype, direction, *shape) for shape in shapes for dtype in ("f32", "f16") for direction in ("loss", "loss+grad")]
+    exact = [Case("joint_rnnt", dtype, direction, *shape) for shape in shapes for dtype in ("f32", "f16") for direction in ("loss", "loss+grad")]
+    if importlib.util.find_spec("k2") is None:
+        print("no k2 here: its pruned loss is left out", file=sys.stderr)
+        return exact
+    pruned = [Case(op, dtype, "loss+grad", *shapes[0]) for dtype in ("f32", "f16") for op in ("joint_pruned", "joint_pruned_recipe")]
+    return exact + pruned
 
 
 def row(case, figures):
-    about = {"op": "joint_rnnt", "input": "hidden", "dtype": case.dtype, "direction": case.direction, "peer": "torch + torchaudio"}
-    shape = {"t": case.t, "u": case.u, "h": case.h, "v": case.v, "n": case.n}
-    return {**about, "shape": shape, **{key: figures.get(key) for key in ("ms", "ms_cold_queue", "ms_full_queue", "peak_mb", "error")}}
+    about = {"op": case.op, "input": "hidden", "dtype": case.dtype, "direction": case.direction, "peer": problem_of(case).peer}
+    return {**about, "shape": case.shape, **{key: figures.get(key) for key in ("ms", "ms_cold_queue", "ms_full_queue", "peak_mb", "error")}}
 
 
 def table(found):

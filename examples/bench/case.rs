@@ -40,6 +40,8 @@ pub struct Ready {
     pub workspace: Option<u64>,
     /// Bytes of its results on the device.
     pub results: u64,
+    /// Of joiners: bytes that the same call would take beyond its input with all logits at once, its results among them.
+    pub materialised: Option<u64>,
     /// Tells of the steps of a recurrent layer, once it was called: cards are asked at the first call what they can.
     pub steps: Option<Box<dyn Fn() -> weft::Result<Steps>>>,
 }
@@ -84,6 +86,13 @@ pub fn all_ok(status: &[Status], costs: &[f32], report: RunReport) -> weft::Resu
             Err(Error::Gpu { message: format!("utterance {utterance} came out as {status:?}, cost {cost}") })
         }
         None => Ok(report),
+    }
+}
+
+impl Ready {
+    /// Most bytes that it holds beyond its input.
+    pub fn peak(&self) -> Option<u64> {
+        Some(self.workspace? + self.results)
     }
 }
 

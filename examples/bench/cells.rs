@@ -150,7 +150,17 @@ fn ready(gpu: &Context, row: Row, [t, n, h]: [usize; 3]) -> weft::Result<Ready> 
     };
     let steps = move || steps(std::slice::from_ref(&layer), [t, n], frames, row.trains);
     let steps: Box<dyn Fn() -> weft::Result<Steps>> = Box::new(steps);
-    Ok(Ready { call, before: None, bytes, flops: Some(flops), cells: None, workspace: None, results, steps: Some(steps) })
+    Ok(Ready {
+        call,
+        before: None,
+        bytes,
+        flops: Some(flops),
+        cells: None,
+        workspace: None,
+        results,
+        materialised: None,
+        steps: Some(steps),
+    })
 }
 
 /// A fast stream of numbers in [-scale, scale): xorshift (Marsaglia 2003).

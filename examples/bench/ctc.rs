@@ -62,6 +62,7 @@ fn ready(gpu: &Context, [n, t, u, v]: [usize; 4], dtype: DType, data: Data, grad
         flops: None,
         workspace: Some(workspace),
         results: if gradients == Gradients::Separate { size } else { 0 },
+        materialised: None,
         steps: None,
     })
 }

@@ -325,6 +325,16 @@ impl Batch {
             case::all_ok(&out.status, &out.costs, out.report)
         };
         let before: Option<Box<dyn Fn() -> weft::Result<()>>> = if direction == IN_PLACE { Some(Box::new(fill)) } else { None };
-        Ok(Ready { call: Box::new(call), before, bytes, flops: None, cells, workspace: Some(workspace), results, steps: None })
+        Ok(Ready {
+            call: Box::new(call),
+            before,
+            bytes,
+            flops: None,
+            cells,
+            workspace: Some(workspace),
+            results,
+            materialised: None,
+            steps: None,
+        })
     }
 }

@@ -24,6 +24,7 @@ use measure::Bench;
 use probe::Probe;
 use report::Run;
 use std::error::Error;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 use weft::{Context, ContextOptions, Variant};
@@ -112,8 +113,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let has_first_use = parts.contains(&Part::Lattice);
     if args.list {
         let cases = cases(args.quick).into_iter().map(|c| c.name()).chain(first_use::names().filter(|_| has_first_use));
-        cases.filter(|name| case::wanted(name, &args.only)).for_each(|name| println!("{name}"));
-        return Ok(());
+        let names: String = cases.filter(|name| case::wanted(name, &args.only)).map(|name| name + "\n").collect();
+        return match std::io::stdout().write_all(names.as_bytes()) {
+            // Who reads has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            done => Ok(done?),
+        };
     }
     let variants: &[Variant] = if args.plain { &[Variant::Auto, Variant::Plain] } else { &[Variant::Auto] };
     let start = Instant::now();

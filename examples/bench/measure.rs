@@ -59,6 +59,8 @@ impl Bench {
             cells: ready.cells,
             workspace_bytes: ready.workspace,
             result_bytes: ready.results,
+            peak_bytes: ready.peak(),
+            materialised_bytes: ready.materialised,
             floor_ms: self.floor(&ready, steps.as_ref(), first.dispatches),
             plan_ms: steps.as_ref().map(|steps| milliseconds(steps.plan)),
             frames: steps.as_ref().map(|steps| steps.frames),

@@ -50,7 +50,17 @@ fn product(form: Form, dtype: DType, [m, n, k]: [usize; 3]) -> Case {
         let bytes = (a.bytes() + b.bytes() + c.bytes()) as f64;
         let results = c.bytes();
         let call = Box::new(move || matmul_into_blocking(form, &a, &b, &c, false));
-        Ok(Ready { call, before: None, bytes, flops: Some(2.0 * (m * n * k) as f64), cells: None, workspace: None, results, steps: None })
+        Ok(Ready {
+            call,
+            before: None,
+            bytes,
+            flops: Some(2.0 * (m * n * k) as f64),
+            cells: None,
+            workspace: None,
+            results,
+            materialised: None,
+            steps: None,
+        })
     });
     Case { labels: labels("gemm", name, dtype), shape: vec![("m", m), ("n", n), ("k", k)], prepare }
 }
@@ -60,7 +70,17 @@ fn column_sums([m, n]: [usize; 2]) -> Case {
         let x = upload(gpu, [m, n], DType::F32, 1)?;
         let bytes = x.bytes() as f64;
         let call = Box::new(move || Ok(column_sums_reported_blocking(&x)?.1));
-        Ok(Ready { call, before: None, bytes, flops: None, cells: None, workspace: None, results: 4 * n as u64, steps: None })
+        Ok(Ready {
+            call,
+            before: None,
+            bytes,
+            flops: None,
+            cells: None,
+            workspace: None,
+            results: 4 * n as u64,
+            materialised: None,
+            steps: None,
+        })
     });
     Case { labels: labels("column-sums", "x", DType::F32), shape: vec![("m", m), ("n", n)], prepare }
 }

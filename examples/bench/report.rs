@@ -26,6 +26,9 @@ pub struct Figures {
     pub workspace_bytes: Option<u64>,
     /// Bytes of its results on the device.
     pub result_bytes: u64,
+    /// Both together, where the first is known; and what the same call would take with all logits of a joiner at once.
+    pub peak_bytes: Option<u64>,
+    pub materialised_bytes: Option<u64>,
     /// The floor, ms: bytes over the copy bandwidth, or arithmetic, plus what launches and waits cost.
     pub floor_ms: f64,
     /// Median time on the CPU of writing the commands down and giving them to the queue, and of making the plans, ms.
@@ -78,9 +81,9 @@ impl Run {
             println!("\n{} is a software adapter: the figures below are a smoke test, NOT PERFORMANCE.", self.caps.adapter);
         }
         println!(
-            "\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU | TFLOP/s | plan + encode ms | tier |"
+            "\n| op | shape | variant | direction | GPU ms | median | wall ms | MB | floor ms | floor / GPU | TFLOP/s | plan + encode ms | tier | peak MB | all logits / peak |"
         );
-        println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+        println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
         for row in &self.rows {
             let l = &row.labels;
             let op = [l.op, l.input, l.dtype, l.layout, l.lengths, l.data].join(" ");
@@ -88,7 +91,7 @@ impl Run {
             print!("| {op} | {} | {} | {} | ", shape.join(" "), row.variant, l.direction);
             match &row.outcome {
                 Ok(f) => println!(
-                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % | {} | {:.3} | {} |",
+                    "{:.4} | {:.4} | {:.3} | {:.1} | {:.4} | {:.0} % | {} | {:.3} | {} | {} | {} |",
                     f.gpu_ms,
                     f.gpu_median_ms,
                     f.wall_ms,
@@ -97,9 +100,11 @@ impl Run {
                     100.0 * f.floor_ms / f.gpu_ms,
                     f.flops.map_or(String::new(), |flops| format!("{:.2}", flops / f.gpu_ms / 1e9)),
                     f.plan_ms.unwrap_or_default() + f.encode_ms,
-                    f.tiers.as_deref().unwrap_or_default()
+                    f.tiers.as_deref().unwrap_or_default(),
+                    f.peak_bytes.map_or(String::new(), |bytes| format!("{:.1}", bytes as f64 / 1e6)),
+                    f.materialised_bytes.zip(f.peak_bytes).map_or(String::new(), |(all, peak)| format!("{:.1}", all as f64 / peak as f64))
                 ),
-                Err(reason) => println!("{reason} | | | | | | | | |"),
+                Err(reason) => println!("{reason} | | | | | | | | | | |"),
             }
         }
         println!();
@@ -155,6 +160,8 @@ impl Row {
                 "cells": f.cells,
                 "workspace_bytes": f.workspace_bytes,
                 "result_bytes": f.result_bytes,
+                "peak_bytes": f.peak_bytes,
+                "materialised_bytes": f.materialised_bytes,
                 "floor_ms": f.floor_ms,
                 "compiled": f.compiled,
                 "compile_ms": f.compile_ms,

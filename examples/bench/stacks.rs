@@ -77,5 +77,15 @@ fn ready(gpu: &Context, Row { cell, sizes: [i, h, levels], t, n, call, .. }: Row
         }
     };
     let steps: Box<dyn Fn() -> weft::Result<Steps>> = Box::new(move || steps(&layers, [t, n], t * n, trains));
-    Ok(Ready { call: timed, before: None, bytes, flops: Some(flops), cells: None, workspace: None, results, steps: Some(steps) })
+    Ok(Ready {
+        call: timed,
+        before: None,
+        bytes,
+        flops: Some(flops),
+        cells: None,
+        workspace: None,
+        results,
+        materialised: None,
+        steps: Some(steps),
+    })
 }

@@ -54,6 +54,9 @@ pub struct Figures {
     pub cells: Option<f64>,
     /// What the plan needs beyond input and results; not every op's plan tells.
     pub workspace_bytes: Option<f64>,
+    /// With results; and what a joiner would take with all logits at once, likewise.
+    pub peak_bytes: Option<f64>,
+    pub materialised_bytes: Option<f64>,
     /// Of recurrent layers.
     pub steps: Option<Steps>,
 }
@@ -174,6 +177,8 @@ impl Row {
                 bytes: fields.number("bytes")?,
                 cells: fields.optional_number("cells"),
                 workspace_bytes: fields.optional_number("workspace_bytes"),
+                peak_bytes: fields.optional_number("peak_bytes"),
+                materialised_bytes: fields.optional_number("materialised_bytes"),
                 steps: fields.optional_text("tiers").map(|tiers| Steps {
                     tiers,
                     frames: fields.optional_number("frames").unwrap_or_default(),
@@ -310,8 +315,10 @@ impl fmt::Display for Family {
 impl Shape {
     fn read(fields: &Fields) -> Result<Self> {
         let sides = fields.0.get("shape").and_then(Value::as_object).ok_or_else(|| fields.failure("`shape` is no object"))?;
-        // Lattices have T, U, V; cells H and T, and stacks of them I and levels; products m, n and k. What else a file tells follows.
+        // Lattices have T, U, V, joiners H too, and R where pruned; cells H and T, and stacks of them I and levels; products m, n and k. What
+        // else a file tells follows.
         let order: &[char] = match (sides.contains_key("h"), sides.contains_key("m")) {
+            (true, _) if sides.contains_key("u") => &['t', 'u', 'h', 'v', 'r', 'n'],
             (true, _) => &['i', 'h', 'l', 't', 'n'],
             (false, true) => &['m', 'n', 'k'],
             (false, false) => &['t', 'u', 'v', 'n'],

@@ -113,6 +113,8 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
         "cells ÷ f32 RNN-T",
         "workspace, B a cell",
         "workspace, MB",
+        "peak, MB",
+        "all logits ÷ peak",
         "best peer",
         "peer / ours",
     ];
@@ -136,7 +138,7 @@ fn family_table(run: &Run, family: &Family, peers: &[&PeerRow]) -> String {
 }
 
 /// What is said of the main row of a shape; empty where there is nothing to compare with.
-fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 11] {
+fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [String; 13] {
     let Ok(figures) = &row.outcome else { return Default::default() };
     let loss = rows.iter().find(|r| r.direction == "loss" && r.variant == row.variant && row.direction != "loss");
     let loss = loss.and_then(|r| r.outcome.as_ref().ok()).map(|f| percent(f.gpu_ms / figures.gpu_ms));
@@ -156,6 +158,8 @@ fn comparisons(run: &Run, row: &Row, rows: &[&Row], peers: &[&PeerRow]) -> [Stri
         base.and_then(|b| Some(figures.cells? / b.cells?)).filter(|&share| share != 1.0).map_or(String::new(), times),
         figures.workspace_bytes.zip(figures.cells).filter(|_| !is_joint).map_or(String::new(), |(bytes, cells)| digits(bytes / cells, 1)),
         figures.workspace_bytes.filter(|_| is_joint).map_or(String::new(), |bytes| digits(bytes / 1e6, 0)),
+        figures.peak_bytes.filter(|_| is_joint).map_or(String::new(), |bytes| digits(bytes / 1e6, 0)),
+        figures.materialised_bytes.zip(figures.peak_bytes).map_or(String::new(), |(all, peak)| times(all / peak)),
         best.as_ref().map_or(String::new(), |(name, time)| format!("{name} {}", ms(*time))),
         best.map_or(String::new(), |(_, time)| times(time / figures.gpu_ms)),
     ]

@@ -134,6 +134,8 @@ mod tests {
             bytes: 1.0,
             cells: None,
             workspace_bytes: None,
+            peak_bytes: None,
+            materialised_bytes: None,
             steps: Some(Steps { tiers: "stepped".to_owned(), frames, recording_ms: 0.3 }),
         };
         let row = |family: &Family, h: u64, outcome| Row {
