@@ -13,29 +13,29 @@ var<storage, read_write> results: array<atomic<u32>>;
 #ifdef F16
 @group(0) @binding(5)
 var<storage, read_write> out: array<u32>;
+// Of a word.
+const COLUMNS = 2u;
 #else
 @group(0) @binding(5)
 var<storage, read_write> out: array<f32>;
+const COLUMNS = 1u;
 #endif
 
 // 0: numbers stay what they are. The scores of a joiner without a layer may be -inf.
 override CHECKS: u32 = 1u;
 
-// A workgroup takes 64 words of 16 rows, four at a time.
+// A workgroup takes 64 words of 64 rows: an invocation has one word of 16 rows, which are one after the other, so that it counts frames
+// and positions and does not divide for each.
 const WORDS = 64u;
-const LINES = 4u;
-const EACH = 4u;
+const EACH = 16u;
 
 struct Number {
     value: f32,
     unusable: bool,
 }
 
-fn number_at(z: u32, row: u32, t: u32, u: u32, column: u32) -> Number {
-    if (column >= params.hidden) {
-        return Number(0.0, false);
-    }
-    let sum = sum_at(z, t, u, column);
+// Of a column of a row of the batch, by what stands there before the activation.
+fn number_of(sum: f32, row: u32, column: u32) -> Number {
     let unusable = CHECKS != 0u && (bitcast<u32>(sum) & 0x7f800000u) == 0x7f800000u;
     if (unusable) {
         return Number(0.0, true);
@@ -47,31 +47,44 @@ fn number_at(z: u32, row: u32, t: u32, u: u32, column: u32) -> Number {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
-    let end = min(params.end_row, utterance.rows);
+    let positions = max(utterance.positions, 1u);
     let word = group.x * WORDS + local % WORDS;
+    let column = COLUMNS * word;
+    // Of halves, the last of an odd number is followed by a zero.
+    let has_second = COLUMNS == 2u && column + 1u < params.hidden;
+    let first = params.first_row + (group.y * (256u / WORDS) + local / WORDS) * EACH;
+    let end = select(first, min(first + EACH, min(params.end_row, utterance.rows)), column < params.hidden);
+    var t = first / positions;
+    var place = first % positions;
+    var at = (utterance.first_row + first - params.window_row) * (params.stride / COLUMNS) + word;
+    var frame = vec2f();
+    var is_new = true;
     var unusable = false;
-    for (var i = 0u; i < EACH; i++) {
-        let row = params.first_row + (group.y * EACH + i) * LINES + local / WORDS;
-        if (row < end) {
-            let t = row / utterance.positions;
-            let u = position_at(utterance, row, t);
-            let place = utterance.first_row + row;
-            let line = (place - params.window_row) * params.stride;
-#ifdef F16
-            if (2u * word < params.stride) {
-                let first = number_at(group.z, place, t, u, 2u * word);
-                let second = number_at(group.z, place, t, u, 2u * word + 1u);
-                unusable = unusable || first.unusable || second.unusable;
-                out[line / 2u + word] = pack2x16float(vec2f(cell_half(first.value), cell_half(second.value)));
+    for (var row = first; row < end; row++) {
+        if (is_new) {
+            frame.x = frame_at(group.z, t, column);
+            if (has_second) {
+                frame.y = frame_at(group.z, t, column + 1u);
             }
-#else
-            if (word < params.hidden) {
-                let number = number_at(group.z, place, t, u, word);
-                unusable = unusable || number.unusable;
-                out[line + word] = number.value;
-            }
-#endif
         }
+        let u = position_in(utterance, t, place);
+        let number = number_of(frame.x + predictor_at(group.z, u, column), utterance.first_row + row, column);
+        unusable = unusable || number.unusable;
+#ifdef F16
+        var second = Number(0.0, false);
+        if (has_second) {
+            second = number_of(frame.y + predictor_at(group.z, u, column + 1u), utterance.first_row + row, column + 1u);
+        }
+        unusable = unusable || second.unusable;
+        out[at] = pack2x16float(vec2f(cell_half(number.value), cell_half(second.value)));
+#else
+        out[at] = number.value;
+#endif
+        at += params.stride / COLUMNS;
+        place += 1u;
+        is_new = place == positions;
+        t += u32(is_new);
+        place = select(place, 0u, is_new);
     }
     // A band leaves some arcs out: the sweep of short arcs need not try.
     let status = select(0u, STATUS_NON_FINITE, unusable) | select(0u, STATUS_WIDE, params.pruned != 0u);

@@ -55,24 +55,41 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         item = group.z * params.positions + group.y;
     }
     let is_ok = (results[n] & STATUS_MASK) == STATUS_OK && column < params.hidden;
-    var sum = 0.0;
-    for (var at = first + local / COLUMNS * step; is_ok && at < end; at += LANES * step) {
-        let t = at / positions;
-        var row = at;
-        if (OF_POSITIONS != 0u && params.pruned != 0u) {
-            // Wraps where the band begins behind the position.
-            let shift = group.y - batch[utterance.band_at + 2u * t];
-            row = at + shift;
-            if (shift >= positions || row < params.first_row || row >= window_end) {
-                continue;
-            }
+    let lane = local / COLUMNS;
+    var t = first / positions;
+    // Of the frame, or of the position, of all rows.
+    var own = 0.0;
+    if (is_ok && first < end) {
+        if (OF_POSITIONS == 0u) {
+            own = frame_at(group.z, t, column);
+        } else {
+            own = predictor_at(group.z, item - group.z * params.positions, column);
+            t += lane;
         }
-        let u = position_at(utterance, row, t);
+    }
+    var sum = 0.0;
+    for (var at = first + lane * step; is_ok && at < end; at += LANES * step) {
+        var row = at;
+        var other = 0.0;
+        if (OF_POSITIONS == 0u) {
+            other = predictor_at(group.z, position_in(utterance, t, at - t * positions), column);
+        } else {
+            if (params.pruned != 0u) {
+                // Wraps where the band begins behind the position.
+                let shift = group.y - batch[utterance.band_at + 2u * t];
+                row = at + shift;
+                if (shift >= positions || row < params.first_row || row >= window_end) {
+                    t += LANES;
+                    continue;
+                }
+            }
+            other = frame_at(group.z, t, column);
+            t += LANES;
+        }
         let place = utterance.first_row + row;
         let factor = factor_at(place, column);
         if (factor != 0.0) {
-            let d = tile[(place - params.window_row) * params.stride + column];
-            sum += d * factor * derivative(sum_at(group.z, t, u, column));
+            sum += tile[(place - params.window_row) * params.stride + column] * factor * derivative(own + other);
         }
     }
     wg_sums[local] = sum;

@@ -93,6 +93,18 @@ fn store_matrix(part: u32, m: u32, n: u32, subgroup: u32, lane: u32) {
     }
 }
 
+fn bias_at(n: u32) -> f32 {
+    return select(0.0, bias[params.bias_first + min(n, params.columns - 1u)], n < params.columns);
+}
+
+// The biases of SIDE columns from n on, in every line of this subgroup's matrix in workgroup memory.
+fn spread_bias(n: u32, subgroup: u32, lane: u32) {
+    for (var i = lane; i < SIDE * SIDE / 4u; i += WORKGROUP / 8u) {
+        let first = n + i % (SIDE / 4u) * 4u;
+        wg_sums[subgroup * SIDE * SIDE / 4u + i] = vec4f(bias_at(first), bias_at(first + 1u), bias_at(first + 2u), bias_at(first + 3u));
+    }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -133,14 +145,29 @@ fn main(
     let b_line = local / B_WIDTH;
     let b_place = first_column + local % B_WIDTH * 4u;
 #endif
-    var sum00 = Sum();
-    var sum01 = Sum();
-    var sum10 = Sum();
-    var sum11 = Sum();
-    var sum20 = Sum();
-    var sum21 = Sum();
-    var sum30 = Sum();
-    var sum31 = Sum();
+    let sums_at = subgroup * SIDE * SIDE / 4u;
+    let sums_pitch = SIDE / 4u;
+    // Sums begin with the bias: added at the end, it would keep them from being written as matrices.
+    var start0 = Sum();
+    var start1 = Sum();
+    if (params.has_bias != 0u) {
+        spread_bias(first_column + column, subgroup, lane);
+        workgroupBarrier();
+        start0 = coopLoadT<Sum>(&wg_sums[sums_at], sums_pitch);
+        workgroupBarrier();
+        spread_bias(first_column + column + SIDE, subgroup, lane);
+        workgroupBarrier();
+        start1 = coopLoadT<Sum>(&wg_sums[sums_at], sums_pitch);
+        workgroupBarrier();
+    }
+    var sum00 = start0;
+    var sum01 = start1;
+    var sum10 = start0;
+    var sum11 = start1;
+    var sum20 = start0;
+    var sum21 = start1;
+    var sum30 = start0;
+    var sum31 = start1;
     let is_inside = first_row + TILE <= params.rows && first_column + TILE <= params.columns;
     // In fours, from one read of an invocation to the next.
     let a_step = A_STEP * (params.a_stride / 4u);
@@ -350,10 +377,8 @@ fn main(
     // Those beyond the last part write nothing: their rows are beyond the last.
     let m = select(params.rows, first_row + row, part < params.parts);
     let n = first_column + column;
-    let is_plain = is_inside && part < params.parts && params.has_bias == 0u && ACTIVATION_OUT == 0u && params.accumulates == 0u;
+    let is_plain = is_inside && part < params.parts && ACTIVATION_OUT == 0u && params.accumulates == 0u;
     if (!is_plain) {
-        let sums_at = subgroup * SIDE * SIDE / 4u;
-        let sums_pitch = SIDE / 4u;
         coopStoreT(sum00, &wg_sums[sums_at], sums_pitch);
         workgroupBarrier();
         store_matrix(part, m + 0u * SIDE, n + 0u * SIDE, subgroup, lane);

@@ -48,9 +48,11 @@ fn activate_four(code: u32, x: vec4f) -> vec4f {
 
 fn finished(n: u32, sum: f32) -> f32 {
     var value = sum;
+#ifndef COOP
     if (params.has_bias != 0u) {
         value += bias[params.bias_first + n];
     }
+#endif
     if (ACTIVATION_OUT != 0u) {
         value = activate(ACTIVATION_OUT, value);
     }

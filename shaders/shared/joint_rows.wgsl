@@ -46,9 +46,8 @@ var<storage, read> predictor: array<f32>;
 
 override ACTIVATION: u32 = 0u;
 
-// The position of row `row` of an utterance, which is of frame t.
-fn position_at(utterance: Utterance, row: u32, t: u32) -> u32 {
-    let place = row - t * utterance.positions;
+// The position of row `place` of frame t.
+fn position_in(utterance: Utterance, t: u32, place: u32) -> u32 {
     if (params.pruned != 0u) {
         // Where a frame's band is narrower than the widest, rows past its end are no cells.
         return min(batch[utterance.band_at + 2u * t] + place, utterance.labels);
@@ -57,9 +56,12 @@ fn position_at(utterance: Utterance, row: u32, t: u32) -> u32 {
 }
 
 // Of utterance z of the launch.
-fn sum_at(z: u32, t: u32, u: u32, column: u32) -> f32 {
-    let frame = encoder[params.encoder_first + (z * params.frames + t) * params.hidden + column];
-    return frame + predictor[params.predictor_first + (z * params.positions + u) * params.hidden + column];
+fn frame_at(z: u32, t: u32, column: u32) -> f32 {
+    return encoder[params.encoder_first + (z * params.frames + t) * params.hidden + column];
+}
+
+fn predictor_at(z: u32, u: u32, column: u32) -> f32 {
+    return predictor[params.predictor_first + (z * params.positions + u) * params.hidden + column];
 }
 
 // Of a row of the batch.

@@ -18,9 +18,12 @@ pub struct KernelTime {
     pub time: Duration,
 }
 
-/// Adds up times by kernel and grid.
+/// A kernel and its grid.
+type Launch = (&'static str, [u32; 3]);
+
+/// Adds up times by kernel and grid: launches and their sum.
 #[derive(Default)]
-pub(super) struct KernelTimes(Mutex<BTreeMap<(&'static str, [u32; 3]), (u32, Duration)>>);
+pub(super) struct KernelTimes(Mutex<BTreeMap<Launch, (u32, Duration)>>);
 
 impl KernelTimes {
     pub(super) fn add(&self, dispatch: &Dispatch, time: Duration) {

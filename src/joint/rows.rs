@@ -13,7 +13,7 @@ use crate::tensor::DType;
 use std::ops::Range;
 
 /// Rows and columns of a workgroup of `shaders/joint/hidden.wgsl`, columns of one of `input_gradient.wgsl`.
-const ROWS: u32 = 16;
+const ROWS: u32 = 64;
 const COLUMNS: u32 = 64;
 
 /// How numbers of the hidden layer are dropped.
