@@ -4,6 +4,8 @@ use super::Call;
 use super::math::activate;
 use super::parallel::for_each_chunk;
 use super::scores::Elements;
+#[cfg(not(target_family = "wasm"))]
+use crate::device::shader::DenseLineMostParams;
 use crate::device::shader::{DenseColumnSumsParams, DenseGemmParams, DenseSumPartsParams};
 use std::ops::Range;
 
@@ -168,6 +170,22 @@ pub(super) fn sum_parts(call: &mut Call<'_>) {
             *cell = (0..p.parts as usize).fold(begin, |sum, part| sum + parts[first + part * p.part_stride as usize]);
         }
     });
+}
+
+/// Twin of `shaders/dense/line_most.wgsl`.
+#[cfg(not(target_family = "wasm"))]
+pub(super) fn line_most(call: &mut Call<'_>) {
+    let p: DenseLineMostParams = call.params();
+    let along = call.constant("ALONG") != 0.0;
+    let x: &[f32] = call.read(1);
+    let out: &mut [u32] = &mut call.write::<u32>(2)[p.out_first as usize..];
+    for line in 0..p.lines as usize {
+        let row = &x[p.first as usize + line * p.stride as usize..][..p.width as usize];
+        for (column, x) in row.iter().enumerate().filter(|(_, x)| x.is_finite()) {
+            let most = &mut out[if along { line } else { column }];
+            *most = x.abs().to_bits().max(*most);
+        }
+    }
 }
 
 /// Twin of `shaders/dense/column_sums.wgsl`.

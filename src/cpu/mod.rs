@@ -134,6 +134,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
         Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::DenseGemmSplit => gemm::product(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::DenseLineMost => gemm::line_most(&mut call),
         Kernel::DenseNarrow => convert::narrow(&mut call),
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::DenseTranspose => transpose::transpose(&mut call),

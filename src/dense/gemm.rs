@@ -107,10 +107,29 @@ impl Gemm {
 
     /// What each launch takes, in order.
     fn pieces(&self, caps: &Caps) -> Result<Vec<Piece>> {
-        let [m, n, k] = self.sides;
+        let [m, n, _] = self.sides;
         if m == 0 || n == 0 {
             return Ok(Vec::new());
         }
+        let (lines, fit, work) = self.room(caps)?;
+        let most = (caps.submit_work() / work.max(1)).min(fit).max(1);
+        let mut pieces = Vec::new();
+        let mut first = 0;
+        loop {
+            let rest = lines - first;
+            let (count, piece) =
+                if self.form == Form::Tn { self.piece_of_depth(caps, rest, most, fit) } else { self.piece_of_rows(caps, rest, most, fit) };
+            pieces.push(Piece { first, ..piece });
+            first += count;
+            if first >= lines {
+                return Ok(pieces);
+            }
+        }
+    }
+
+    /// Lines of A, and in Tn of B; how many of them the windows have room for, and the elementary operations of one.
+    fn room(&self, caps: &Caps) -> Result<(u32, u64, u64)> {
+        let [m, n, k] = self.sides;
         // Elementary operations of a line of A.
         let work = u64::from(n) * u64::from(if self.form == Form::Tn { m } else { k });
         let (lines, fit) = match self.form {
@@ -128,19 +147,20 @@ impl Gemm {
                 (k, self.a.lines_in_window(caps, m).min(self.b.lines_in_window(caps, n)))
             }
         };
-        let most = (caps.submit_work() / work.max(1)).min(fit).max(1);
-        let mut pieces = Vec::new();
-        let mut first = 0;
-        loop {
-            let rest = lines - first;
-            let (count, piece) =
-                if self.form == Form::Tn { self.piece_of_depth(caps, rest, most, fit) } else { self.piece_of_rows(caps, rest, most, fit) };
-            pieces.push(Piece { first, ..piece });
-            first += count;
-            if first >= lines {
-                return Ok(pieces);
-            }
+        Ok((lines, fit, work))
+    }
+
+    /// Lines of A, and in Tn of B, that launches take: from where, and how many; whole steps of so many unless they are the last.
+    #[cfg(not(target_family = "wasm"))]
+    pub(super) fn lines(&self, caps: &Caps, step: u32) -> Result<Vec<(u32, u32)>> {
+        let [m, n, _] = self.sides;
+        if m == 0 || n == 0 {
+            return Ok(Vec::new());
         }
+        let (lines, fit, work) = self.room(caps)?;
+        let most = whole((caps.submit_work() / work.max(1)).min(fit).max(1), step).min(fit);
+        let firsts = (0..u64::from(lines).max(1)).step_by(most as usize);
+        Ok(firsts.map(|first| (first as u32, most.min(u64::from(lines) - first) as u32)).collect())
     }
 
     /// A launch of whole tiles of rows, `most` unless one tile is more work than that.
@@ -175,7 +195,7 @@ impl Gemm {
     }
 
     /// Whether every line of every matrix can be read in fours. Without depth there is no four in the factors' windows.
-    fn is_in_fours(&self) -> bool {
+    pub(super) fn is_in_fours(&self) -> bool {
         let [m, n, k] = self.sides;
         let [a_deep, b_deep] = self.form.deep();
         let (a_width, b_width) = (if a_deep { k } else { m }, if b_deep { k } else { n });

@@ -9,6 +9,8 @@ mod layer;
 mod linear;
 mod matmul;
 pub(crate) mod matrix;
+#[cfg(not(target_family = "wasm"))]
+mod split;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -36,3 +38,5 @@ pub use matmul::{matmul, matmul_into};
 #[cfg(not(target_family = "wasm"))]
 pub use matmul::{matmul_blocking, matmul_into_blocking};
 pub(crate) use matrix::Matrix;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use split::{Scratch, record_split};

@@ -6,6 +6,7 @@ use super::Activation;
 use super::column_sums::record_column_sums;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
+use super::split::{Scratch, record_split};
 use crate::device::recording::{Binding, Command, Recording};
 use crate::device::shader::{DenseColumnSumsParams, DenseGemmParams, Kernel};
 use crate::device::{Caps, Context, ContextOptions};
@@ -183,6 +184,123 @@ fn large_tiles() {
         for form in FORMS {
             check(&context, form, [1412, 1532, 12], plain);
             check(&context, form, [1411, 1531, 9], Setting { accumulates: true, bias: form == Form::Nt, ..plain });
+        }
+    }
+}
+
+/// m x n of A and B by the device's matrices in halves, whose lines differ by powers of ten, and the same in f64.
+fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates, bias]: [bool; 2], gap: usize) {
+    let [a_shape, b_shape, c_shape] = shapes(form, [m, n, k]);
+    // Of each row of C, and of each column, another size.
+    let size = |place: usize| 10f32.powi((place % 21) as i32 - 10);
+    let tensor = |[lines, width]: [u32; 2], is_side: bool| {
+        let stride = width as usize + gap;
+        let value = |place: usize| {
+            let (line, column) = (place / stride, place % stride);
+            number(3 * place + line) * (1.0 + number(place) * 1e-4) * size(if is_side { line } else { column })
+        };
+        let values: Vec<f32> = (0..8 + lines as usize * stride).map(|place| if place < 8 { f32::NAN } else { value(place - 8) }).collect();
+        (Tensor::from_slice(context, &[values.len()], &values).unwrap(), values, stride)
+    };
+    let (a, a_values, a_stride) = tensor(a_shape, form != Form::Tn);
+    let (b, b_values, b_stride) = tensor(b_shape, form == Form::Nt);
+    let (c, c_values, c_stride) = tensor(c_shape, true);
+    let bias_values: Vec<f32> = (0..n as usize).map(|n| number(n) * size(n)).collect();
+    let bias_tensor = Tensor::from_slice(context, &[n as usize], &bias_values).unwrap();
+    let mut recording = Recording::new();
+    let matrices = [(&a, a_stride), (&b, b_stride), (&c, c_stride)].map(|(tensor, stride)| {
+        let buffer = recording.bound("matrix", tensor.window_bytes());
+        Matrix { buffer, first: 8, stride: stride as u32, dtype: DType::F32 }
+    });
+    let bias_buffer = recording.bound("bias", bias_tensor.bytes());
+    let product = Gemm {
+        form,
+        sides: [m, n, k],
+        a: matrices[0],
+        b: matrices[1],
+        c: matrices[2],
+        bias: bias.then_some(Binding { buffer: bias_buffer, offset: 0, bytes: 4 * u64::from(n) }),
+        accumulates,
+        activations: [Activation::Identity; 2],
+    };
+    record_split(&product, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
+    let is_split = recording.pipelines.iter().any(|key| key.shader.kernel == Kernel::DenseGemmSplit);
+    assert_eq!(is_split, context.caps().matrices.is_some() && gap.is_multiple_of(4), "{form:?}");
+    pollster::block_on(context.run(&recording, &[&a, &b, &c, &bias_tensor])).unwrap();
+    let out = c.to_vec_blocking().unwrap();
+    let at = |values: &[f32], stride: usize, line: usize, column: usize| f64::from(values[8 + line * stride + column]);
+    let mut worst = 0.0f64;
+    for row in 0..m as usize {
+        for column in 0..n as usize {
+            let factors = |i: usize| {
+                let a = if form == Form::Tn { at(&a_values, a_stride, i, row) } else { at(&a_values, a_stride, row, i) };
+                (a, if form == Form::Nt { at(&b_values, b_stride, column, i) } else { at(&b_values, b_stride, i, column) })
+            };
+            let (mut sum, mut all) = (0.0, 0.0);
+            for (a, b) in (0..k as usize).map(factors) {
+                sum += a * b;
+                all += (a * b).abs();
+            }
+            let before = at(&c_values, c_stride, row, column);
+            let more = if accumulates { before } else { 0.0 } + if bias { f64::from(bias_values[column]) } else { 0.0 };
+            let scale = all + more.abs();
+            worst = worst.max((at(&out, c_stride, row, column) - sum - more).abs() / scale.max(f64::MIN_POSITIVE));
+        }
+    }
+    // Of the sum of the magnitudes, whatever the size of a row or a column: the roundings of f32, which sums of one sign pile up.
+    assert!(worst < 1e-6 + 4e-9 * f64::from(k), "{form:?} {m} {n} {k}: {worst:e}");
+    println!("{} {form:?} {m} x {n} x {k}: {worst:.1e}", context.caps().adapter);
+}
+
+#[test]
+fn products_of_f32_by_matrices_of_halves() {
+    for context in contexts() {
+        for form in FORMS {
+            check_split(&context, form, [132, 140, 136], [false, form == Form::Nt], 0);
+            check_split(&context, form, [128, 256, 160], [true, false], 4);
+            check_split(&context, form, [260, 128, 2_180], [form == Form::Tn, false], 0);
+            check_split(&context, form, [128, 132, 132], [false, false], 1);
+        }
+    }
+}
+
+/// A line that is not finite, or all zeros, is that in C, and leaves the others what they are.
+#[test]
+fn lines_of_halves_stay_to_themselves() {
+    for context in contexts() {
+        let [m, n, k] = [130usize, 128, 128];
+        let run = |bad: bool| {
+            let mut a: Vec<f32> = (0..m * k).map(number).collect();
+            a[5 * k..6 * k].fill(0.0);
+            if bad {
+                a[7 * k + 3] = f32::NAN;
+                a[9 * k + 4] = f32::INFINITY;
+                a[11 * k] = 1e38;
+            }
+            let b: Vec<f32> = (0..n * k).map(|place| number(place + 9)).collect();
+            let [a, b] = [(a, m), (b, n)].map(|(values, lines)| Tensor::from_slice(&context, &[lines, k], &values).unwrap());
+            let c = Tensor::empty(&context, &[m, n], DType::F32).unwrap();
+            let mut recording = Recording::new();
+            let [a_matrix, b_matrix, c_matrix] = [&a, &b, &c].map(|tensor| {
+                let buffer = recording.bound("matrix", tensor.window_bytes());
+                Matrix { buffer, first: 0, stride: tensor.shape()[1] as u32, dtype: DType::F32 }
+            });
+            let sides = [m, n, k].map(|side| side as u32);
+            let activations = [Activation::Identity; 2];
+            let (a_, b_, c_) = (a_matrix, b_matrix, c_matrix);
+            let product = Gemm { form: Form::Nt, sides, a: a_, b: b_, c: c_, bias: None, accumulates: false, activations };
+            record_split(&product, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
+            pollster::block_on(context.run(&recording, &[&a, &b, &c])).unwrap();
+            c.to_vec_blocking().unwrap()
+        };
+        let (good, bad) = (run(false), run(true));
+        assert!(good[5 * n..6 * n].iter().all(|&x| x == 0.0));
+        for (row, (good, bad)) in good.chunks_exact(n).zip(bad.chunks_exact(n)).enumerate() {
+            match row {
+                7 | 9 => assert!(bad.iter().all(|x| !x.is_finite()), "{row}"),
+                11 => assert!(bad.iter().all(|x| x.is_finite()), "{row}"),
+                _ => assert_eq!(good, bad, "{row}"),
+            }
         }
     }
 }

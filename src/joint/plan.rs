@@ -5,7 +5,7 @@ use super::batch::Sides;
 use super::inputs::{Input, Layer, LayerGradients};
 use super::rows::{Dropout, Output, Rows};
 use super::tiles::{MOST_ROWS, windows};
-use crate::dense::{Linear, Matrix};
+use crate::dense::{Linear, Matrix, Scratch};
 use crate::device::Caps;
 use crate::device::recording::{BufferId, Recording};
 use crate::error::{Error, Result, within};
@@ -273,7 +273,7 @@ impl Call<'_> {
             pruned: self.options.pruned,
             tile_rows,
             tile,
-            scratch: None,
+            scratch: Scratch::default(),
             made: None,
         })
     }

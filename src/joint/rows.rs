@@ -3,7 +3,7 @@
 use super::batch::Sides;
 use super::inputs::{Input, Layer, LayerGradients, matrix, product};
 use super::tiles::windows;
-use crate::dense::{Activation, Conversion, Form, Gemm, Matrix, record_column_sums_in, record_convert};
+use crate::dense::{Activation, Conversion, Form, Gemm, Matrix, Scratch, record_column_sums_in, record_convert, record_split};
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
 use crate::device::shader::{JointHiddenParams as Params, JointInputGradientParams, JointScaleParams, Kernel};
@@ -53,7 +53,7 @@ pub(super) struct Rows<'a> {
     pub tile_rows: u64,
     pub tile: BufferId,
     /// Sums of parts.
-    pub scratch: Option<BufferId>,
+    pub scratch: Scratch,
     /// The first row of the window that lies in the tile.
     pub made: Option<u64>,
 }
@@ -105,7 +105,7 @@ impl Source for Rows<'_> {
             let [row, width, count] = [self.sides.row as u32, self.sides.hidden as u32, self.count(window) as u32];
             if let Some(LayerGradients { bias: Some(d_bias), .. }) = layer.gradients {
                 let d_bias = matrix(d_bias, self.sides.row);
-                record_column_sums_in(recording, self.caps, tile, [count, row], d_bias, true, &mut self.scratch)?;
+                record_column_sums_in(recording, self.caps, tile, [count, row], d_bias, true, &mut self.scratch.parts)?;
             }
             if let Some((halves, scale)) = halves {
                 let numbers = u64::from(count) * u64::from(row);
@@ -114,11 +114,11 @@ impl Source for Rows<'_> {
             }
             if let Some(d_layer) = &layer.gradients {
                 let product = product(Form::Tn, [row, width, count], tile, hidden, matrix(d_layer.weight, self.sides.hidden), true);
-                product.record_in(recording, self.caps, &mut self.scratch)?;
+                record_split(&product, recording, self.caps, &mut self.scratch)?;
             }
             // In f32 over what the layer was given, which nobody needs any more.
             let product = product(Form::Nn, [count, width, row], tile, layer.weight(self.sides.hidden), d_hidden, false);
-            product.record_in(recording, self.caps, &mut self.scratch)?;
+            record_split(&product, recording, self.caps, &mut self.scratch)?;
             tile = d_hidden;
         }
         for side in 0..2 {
@@ -133,7 +133,7 @@ impl Source for Rows<'_> {
         }
         self.unscale(recording);
         for side in 0..2 {
-            self.inputs[side].end(recording, self.caps, batch, self.tile, &mut self.scratch)?;
+            self.inputs[side].end(recording, self.caps, batch, self.tile, &mut self.scratch.parts)?;
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Rows<'_> {
         let sides = [self.count(window) as u32, self.sides.row as u32, self.sides.hidden as u32];
         let bias = layer.bias.map(|bias| recording.whole(bias));
         let product = Gemm { bias, ..product(Form::Nt, sides, hidden, layer.weight(self.sides.hidden), tile, false) };
-        product.record_in(recording, self.caps, &mut self.scratch)
+        record_split(&product, recording, self.caps, &mut self.scratch)
     }
 
     /// Records `shaders/joint/scale.wgsl`: the gradient of the last weight is that of scaled gradients of logits.

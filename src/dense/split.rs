@@ -1,0 +1,166 @@
+//! Products of f32 by the device's matrices of f16: `shaders/dense/gemm_split.wgsl`.
+
+use super::Activation;
+use super::gemm::{Form, Gemm, record_sum_parts};
+use super::matrix::Matrix;
+use super::tile::best_parts;
+use crate::device::Caps;
+use crate::device::recording::{Binding, BufferId, Recording, fold};
+use crate::device::shader::{DenseGemmParams, DenseLineMostParams, DenseSumPartsParams, Kernel};
+use crate::error::Result;
+use crate::tensor::DType;
+
+/// Fewer columns, or less of k, are not worth the look for the largest of each line.
+const LEAST_SIDE: u32 = 128;
+/// Parts of k are of whole steps of the kernel, and no fewer than these.
+const STEP: u32 = 32;
+const LEAST_PART: u32 = 512;
+
+/// What products of one plan may share.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Scratch {
+    /// Sums of parts.
+    pub parts: Option<BufferId>,
+    /// The largest of each line.
+    most: Option<BufferId>,
+}
+
+/// Lines of A, and in Tn of B, that one launch takes.
+struct Piece {
+    first: u32,
+    count: u32,
+    parts: u32,
+    part_depth: u32,
+}
+
+/// Adds the product to a plan: by matrices where the device has them and the product is large, whatever its rows, and by [`Gemm::record_in`]
+/// otherwise. Sums differ from those of f32 by about 2^-21 of the largest terms of a line, so a line whose terms differ more than that is
+/// less exact than in f32.
+///
+/// # Errors
+/// As [`Gemm::record`].
+pub(crate) fn record_split(gemm: &Gemm, recording: &mut Recording, caps: &Caps, scratch: &mut Scratch) -> Result<()> {
+    match side(gemm, caps) {
+        Some(side) => Split { gemm, side }.record(recording, caps, scratch),
+        None => gemm.record_in(recording, caps, &mut scratch.parts),
+    }
+}
+
+/// Of the matrices, if they serve.
+fn side(gemm: &Gemm, caps: &Caps) -> Option<u32> {
+    let [m, n, k] = gemm.sides;
+    let other = if gemm.form == Form::Tn { m } else { k };
+    let is_large = n >= LEAST_SIDE && other >= LEAST_SIDE;
+    let is_plain = [gemm.a, gemm.b].iter().all(|factor| factor.dtype == DType::F32) && gemm.activations[0] == Activation::Identity;
+    // Two halves of each factor, with room behind each line, which is shortest where it runs along k; then sums in f32.
+    let bytes = |side: u32| 4 * 8 * side * (2 * side + 8) * 2 + 32 * side * side;
+    caps.matrices.filter(|&side| is_large && is_plain && gemm.is_in_fours() && bytes(side) <= caps.max_workgroup_bytes)
+}
+
+struct Split<'a> {
+    gemm: &'a Gemm,
+    side: u32,
+}
+
+impl Split<'_> {
+    fn record(&self, recording: &mut Recording, caps: &Caps, scratch: &mut Scratch) -> Result<()> {
+        let [m, n, _] = self.gemm.sides;
+        let tiles = |rows: u32| u64::from(rows.div_ceil(8 * self.side)) * u64::from(n.div_ceil(8 * self.side));
+        let is_deep = self.gemm.form == Form::Tn;
+        for (number, (first, count)) in self.gemm.lines(caps, if is_deep { STEP } else { 8 * self.side })?.into_iter().enumerate() {
+            let rows = if is_deep { m } else { count };
+            let depth = if is_deep { count } else { self.gemm.sides[2] };
+            let parts = if is_deep { best_parts(tiles(rows), depth, u64::from(depth / LEAST_PART).max(1)) as u32 } else { 1 };
+            let part_depth = depth.div_ceil(parts).next_multiple_of(STEP).max(STEP);
+            let piece = Piece { first, count, parts: depth.div_ceil(part_depth).max(1), part_depth };
+            let accumulates = self.gemm.accumulates || (is_deep && number > 0);
+            self.piece(recording, caps, &piece, accumulates, scratch);
+        }
+        Ok(())
+    }
+
+    fn piece(&self, recording: &mut Recording, caps: &Caps, piece: &Piece, accumulates: bool, scratch: &mut Scratch) {
+        let &Gemm { form, sides: [m, n, k], b, c, .. } = self.gemm;
+        let is_deep = form == Form::Tn;
+        let (rows, depth) = if is_deep { (m, piece.count) } else { (piece.count, k) };
+        let a = self.gemm.a.after_lines(piece.first);
+        let b = if is_deep { b.after_lines(piece.first) } else { b };
+        let c = if is_deep { c } else { c.after_lines(piece.first) };
+        let a_sides = if is_deep { [depth, rows] } else { [rows, depth] };
+        let b_sides = if form == Form::Nt { [n, depth] } else { [depth, n] };
+
+        let most = recording.scratch(&mut scratch.most, "largest of each line", 4 * (u64::from(rows) + u64::from(n)));
+        recording.clear(most);
+        line_most(recording, caps, a, a_sides, !is_deep, (most, 0));
+        line_most(recording, caps, b, b_sides, form == Form::Nt, (most, rows));
+
+        let width = n.next_multiple_of(4);
+        let in_parts = (piece.parts > 1).then(|| {
+            let bytes = 4 * u64::from(piece.parts) * u64::from(rows) * u64::from(width);
+            Matrix { buffer: recording.scratch(&mut scratch.parts, "parts", bytes), first: 0, stride: width, dtype: DType::F32 }
+        });
+        let to = in_parts.unwrap_or(c);
+        let (a_window, a_first) = a.window(caps, a_sides[0], a_sides[1]);
+        let (b_window, b_first) = b.window(caps, b_sides[0], b_sides[1]);
+        let (c_window, c_first) = to.window(caps, rows * piece.parts, n);
+        // A binding cannot be left out.
+        let (bias_window, bias_first) = self.gemm.bias.map_or((b_window, 0), |bias| bias.aligned(caps));
+        let params = DenseGemmParams {
+            rows,
+            columns: n,
+            depth,
+            part_depth: piece.part_depth,
+            parts: piece.parts,
+            a_first,
+            a_stride: a.stride,
+            b_first,
+            b_stride: b.stride,
+            c_first,
+            c_stride: to.stride,
+            part_stride: rows * to.stride,
+            bias_first,
+            has_bias: u32::from(self.gemm.bias.is_some()),
+            accumulates: u32::from(accumulates && in_parts.is_none()),
+        };
+        let most = Binding { buffer: most, offset: 0, bytes: 4 * (u64::from(rows) + u64::from(n)) };
+        let set = recording.bind(&[a_window, b_window, bias_window, c_window, most]);
+        let flags: &[&str] = match (self.side, form) {
+            (16, Form::Nt) => &["coop", "nt"],
+            (16, Form::Nn) => &["coop", "nn"],
+            (16, Form::Tn) => &["coop", "tn"],
+            (_, Form::Nt) => &["coop", "side8", "nt"],
+            (_, Form::Nn) => &["coop", "side8", "nn"],
+            (_, Form::Tn) => &["coop", "side8", "tn"],
+        };
+        let constants = [("ACTIVATION_OUT", f64::from(self.gemm.activations[1] as u32))];
+        let tiles = u64::from(rows.div_ceil(8 * self.side)) * u64::from(n.div_ceil(8 * self.side));
+        let grid = fold(tiles * u64::from(piece.parts), caps.max_workgroups);
+        let work = u64::from(rows) * u64::from(n) * u64::from(depth);
+        recording.dispatch_with(caps.shader_with(Kernel::DenseGemmSplit, flags), &constants, set, &params, grid, work);
+        if let Some(parts) = in_parts {
+            let (c_window, c_first) = c.window(caps, rows, n);
+            let params = DenseSumPartsParams {
+                rows,
+                columns: n,
+                parts: piece.parts,
+                part_stride: rows * parts.stride,
+                row_stride: parts.stride,
+                c_first,
+                c_stride: c.stride,
+                accumulates: u32::from(accumulates),
+            };
+            record_sum_parts(recording, caps, [recording.whole(parts.buffer), c_window], &params);
+        }
+    }
+}
+
+/// Records `shaders/dense/line_most.wgsl`: of lines, or of columns, from some place on.
+fn line_most(recording: &mut Recording, caps: &Caps, x: Matrix, [lines, width]: [u32; 2], along: bool, (out, out_first): (BufferId, u32)) {
+    let (window, first) = x.window(caps, lines, width);
+    let set = recording.bind(&[window, recording.whole(out)]);
+    let params = DenseLineMostParams { lines, width, first, stride: x.stride, out_first };
+    let groups = u64::from(width.div_ceil(256)) * u64::from(lines.div_ceil(64));
+    let grid = fold(groups, caps.max_workgroups);
+    let work = u64::from(lines) * u64::from(width);
+    recording.dispatch_with(caps.shader(Kernel::DenseLineMost), &[("ALONG", f64::from(u8::from(along)))], set, &params, grid, work);
+}
