@@ -31,9 +31,11 @@ const WORKGROUP = SIDE * SIDE;
 var<storage, read> a: array<vec4f>;
 @group(0) @binding(2)
 var<storage, read> b: array<vec4f>;
-// The largest magnitudes of each row's line, as bits, then of each column's (`line_most.wgsl`).
+// The largest magnitudes of each row's line, as bits, and of each column's (`line_most.wgsl`).
 @group(0) @binding(5)
-var<storage, read> most: array<u32>;
+var<storage, read> a_most: array<u32>;
+@group(0) @binding(6)
+var<storage, read> b_most: array<u32>;
 
 // Tiles of either half as they lie in memory, in fours. Two fours more to a line: neighbours fall into other memory banks.
 #ifdef TN
@@ -63,16 +65,21 @@ var<workgroup> wg_b_small: array<vec4<f16>, B_LINES * B_PITCH>;
 var<workgroup> wg_sums: array<vec4f, 2u * SIDE * SIDE>;
 
 // The power of two, as the exponent of a float.
-fn exponent(line: u32) -> u32 {
-    return min(268u - (most[line] >> 23u), 254u);
+fn exponent(most: u32) -> u32 {
+    return min(268u - (most >> 23u), 254u);
 }
 
 fn row_exponent(m: u32) -> u32 {
-    return exponent(min(m, params.rows - 1u));
+    return exponent(a_most[min(m, params.rows - 1u)]);
 }
 
 fn column_exponent(n: u32) -> u32 {
-    return exponent(params.rows + min(n, params.columns - 1u));
+    return exponent(b_most[min(n, params.columns - 1u)]);
+}
+
+// The nearest numbers of f16 above 2^-14. By integers: a compiler may take what comes back from f16 for what went there.
+fn large(x: vec4f) -> vec4f {
+    return bitcast<vec4f>((bitcast<vec4u>(x) + vec4u(0x1000u)) & vec4u(0xffffe000u));
 }
 
 fn power(exponent: u32) -> f32 {
@@ -222,13 +229,13 @@ fn main(
     for (var k = begin; k < end; k += DEPTH) {
 #repeat i 4
         let a_scaled$i = a$i * a_power$i;
-        let a_large$i = vec4<f16>(a_scaled$i);
-        wg_a[a_kept + $(i)u * A_STEP * A_PITCH] = a_large$i;
-        wg_a_small[a_kept + $(i)u * A_STEP * A_PITCH] = vec4<f16>(a_scaled$i - vec4f(a_large$i));
+        let a_large$i = large(a_scaled$i);
+        wg_a[a_kept + $(i)u * A_STEP * A_PITCH] = vec4<f16>(a_large$i);
+        wg_a_small[a_kept + $(i)u * A_STEP * A_PITCH] = vec4<f16>(a_scaled$i - a_large$i);
         let b_scaled$i = b$i * b_power$i;
-        let b_large$i = vec4<f16>(b_scaled$i);
-        wg_b[b_kept + $(i)u * B_STEP * B_PITCH] = b_large$i;
-        wg_b_small[b_kept + $(i)u * B_STEP * B_PITCH] = vec4<f16>(b_scaled$i - vec4f(b_large$i));
+        let b_large$i = large(b_scaled$i);
+        wg_b[b_kept + $(i)u * B_STEP * B_PITCH] = vec4<f16>(b_large$i);
+        wg_b_small[b_kept + $(i)u * B_STEP * B_PITCH] = vec4<f16>(b_scaled$i - b_large$i);
 #end
         workgroupBarrier();
         // They come while the tile is multiplied. Inside of A and B, which holds for whole workgroups, reads are not tested.

@@ -178,7 +178,7 @@ pub(super) fn line_most(call: &mut Call<'_>) {
     let p: DenseLineMostParams = call.params();
     let along = call.constant("ALONG") != 0.0;
     let x: &[f32] = call.read(1);
-    let out: &mut [u32] = &mut call.write::<u32>(2)[p.out_first as usize..];
+    let out: &mut [u32] = call.write(2);
     for line in 0..p.lines as usize {
         let row = &x[p.first as usize + line * p.stride as usize..][..p.width as usize];
         for (column, x) in row.iter().enumerate().filter(|(_, x)| x.is_finite()) {

@@ -21,8 +21,18 @@ const LEAST_PART: u32 = 512;
 pub(crate) struct Scratch {
     /// Sums of parts.
     pub parts: Option<BufferId>,
-    /// The largest of each line.
-    most: Option<BufferId>,
+    /// The largest of each line of A, and of B.
+    most: [Option<BufferId>; 2],
+    /// Of a factor that stays the same: what was asked, and where the answer is.
+    kept: [Option<(Fixed, BufferId)>; 2],
+}
+
+/// A factor B of which a plan looks for the largest of each line once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fixed {
+    buffer: BufferId,
+    first: u64,
+    form: Form,
 }
 
 /// Lines of A, and in Tn of B, that one launch takes.
@@ -34,14 +44,15 @@ struct Piece {
 }
 
 /// Adds the product to a plan: by matrices where the device has them and the product is large, whatever its rows, and by [`Gemm::record_in`]
-/// otherwise. Sums differ from those of f32 by about 2^-21 of the largest terms of a line, so a line whose terms differ more than that is
-/// less exact than in f32.
+/// otherwise. Each factor is taken to 22 bits, and to 2^-38 of the largest of its line.
+///
+/// `is_fixed`: B is the same in all products of the plan.
 ///
 /// # Errors
 /// As [`Gemm::record`].
-pub(crate) fn record_split(gemm: &Gemm, recording: &mut Recording, caps: &Caps, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn record_split(gemm: &Gemm, is_fixed: bool, recording: &mut Recording, caps: &Caps, scratch: &mut Scratch) -> Result<()> {
     match side(gemm, caps) {
-        Some(side) => Split { gemm, side }.record(recording, caps, scratch),
+        Some(side) => Split { gemm, side, is_fixed }.record(recording, caps, scratch),
         None => gemm.record_in(recording, caps, &mut scratch.parts),
     }
 }
@@ -60,6 +71,7 @@ fn side(gemm: &Gemm, caps: &Caps) -> Option<u32> {
 struct Split<'a> {
     gemm: &'a Gemm,
     side: u32,
+    is_fixed: bool,
 }
 
 impl Split<'_> {
@@ -89,10 +101,8 @@ impl Split<'_> {
         let a_sides = if is_deep { [depth, rows] } else { [rows, depth] };
         let b_sides = if form == Form::Nt { [n, depth] } else { [depth, n] };
 
-        let most = recording.scratch(&mut scratch.most, "largest of each line", 4 * (u64::from(rows) + u64::from(n)));
-        recording.clear(most);
-        line_most(recording, caps, a, a_sides, !is_deep, (most, 0));
-        line_most(recording, caps, b, b_sides, form == Form::Nt, (most, rows));
+        let a_most = line_most(recording, caps, a, a_sides, !is_deep, &mut scratch.most[0]);
+        let b_most = self.b_most(recording, caps, (b, b_sides), scratch);
 
         let width = n.next_multiple_of(4);
         let in_parts = (piece.parts > 1).then(|| {
@@ -122,8 +132,7 @@ impl Split<'_> {
             has_bias: u32::from(self.gemm.bias.is_some()),
             accumulates: u32::from(accumulates && in_parts.is_none()),
         };
-        let most = Binding { buffer: most, offset: 0, bytes: 4 * (u64::from(rows) + u64::from(n)) };
-        let set = recording.bind(&[a_window, b_window, bias_window, c_window, most]);
+        let set = recording.bind(&[a_window, b_window, bias_window, c_window, a_most, b_most]);
         let flags: &[&str] = match (self.side, form) {
             (16, Form::Nt) => &["coop", "nt"],
             (16, Form::Nn) => &["coop", "nn"],
@@ -152,15 +161,38 @@ impl Split<'_> {
             record_sum_parts(recording, caps, [recording.whole(parts.buffer), c_window], &params);
         }
     }
+
+    /// The largest of each of B's lines.
+    fn b_most(&self, recording: &mut Recording, caps: &Caps, (b, sides): (Matrix, [u32; 2]), scratch: &mut Scratch) -> Binding {
+        let form = self.gemm.form;
+        if !self.is_fixed {
+            return line_most(recording, caps, b, sides, form == Form::Nt, &mut scratch.most[1]);
+        }
+        let asked = Fixed { buffer: b.buffer, first: b.first, form };
+        if let Some(&(_, known)) = scratch.kept.iter().flatten().find(|(fixed, _)| *fixed == asked) {
+            return recording.whole(known);
+        }
+        let mut own = None;
+        let most = line_most(recording, caps, b, sides, form == Form::Nt, &mut own);
+        if let Some(free) = scratch.kept.iter_mut().find(|kept| kept.is_none()) {
+            *free = Some((asked, most.buffer));
+        }
+        most
+    }
 }
 
-/// Records `shaders/dense/line_most.wgsl`: of lines, or of columns, from some place on.
-fn line_most(recording: &mut Recording, caps: &Caps, x: Matrix, [lines, width]: [u32; 2], along: bool, (out, out_first): (BufferId, u32)) {
+/// Records `shaders/dense/line_most.wgsl`: of the lines of a matrix, or of its columns, into a buffer that others may have used.
+fn line_most(recording: &mut Recording, caps: &Caps, x: Matrix, sides: [u32; 2], along: bool, to: &mut Option<BufferId>) -> Binding {
+    let [lines, width] = sides;
+    let bytes = 4 * u64::from(if along { lines } else { width });
+    let buffer = recording.scratch(to, "largest of each line", bytes);
+    recording.clear(buffer);
+    let out = Binding { buffer, offset: 0, bytes };
     let (window, first) = x.window(caps, lines, width);
-    let set = recording.bind(&[window, recording.whole(out)]);
-    let params = DenseLineMostParams { lines, width, first, stride: x.stride, out_first };
-    let groups = u64::from(width.div_ceil(256)) * u64::from(lines.div_ceil(64));
-    let grid = fold(groups, caps.max_workgroups);
+    let set = recording.bind(&[window, out]);
+    let params = DenseLineMostParams { lines, width, first, stride: x.stride };
+    let grid = fold(u64::from(width.div_ceil(256)) * u64::from(lines.div_ceil(64)), caps.max_workgroups);
     let work = u64::from(lines) * u64::from(width);
     recording.dispatch_with(caps.shader(Kernel::DenseLineMost), &[("ALONG", f64::from(u8::from(along)))], set, &params, grid, work);
+    out
 }

@@ -223,7 +223,7 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
         accumulates,
         activations: [Activation::Identity; 2],
     };
-    record_split(&product, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
+    record_split(&product, form == Form::Nn, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
     let is_split = recording.pipelines.iter().any(|key| key.shader.kernel == Kernel::DenseGemmSplit);
     assert_eq!(is_split, context.caps().matrices.is_some() && gap.is_multiple_of(4), "{form:?}");
     pollster::block_on(context.run(&recording, &[&a, &b, &c, &bias_tensor])).unwrap();
@@ -289,7 +289,7 @@ fn lines_of_halves_stay_to_themselves() {
             let activations = [Activation::Identity; 2];
             let (a_, b_, c_) = (a_matrix, b_matrix, c_matrix);
             let product = Gemm { form: Form::Nt, sides, a: a_, b: b_, c: c_, bias: None, accumulates: false, activations };
-            record_split(&product, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
+            record_split(&product, true, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
             pollster::block_on(context.run(&recording, &[&a, &b, &c])).unwrap();
             c.to_vec_blocking().unwrap()
         };

@@ -114,11 +114,11 @@ impl Source for Rows<'_> {
             }
             if let Some(d_layer) = &layer.gradients {
                 let product = product(Form::Tn, [row, width, count], tile, hidden, matrix(d_layer.weight, self.sides.hidden), true);
-                record_split(&product, recording, self.caps, &mut self.scratch)?;
+                record_split(&product, false, recording, self.caps, &mut self.scratch)?;
             }
             // In f32 over what the layer was given, which nobody needs any more.
             let product = product(Form::Nn, [count, width, row], tile, layer.weight(self.sides.hidden), d_hidden, false);
-            record_split(&product, recording, self.caps, &mut self.scratch)?;
+            record_split(&product, true, recording, self.caps, &mut self.scratch)?;
             tile = d_hidden;
         }
         for side in 0..2 {
@@ -163,7 +163,7 @@ impl Rows<'_> {
         let sides = [self.count(window) as u32, self.sides.row as u32, self.sides.hidden as u32];
         let bias = layer.bias.map(|bias| recording.whole(bias));
         let product = Gemm { bias, ..product(Form::Nt, sides, hidden, layer.weight(self.sides.hidden), tile, false) };
-        record_split(&product, recording, self.caps, &mut self.scratch)
+        record_split(&product, true, recording, self.caps, &mut self.scratch)
     }
 
     /// Records `shaders/joint/scale.wgsl`: the gradient of the last weight is that of scaled gradients of logits.

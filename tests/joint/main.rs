@@ -55,6 +55,17 @@ fn sides() {
     }
 }
 
+/// Products that devices with matrices make by them, in either type.
+#[test]
+fn wide_layers() {
+    let row = Row { vocab: 136, ..rnnt() };
+    let case = Case::new(&row, &[[19, 7], [3, 0], [0, 2], [11, 4]], [8, 0, 132], 5);
+    for (name, context) in shared_contexts() {
+        case.check(&format!("f32, {name}"), &context);
+        case.clone().in_halves().check(&format!("f16, {name}"), &context);
+    }
+}
+
 #[test]
 fn dropped_numbers_are_the_same_in_all_passes() {
     for probability in [0.1, 0.75] {
