@@ -25,14 +25,15 @@ pub struct Variant {
 /// Flags a variant may set: `subgroups` is a device feature that `Caps` knows; a plan chooses the others by
 /// its problem (`packN`: N elements a load; `f16`: elements of two bytes; `unaligned`: of those, rows that begin in the middle of a
 /// word; `in_place`: output over input; `coop`: cooperative matrices, of 16 x 16 or with `side8` of 8 x 8; `nt`, `nn`, `tn`: how the
-/// factors of a product lie; `coherent`: four words at once of what other workgroups write; `normed`: with layer norms).
-const FLAGS: [&str; 13] =
-    ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "coherent", "normed"];
+/// factors of a product lie; `coherent`: four words at once of what other workgroups write; `normed`: with layer norms; `bands`: lattices of bands, of joiners, for
+/// which the package has no use).
+const FLAGS: [&str; 14] =
+    ["subgroups", "pack2", "pack4", "f16", "unaligned", "in_place", "coop", "side8", "nt", "nn", "tn", "coherent", "normed", "bands"];
 
 impl Variant {
     /// Whether the table for wasm has it.
     pub fn is_in_package(&self) -> bool {
-        !self.training && !self.is_native_only()
+        !self.training && !self.is_native_only() && !self.flags.iter().any(|flag| flag == "BANDS")
     }
 
     /// Whether it exists for wgpu's own backends alone: kernels that wait for other workgroups, which a browser might never run

@@ -86,9 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         t += u32(is_new);
         place = select(place, 0u, is_new);
     }
-    // A band leaves some arcs out: the sweep of short arcs need not try.
-    let status = select(0u, STATUS_NON_FINITE, unusable) | select(0u, STATUS_WIDE, params.pruned != 0u);
-    if (status != 0u) {
-        atomicOr(&results[n], status);
+    if (unusable) {
+        atomicOr(&results[n], STATUS_NON_FINITE);
     }
 }

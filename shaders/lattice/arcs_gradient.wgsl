@@ -132,7 +132,7 @@ fn after(utterance: Utterance, t: u32, u: u32, may_end: bool) -> After {
     if (t >= utterance.frames || u > utterance.labels) {
         return After(0, select(LOG_ZERO, 0.0, may_end && u == utterance.labels && t == utterance.frames));
     }
-    let anchor = anchors[params.anchors + 1u + anchor_at(utterance, utterance.frames - 1u - t, utterance.labels - u)];
+    let anchor = anchors[params.anchors + 1u + backward_anchor(utterance, t, u)];
     return After(anchor, lattice[params.places + 1u + place_at(utterance, t, u)]);
 }
 
@@ -166,7 +166,7 @@ fn pull(utterance: Utterance, kind: Kind, from_cell: Cell, arc: Arc, a: u32) -> 
 // Cell (t, u) of the lattice, which is live.
 fn cell_of(utterance: Utterance, total: Total, t: u32, u: u32) -> Cell {
     let place = place_at(utterance, t, u);
-    let e = anchors[anchor_at(utterance, t, u)] - total.e;
+    let e = anchors[forward_anchor(utterance, t, u)] - total.e;
     return Cell(t, u, label_at(utterance, u), after_wildcard(utterance, u), place, e, lattice[place] - total.x);
 }
 
@@ -212,6 +212,11 @@ fn fixed_pull(utterance: Utterance, cell: Cell, code: u32, a: u32) -> f32 {
     let t = cell.t + arc_frames(code);
     let u = cell.u + arc_labels(code);
     let is_there = t < utterance.frames && u < columns;
+#ifdef BANDS
+    let to = place_at(utterance, min(t, utterance.frames - 1u), min(u, utterance.labels));
+    let x = lattice[params.places + 1u + to];
+    let e = anchors[params.anchors + 1u + to];
+#else
     // Where there is a cell, the torus is left once at most.
     let steps = arc_frames(code) + arc_labels(code);
     let line = line_at(utterance, cell.t, cell.u) + steps;
@@ -221,6 +226,7 @@ fn fixed_pull(utterance: Utterance, cell: Cell, code: u32, a: u32) -> f32 {
     let x = lattice[params.places + 1u + to];
     let s = max(utterance.frames, t + 1u) - 1u - t;
     let e = anchors[params.anchors + 1u + anchor_at(utterance, s, max(utterance.labels, u) - u)];
+#endif
     let word = arcs[word_at(params.places, cell.place, a)];
     // Nearly all weights are plain: no logarithm.
     let is_plain = is_plain_weight(word);

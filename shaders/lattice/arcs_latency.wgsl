@@ -32,11 +32,11 @@ struct Variable {
 }
 
 fn forward(utterance: Utterance, t: u32, u: u32) -> Variable {
-    return Variable(anchors[anchor_at(utterance, t, u)], lattice[place_at(utterance, t, u)]);
+    return Variable(anchors[forward_anchor(utterance, t, u)], lattice[place_at(utterance, t, u)]);
 }
 
 fn backward(utterance: Utterance, t: u32, u: u32) -> Variable {
-    let anchor = anchors[params.anchors + 1u + anchor_at(utterance, utterance.frames - 1u - t, utterance.labels - u)];
+    let anchor = anchors[params.anchors + 1u + backward_anchor(utterance, t, u)];
     return Variable(anchor, lattice[params.places + 1u + place_at(utterance, t, u)]);
 }
 
@@ -126,12 +126,22 @@ fn main(
     let utterance = utterance(n);
     let kind = kind_of(n);
     let steps = select(0u, utterance.frames + utterance.labels, own.exists && utterance.frames > 0u);
+#ifdef BANDS
+    if (local == 0u && steps > 0u) {
+        lattice[(2u + own.direction) * (params.places + 1u) + beside_band(utterance)] = 0.0;
+    }
+#endif
     for (var k = 0u; k < steps; k++) {
         for (var j = local; j <= min(k, utterance.labels); j += WIDTH) {
             let s = k - j;
             if (s < utterance.frames) {
                 let t = select(s, utterance.frames - 1u - s, is_onward);
                 let u = select(j, utterance.labels - j, is_onward);
+#ifdef BANDS
+                if (!is_in_band(utterance, t, u)) {
+                    continue;
+                }
+#endif
                 if (is_onward) {
                     lattice[2u * (params.places + 1u) + place_at(utterance, t, u)] = onward(utterance, kind, t, u);
                 } else {

@@ -146,7 +146,12 @@ fn main(
         }
     }
     workgroupBarrier();
-    if (local < TILE_ROWS && place.exists && place.t < utterance.frames && place.u <= utterance.labels) {
+#ifdef BANDS
+    let is_kept = place.is_cell;
+#else
+    let is_kept = place.exists && place.t < utterance.frames && place.u <= utterance.labels;
+#endif
+    if (local < TILE_ROWS && is_kept) {
         status |= keep(utterance, kind, place, own);
     }
     if (status != 0u) {

@@ -147,6 +147,45 @@ fn weights_at(cell: u32) -> Weights {
     return w;
 }
 
+#ifdef BANDS
+// No place: the band has no cell there.
+const NO_PLACE = 0xffffffffu;
+
+// Of column j from step k on, which is the line. What is read does not wait for where the band lies.
+fn look_ahead(walk: Walk, k: u32, j: u32) -> Ahead {
+    var a: Ahead;
+    let s = k - j;
+    let p = vec4u(
+        cell_place(walk, s, j),
+        cell_place(walk, s + 1u, j),
+        cell_place(walk, s + 2u, j),
+        cell_place(walk, s + 3u, j),
+    );
+    let known = vec4<bool>(has_cell(walk, s, j), has_cell(walk, s + 1u, j), has_cell(walk, s + 2u, j), has_cell(walk, s + 3u, j));
+    a.w0 = weights_if(p.x, known.x);
+    a.w1 = weights_if(p.y, known.y);
+    a.w2 = weights_if(p.z, known.z);
+    a.w3 = weights_if(p.w, known.w);
+    a.p0 = select(NO_PLACE, p.x, known.x);
+    a.p1 = select(NO_PLACE, p.y, known.y);
+    a.p2 = select(NO_PLACE, p.z, known.z);
+    a.p3 = select(NO_PLACE, p.w, known.w);
+    a.line = k + STEPS;
+    return a;
+}
+
+// Those of a cell, or zeros.
+fn weights_if(cell: u32, known: bool) -> Weights {
+    var w = weights_at(cell);
+    w.w0 = select(vec2f(0.0), w.w0, known);
+    w.w1 = select(vec2f(0.0), w.w1, known);
+    w.w2 = select(vec2f(0.0), w.w2, known);
+    w.w3 = select(vec2f(0.0), w.w3, known);
+    w.w4 = select(vec2f(0.0), w.w4, known);
+    w.w5 = select(vec2f(0.0), w.w5, known);
+    return w;
+}
+#else
 // All at once: what waits for one load waits for all that were issued before.
 fn look_ahead(walk: Walk, line: u32, column: u32) -> Ahead {
     var a: Ahead;
@@ -164,6 +203,7 @@ fn look_ahead(walk: Walk, line: u32, column: u32) -> Ahead {
     a.w3 = weights_at(a.p3);
     return a;
 }
+#endif
 
 // 2^n; 0 below -126.
 fn power(n: i32) -> f32 {
@@ -446,6 +486,10 @@ fn rescale(walk: Walk, before: Column, d: i32) -> Column {
         // What its own cells gave outweighs what comes late from before, but nothing makes up for them.
         let first = before.own.near.x;
         var lost = is_lost(first, s);
+#ifdef BANDS
+        // The next cell, which outweighs what was given to later ones, may be none of the band.
+        lost = lost || (!walk.backward && are_lost(before.own, REACH, s));
+#endif
         if (!walk.backward || first == 0.0) {
             lost = lost || are_lost(before.other, REACH + 1u, s);
         }
@@ -479,6 +523,13 @@ struct Anchors {
     offset: f32,
 }
 
+#ifdef BANDS
+// Sets the anchor of a column, which is stored with each variable.
+fn anchor(walk: Walk, c: ptr<function, Column>, s: u32, j: u32) -> Anchors {
+    (*c).anchor = select((*c).exponent + TOP - 127, 0, (*c).exponent < EXPONENT_ZERO / 2);
+    return Anchors(0u, OFFSET);
+}
+#else
 // Sets the anchor of a column and stores it. Its first step is at frame s.
 fn anchor(walk: Walk, c: ptr<function, Column>, s: u32, j: u32) -> Anchors {
     let steps = (0u - s) % CHUNK;
@@ -493,14 +544,22 @@ fn anchor(walk: Walk, c: ptr<function, Column>, s: u32, j: u32) -> Anchors {
     (*c).anchor = select(now, own, steps < STEPS);
     return Anchors(steps, f32(own - now) + OFFSET);
 }
+#endif
 
 // Offset as in Anchors.
 fn store(walk: Walk, place: u32, c: Column, offset: f32, known: bool) {
     let x = log2(c.y * 8.6736174e-19) + offset;
     // One place for what no cell wants would be stored to by all that have none, one after the other.
+#ifdef BANDS
+    if (known && place != NO_PLACE) {
+        lattice[walk.lattice + place] = select(x, NEVER, c.y == 0.0);
+        anchors[walk.anchors + place] = c.anchor;
+    }
+#else
     if (known) {
         lattice[walk.lattice + place] = select(x, NEVER, c.y == 0.0);
     }
+#endif
 }
 
 // How what the column before gives is scaled; its exponent is `left`, and `given` the top of what it gives.
@@ -582,10 +641,15 @@ fn walk_lattice(walk: Walk, local: u32, lane: u32, size: u32) {
         wg_exponents[i] = EXPONENT_ZERO;
     }
     var c = start(walk, j);
-    let place = walk.utterance.first_place + position(walk, j);
     // Before a subgroup's first step k wraps.
     var k = 0u - subgroup * STEPS;
+#ifdef BANDS
+    let place = j;
+    var ahead = look_ahead(walk, k, place);
+#else
+    let place = walk.utterance.first_place + position(walk, j);
     var ahead = look_ahead(walk, line_of(walk, i32(k)), place);
+#endif
     workgroupBarrier();
     for (var round = 0u; round < rounds; round++) {
         let next = look_ahead(walk, ahead.line, place);
@@ -666,8 +730,13 @@ fn walk_lattice(walk: Walk, local: u32, lane: u32, size: u32) {
     let limit = select(0u, walk.utterance.frames, j <= walk.utterance.labels);
     let end = walk.utterance.frames + walk.columns - 1u + STEPS;
     var c = start(walk, j);
+#ifdef BANDS
+    let place = j;
+    var ahead = look_ahead(walk, 0u, place);
+#else
     let place = walk.utterance.first_place + position(walk, j);
     var ahead = look_ahead(walk, line_of(walk, 0), place);
+#endif
     for (var k = 0u; k < end; k += STEPS) {
         let next = look_ahead(walk, ahead.line, place);
         let own = column_top(c);
@@ -735,8 +804,14 @@ fn main(
     storageBarrier();
     workgroupBarrier();
     if (local == 0u && own.exists) {
+#ifdef BANDS
+        walk.backward = own.direction == 1u;
+        walk.lattice = own.direction * (params.places + 1u);
+        walk.anchors = own.direction * (params.anchors + 1u);
+        clear_beside(walk);
+#endif
         if (utterance.frames > 0u && (wide || atomicLoad(&wg_lost) != 0u)) {
-            anchors[own.direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] = LEFT;
+            anchors[left_at(utterance, own.direction)] = LEFT;
         } else if (own.direction == 0u) {
             finish(n, utterance.frames == 0u, total_of(walk));
         }

@@ -93,6 +93,50 @@ fn arc_word_at(cell: u32, a: u32) -> u32 {
     return arcs[word_at(params.places, cell, a)];
 }
 
+#ifdef BANDS
+// The word of arc a, which `arc` tells of, that enters step k of column j: of the cell that it comes from, backward of the cell itself.
+fn word_of(walk: Walk, k: u32, j: u32, a: u32, arc: u32) -> u32 {
+    if (a >= ARCS) {
+        return 0u;
+    }
+    let columns = select(arc & 1u, 0u, walk.backward);
+    let steps = select(arc >> 1u, 0u, walk.backward);
+    // Where there is none they wrap.
+    let from_j = j - columns;
+    let from_s = k - steps - from_j;
+    let word = arcs[word_at(params.places, cell_place(walk, from_s, from_j), a)];
+    return select(0u, word, has_cell(walk, from_s, from_j));
+}
+
+// Of arcs a .. a + 4.
+fn words_of(walk: Walk, k: u32, j: u32, a: u32, arcs: vec4u) -> vec4u {
+    return vec4u(
+        word_of(walk, k, j, a, arcs.x),
+        word_of(walk, k, j, a + 1u, arcs.y),
+        word_of(walk, k, j, a + 2u, arcs.z),
+        word_of(walk, k, j, a + 3u, arcs.w),
+    );
+}
+
+fn load(walk: Walk, k: u32, first: u32, local: u32) -> Words {
+    var words: Words;
+    let j = first + local;
+    words.w0 = words_of(walk, k, j, 0u, vec4u(ARC_0, ARC_1, ARC_2, ARC_3));
+    if (ARCS > 4u) {
+        words.w1 = words_of(walk, k, j, 4u, vec4u(ARC_4, ARC_5, ARC_6, ARC_7));
+    }
+    if (ARCS > 8u) {
+        words.w2 = words_of(walk, k, j, 8u, vec4u(ARC_8, ARC_9, ARC_10, ARC_11));
+    }
+    if (ARCS > 12u) {
+        words.w3 = words_of(walk, k, j, 12u, vec4u(ARC_12, ARC_13, ARC_14, ARC_15));
+    }
+    if (first > 0u && local == 0u) {
+        words.edge = stored_bits(walk, i32(k), first - 1u);
+    }
+    return words;
+}
+#else
 // Places from a cell back to where the weights of four arcs lie. Backward, they are those of the cell
 // itself.
 fn places_back(walk: Walk, j: u32, arcs: vec4u) -> vec4i {
@@ -147,6 +191,7 @@ fn load(walk: Walk, back: Back, k: u32, line: u32, first: u32, local: u32) -> Wo
     }
     return words;
 }
+#endif
 
 // Arcs beyond the first 16, as the constants tell those.
 fn arcs_from(walk: Walk, a: u32) -> vec4u {
@@ -220,7 +265,12 @@ fn seed(walk: Walk, k: u32, j: u32, line: u32) -> Scaled {
         for (var a = 0u; a < walk.kind.arcs; a++) {
             let arc = arc_of(walk.kind, a);
             if (arc.may_end && arc.frames > 0u && arc.frames == k - j + 1u && arc.labels == j) {
-                sum = scaled_tidy(scaled_add(sum, times(scaled_one(), word_of(walk, i32(line + position(walk, j)), a))));
+#ifdef BANDS
+                let word = word_of(walk, k, j, a, 0u);
+#else
+                let word = word_of(walk, i32(line + position(walk, j)), a);
+#endif
+                sum = scaled_tidy(scaled_add(sum, times(scaled_one(), word)));
             }
         }
     }
@@ -279,7 +329,11 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
     }
     for (var a = 16u; a < ARCS; a += 4u) {
         let arcs = arcs_from(walk, a);
+#ifdef BANDS
+        let far_words = words_of(walk, k, j, a, arcs);
+#else
         let far_words = words_of(walk, line + position(walk, j), a, places_back(walk, j, arcs));
+#endif
         y = scaled_tidy(scaled_add(y, enter(walk, at, a, arcs, far_words)));
     }
     if (k < walk.kind.reach) {
@@ -296,6 +350,12 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
     }
     y = scaled_tidy(y);
 
+#ifdef BANDS
+    let known = has_cell(walk, s, j);
+    let place = cell_place(walk, s, j);
+    column.anchor = select(0, y.e, y.m > 0.0);
+    anchors[walk.anchors + select(params.anchors, place, known)] = column.anchor;
+#else
     let known = is_pair(walk, k, j);
     // The first variable above zero of CHUNK frames.
     column.anchored = column.anchored && s % CHUNK != 0u;
@@ -305,6 +365,7 @@ fn step(walk: Walk, before: Column, k: u32, slot: u32, first: u32, local: u32, l
         anchors[walk.anchors + select(params.anchors, anchor_at(walk.utterance, s, j), known)] = column.anchor;
     }
     let place = walk.utterance.first_place + line + position(walk, j);
+#endif
     lattice[walk.lattice + select(params.places, place, known)] = scaled_log2(y, column.anchor);
     let to = slot * STRIDE + local + 1u;
     wg_ring[to] = pack_scaled(y);
@@ -341,6 +402,22 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
         wg_ring[(RING - 1u) * STRIDE] = pack_scaled(stored(walk, before, first - 1u, stored_bits(walk, before, first - 1u)));
     }
     var column = Column(0, false, scaled_zero(), scaled_zero());
+#ifdef BANDS
+    // No lines.
+    let line = 0u;
+    var slot = 0u;
+    var words = load(walk, first, first, local);
+    var next = load(walk, first + 1u, first, local);
+    workgroupBarrier();
+    for (var k = first; k < end; k++) {
+        let later = load(walk, k + 2u, first, local);
+        column = step(walk, column, k, slot, first, local, line, words);
+        words = next;
+        next = later;
+        slot = next_slot(slot);
+        end_step();
+    }
+#else
     let j = first + local;
     let back = Back(
         places_back(walk, j, vec4u(ARC_0, ARC_1, ARC_2, ARC_3)),
@@ -365,6 +442,7 @@ fn walk_block(walk: Walk, first: u32, local: u32) {
         slot = next_slot(slot);
         end_step();
     }
+#endif
     if (first + local == walk.utterance.labels) {
         wg_left = column.sum;
     }
@@ -382,7 +460,7 @@ fn main(
     let kind = kind_of(n);
     let columns = utterance.labels + 1u;
     if (local == 0u) {
-        let left = FOLLOWS == 0u || anchors[own.direction * (params.anchors + 1u) + anchor_at(utterance, 0u, 0u)] == LEFT;
+        let left = FOLLOWS == 0u || anchors[left_at(utterance, own.direction)] == LEFT;
         wg_wide = (results[n] & STATUS_WIDE) != 0u;
         wg_blocks = select(0u, utterance.labels / WIDTH + 1u, own.exists && utterance.frames > 0u && left);
         wg_left = scaled_zero();
@@ -405,6 +483,11 @@ fn main(
         storageBarrier();
         workgroupBarrier();
     }
+#ifdef BANDS
+    if (local == 0u && own.exists) {
+        clear_beside(walk);
+    }
+#endif
     if (local == 0u && own.exists && !walk.backward && (FOLLOWS == 0u || blocks > 0u)) {
         finish(n, utterance.frames == 0u, total_of(walk));
     }

@@ -30,11 +30,18 @@ fn main(
     let n = params.first_utterance + group.z;
     let utterance = utterance(n);
     let kind = kind_of(n);
-    let columns = utterance.labels + 1u;
     let number = (group.x + group.y * groups.x) * WORKGROUP + local;
+#ifdef BANDS
+    let t = number / utterance.positions;
+    let frame = min(t, max(utterance.frames, 1u) - 1u);
+    let u = batch[utterance.band_at + 2u * frame] + number - t * utterance.positions;
+    if (t < utterance.frames && u < utterance.labels && is_in_band(utterance, t, u)) {
+#else
+    let columns = utterance.labels + 1u;
     let t = number / columns;
     let u = number - t * columns;
     if (t < utterance.frames && u < utterance.labels) {
+#endif
         let cell = place_at(utterance, t, u);
         let next = place_at(utterance, t, u + 1u);
         var status = 0u;

@@ -15,10 +15,45 @@ const LEFT = 0x7fffffff;
 // Sum of what leaves the last column for the end from any frame.
 var<workgroup> wg_left: Scaled;
 
+#ifdef BANDS
+// Whether the walk has a cell at frame s of column j, in the coordinates of its direction; before the first frame s wraps.
+fn has_cell(walk: Walk, s: u32, j: u32) -> bool {
+    let inside = s < walk.utterance.frames && j <= walk.utterance.labels;
+    return is_in_band(walk.utterance, frame_of_step(walk, s), position(walk, j)) && inside;
+}
+
+// Where that is; any place where there is none.
+fn cell_place(walk: Walk, s: u32, j: u32) -> u32 {
+    return band_place(walk.utterance, frame_of_step(walk, s), position(walk, j));
+}
+
+fn frame_of_step(walk: Walk, s: u32) -> u32 {
+    let last = max(walk.utterance.frames, 1u) - 1u;
+    return select(min(s, last), last - min(s, last), walk.backward);
+}
+
+// What is read where the band has no cell. By one invocation of a walk.
+fn clear_beside(walk: Walk) {
+    let place = beside_band(walk.utterance);
+    lattice[walk.lattice + place] = -1e30;
+    anchors[walk.anchors + place] = 0;
+}
+#endif
+
+// Where the sweep of short arcs says that it leaves a walk to the other one.
+fn left_at(utterance: Utterance, direction: u32) -> u32 {
+    return direction * (params.anchors + 1u) + utterance.first_anchor;
+}
+
 // Where the variable of a cell and its anchor are.
 fn variable_at(walk: Walk, s: u32, j: u32) -> vec2u {
     let t = select(s, walk.utterance.frames - 1u - s, walk.backward);
+#ifdef BANDS
+    let place = place_at(walk.utterance, t, position(walk, j));
+    return vec2u(walk.lattice + place, walk.anchors + place);
+#else
     return vec2u(walk.lattice + place_at(walk.utterance, t, position(walk, j)), walk.anchors + anchor_at(walk.utterance, s, j));
+#endif
 }
 
 // The variable of step k of column j, read back from memory, as bits.
@@ -28,7 +63,11 @@ fn stored_bits(walk: Walk, k: i32, j: u32) -> vec2u {
 }
 
 fn stored(walk: Walk, k: i32, j: u32, bits: vec2u) -> Scaled {
+#ifdef BANDS
+    let is_cell = has_cell(walk, u32(k) - j, j);
+#else
     let is_cell = k >= i32(j) && k - i32(j) < i32(walk.utterance.frames) && j <= walk.utterance.labels;
+#endif
     return scaled_exp2(select(-1e30, bitcast<f32>(bits.x), is_cell), bitcast<i32>(bits.y));
 }
 

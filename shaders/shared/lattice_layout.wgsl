@@ -3,6 +3,10 @@
 // A place holds one or several frames of a column, as the kernels say, and places lie on diagonals: place p of
 // column u is in line (p + u) mod P of P, so that what a step of a sweep reads lies side by side and no
 // place is left empty.
+//
+// In the variants for bands a lattice has the cells of its band only, as many places a frame as its widest range has positions: frame
+// after frame, position u at u mod that. Each has an anchor of its own. One place more stands for all cells outside of the band, which
+// have no weights and are never reached.
 
 // Steps of a sweep between two anchors of its variables.
 const CHUNK = 8u;
@@ -67,6 +71,34 @@ fn line_at(utterance: Utterance, p: u32, u: u32) -> u32 {
     return line;
 }
 
+#ifdef BANDS
+fn is_in_band(utterance: Utterance, t: u32, u: u32) -> bool {
+    let at = utterance.band_at + 2u * t;
+    return u >= batch[at] && u <= batch[at + 1u];
+}
+
+// Of a cell of the band.
+fn band_place(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return utterance.first_place + t * utterance.positions + u % utterance.positions;
+}
+
+// The place that stands for cells outside of the band.
+fn beside_band(utterance: Utterance) -> u32 {
+    return utterance.first_place + utterance.frames * utterance.positions;
+}
+
+fn place_at(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return select(beside_band(utterance), band_place(utterance, t, u), is_in_band(utterance, t, u));
+}
+
+fn forward_anchor(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return place_at(utterance, t, u);
+}
+
+fn backward_anchor(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return place_at(utterance, t, u);
+}
+#else
 fn place_at(utterance: Utterance, p: u32, u: u32) -> u32 {
     return utterance.first_place + line_at(utterance, p, u) * (utterance.labels + 1u) + u;
 }
@@ -75,3 +107,13 @@ fn place_at(utterance: Utterance, p: u32, u: u32) -> u32 {
 fn anchor_at(utterance: Utterance, k: u32, j: u32) -> u32 {
     return utterance.first_anchor + k / CHUNK * (utterance.labels + 1u) + j;
 }
+
+// That of a cell (t, u), where places are frames.
+fn forward_anchor(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return anchor_at(utterance, t, u);
+}
+
+fn backward_anchor(utterance: Utterance, t: u32, u: u32) -> u32 {
+    return anchor_at(utterance, utterance.frames - 1u - t, utterance.labels - u);
+}
+#endif

@@ -35,8 +35,6 @@ struct Params {
     label_scale: f32,
     // Largest magnitude of a gradient, before the scale of its utterance.
     clamp: f32,
-    // 1: positions of a frame count from where its band begins.
-    pruned: u32,
 }
 
 @group(0) @binding(0)
@@ -83,9 +81,12 @@ fn row_at(utterance: Utterance, exists: bool, frame: u32, position: u32) -> Row 
     // Rows before the beginning wrap.
     let t = frame - utterance.begin_frame;
     var u = position - utterance.begin_label;
-    if (params.pruned != 0u && t < utterance.frames) {
+#ifdef BANDS
+    // Positions of a frame count from where its band begins.
+    if (t < utterance.frames) {
         u += batch[utterance.band_at + 2u * t];
     }
+#endif
     var is_cell = exists && t < utterance.frames && u <= utterance.labels;
     if (is_cell && utterance.band_at > 0u) {
         let at = utterance.band_at + 2u * t;

@@ -71,7 +71,8 @@ impl<'a> JointBatch<'a> {
     }
 
     /// As [`LossBatch::bands`](crate::lattice::LossBatch::bands). Where the bands have half of the cells or less, counted by the widest range
-    /// of each utterance, logits are made for theirs only: the pruned loss of Kuang et al. 2022 (arXiv:2206.13236), given its ranges.
+    /// of each utterance, logits are made for theirs only, and so are the lattices, O(N T R) for R positions: the pruned loss of Kuang et al.
+    /// 2022 (arXiv:2206.13236), given its ranges.
     pub fn bands(mut self, bands: &'a [Band]) -> Self {
         self.targets.bands = Some(bands);
         self

@@ -218,7 +218,7 @@ impl JointLoss {
         bound.extend([&words, &results]);
         let (lattices, results, report) = keep(context, (problem, options, targets.seed), &plans, bound, &results).await?;
         let Results { costs, status, loss } = Results::of(&results, &self.options, &batch.targets);
-        Ok(lattices.with_output(LossOutput { costs, status, loss, gradients: Vec::new(), report }))
+        Ok(lattices.with_output(LossOutput { costs, status, loss, gradients: Vec::new(), report }, checked.bands))
     }
 
     /// [`lattice`](Self::lattice), on the calling thread.

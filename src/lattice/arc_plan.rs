@@ -19,18 +19,22 @@ const ARC_NAMES: [&str; 16] = [
 ];
 
 impl Planner<'_> {
+    fn shader(&self, kernel: Kernel) -> &'static Shader {
+        self.caps.shader_with(kernel, self.bands().as_slice())
+    }
+
     /// Arcs that read a second symbol get its weight.
     pub(super) fn join_thens(&mut self, chunk: Range<usize>, bindings: [Binding; 3]) {
         if arc_table::thens(&self.options.kind).next().is_none() {
             return;
         }
-        let shader = self.caps.shader(Kernel::LatticeArcsThen);
+        let shader = self.shader(Kernel::LatticeArcsThen);
         let set = self.recording.bind(&bindings);
         // The third side of a grid is limited too.
         let most = self.caps.max_workgroups.clamp(1, 65_535) as usize;
         for first in chunk.clone().step_by(most) {
             let shapes = &self.problem.utterances[first..(first + most).min(chunk.end)];
-            let cells = shapes.iter().map(|u| u.places(Stride::Cell)).max().unwrap_or(0);
+            let cells = shapes.iter().map(|u| u.places(self.space.size.per.stride)).max().unwrap_or(0);
             let [x, y, _] = fold(cells.div_ceil(WORKGROUP), self.caps.max_workgroups);
             let params = ThenParams { first_utterance: first as u32, cells: self.space.size.places as u32 };
             let work = cells.saturating_mul(shapes.len() as u64 * 32);
@@ -42,7 +46,7 @@ impl Planner<'_> {
     pub(super) fn first_arcs_sweep(&mut self, chunk: &Range<usize>, bindings: [Binding; 5]) {
         let Some(short) = self.short() else { return self.careful_arcs_sweep(chunk, bindings, false) };
         let arcs: Vec<_> = arc_table::arcs(&self.options.kind).collect();
-        let shader = self.caps.shader(Kernel::LatticeArcsShort);
+        let shader = self.shader(Kernel::LatticeArcsShort);
         let constants = short.constants(&arcs, self.columns().next_multiple_of(32) as u32, shader, self.caps);
         self.arcs_sweep(chunk, bindings, shader, &constants, 4);
     }
@@ -70,7 +74,7 @@ impl Planner<'_> {
             ("ARCS", arcs.len() as f64),
         ];
         constants.extend(ARC_NAMES.iter().zip(&arcs).map(|(&name, arc)| (name, f64::from(2 * arc_table::steps(arc) + arc.labels))));
-        self.arcs_sweep(chunk, bindings, self.caps.shader(Kernel::LatticeArcsSweep), &constants, 20);
+        self.arcs_sweep(chunk, bindings, self.shader(Kernel::LatticeArcsSweep), &constants, 20);
     }
 
     /// `cost`: elementary operations an arc.
@@ -119,7 +123,7 @@ impl Planner<'_> {
         let work = places.saturating_mul(arc_table::arcs(&self.options.kind).count() as u64 * 40 * directions);
         let grid = fold(chunk.len() as u64 * directions, self.caps.max_workgroups);
         let set = self.recording.bind(&bindings);
-        let shader = self.caps.shader(Kernel::LatticeArcsLatency);
+        let shader = self.shader(Kernel::LatticeArcsLatency);
         self.recording.dispatch_with(shader, &[("WIDTH", width.max(32) as f64)], set, &params, grid, work);
     }
 }

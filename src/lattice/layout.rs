@@ -108,6 +108,8 @@ pub(crate) enum Stride {
     Quad,
     /// One frame: any arcs. Lines are frames then.
     Cell,
+    /// One frame: any arcs. The lattice has the cells of a band only, as many a frame as its widest range has positions.
+    Band,
 }
 
 impl Stride {
@@ -119,7 +121,7 @@ impl Stride {
     pub fn spare(self, places: u64) -> u64 {
         match self {
             Self::Quad => (places / 64).clamp(64, 512),
-            Self::Cell => 1,
+            Self::Cell | Self::Band => 1,
         }
     }
 }
@@ -148,7 +150,7 @@ impl UtteranceShape {
     pub fn lines(&self, stride: Stride) -> u64 {
         match stride {
             Stride::Quad => u64::from(self.frames).div_ceil(4),
-            Stride::Cell => u64::from(self.frames),
+            Stride::Cell | Stride::Band => u64::from(self.frames),
         }
     }
 
@@ -157,21 +159,27 @@ impl UtteranceShape {
         u64::from(self.labels) + 1
     }
 
-    /// Places of its lattice: quads of cells, or cells.
+    /// Places of its lattice: quads of cells, or cells; one more stands for those outside of a band.
     pub fn places(&self, stride: Stride) -> u64 {
-        self.lines(stride) * self.columns()
+        match stride {
+            Stride::Quad | Stride::Cell => self.lines(stride) * self.columns(),
+            Stride::Band => self.lines(stride) * u64::from(self.positions) + 1,
+        }
     }
 
-    /// Places of a column that share an anchor, rounded up to a whole number of such runs.
-    pub fn chunks(&self, stride: Stride) -> u64 {
+    /// Places of a column that share an anchor, rounded up to a whole number of such runs. Cells of a band have each its own.
+    fn chunks(&self, stride: Stride) -> u64 {
         match stride {
-            Stride::Quad => self.lines(stride),
+            Stride::Quad | Stride::Band => self.lines(stride),
             Stride::Cell => self.lines(stride).div_ceil(u64::from(CHUNK)),
         }
     }
 
     pub fn anchors(&self, stride: Stride) -> u64 {
-        self.chunks(stride) * self.columns()
+        match stride {
+            Stride::Quad | Stride::Cell => self.chunks(stride) * self.columns(),
+            Stride::Band => self.places(stride),
+        }
     }
 }
 

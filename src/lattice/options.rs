@@ -141,10 +141,13 @@ impl Options {
         }
     }
 
-    /// What one step of the sweep takes. The kernels of any arcs know the latency, and rows of which four frames have not the same
-    /// position; those of two arcs do not.
+    /// What one step of the sweep takes. The kernels of any arcs know the latency, and lattices of bands; those of two arcs do not.
     pub fn stride(&self) -> Stride {
-        if self.latency == 0.0 && !self.pruned { Stride::of(&self.kind) } else { Stride::Cell }
+        match self.pruned {
+            true => Stride::Band,
+            false if self.latency == 0.0 => Stride::of(&self.kind),
+            false => Stride::Cell,
+        }
     }
 
     pub fn check(&self) -> Result<()> {

@@ -186,7 +186,7 @@ impl PerPlace {
         match options.stride() {
             // Weights of two arcs and four frames, and their four normalisers.
             stride @ Stride::Quad => Self { stride, directions, means, arcs: 48, lattice: 16 },
-            stride @ Stride::Cell => {
+            stride @ (Stride::Cell | Stride::Band) => {
                 Self { stride, directions, means, arcs: 8 * arc_table::word_pairs(&options.kind, problem.meaning), lattice: 4 }
             }
         }
@@ -220,7 +220,7 @@ impl Workspace {
     fn anchors_param(self) -> u32 {
         match self.per.stride {
             Stride::Quad => (self.places + self.spare()) as u32,
-            Stride::Cell => self.anchors as u32,
+            Stride::Cell | Stride::Band => self.anchors as u32,
         }
     }
 
@@ -295,7 +295,7 @@ impl<'a> Planner<'a> {
         let label_frames = options.kind.label_frames().unwrap_or_default();
         let per = PerPlace::of(problem, options);
         let count = problem.utterances.len() as u64;
-        let table_words = if per.stride == Stride::Cell { arc_table::words(&options.kind) as u64 } else { 0 };
+        let table_words = if per.stride != Stride::Quad { arc_table::words(&options.kind) as u64 } else { 0 };
         let batch_bytes = 4 * (16 * count + extra_words + table_words);
         within("lengths and targets: bytes", batch_bytes, caps.max_window_bytes(), "split the batch")?;
         let mut chunks = chunks(problem, per, options, caps)?;
@@ -394,6 +394,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// The flag of kernels for lattices of bands.
+    pub fn bands(&self) -> Option<&'static str> {
+        (self.space.size.per.stride == Stride::Band).then_some("bands")
+    }
+
     /// batch, arcs, lattice, anchors, results.
     fn bindings(&self) -> [Binding; 5] {
         [self.batch, self.space.arcs, self.space.lattice, self.space.anchors, self.space.results].map(|b| self.recording.whole(b))
@@ -425,7 +430,7 @@ impl<'a> Planner<'a> {
         let bindings @ [batch, arcs, _, _, results] = self.bindings();
         match self.space.size.per.stride {
             Stride::Quad => self.sweep(chunk.clone(), bindings),
-            Stride::Cell => {
+            Stride::Cell | Stride::Band => {
                 if self.has_cells(chunk) {
                     self.join_thens(chunk.clone(), [batch, arcs, results]);
                 }
@@ -436,7 +441,7 @@ impl<'a> Planner<'a> {
 
     /// What comes after it.
     fn other_sweeps(&mut self, chunk: &Range<usize>) {
-        if self.space.size.per.stride == Stride::Cell {
+        if self.space.size.per.stride != Stride::Quad {
             let bindings @ [batch, arcs, lattice, anchors, results] = self.bindings();
             self.other_arcs_sweep(chunk, bindings);
             self.latency(chunk.clone(), [batch, arcs, anchors, lattice, results]);
@@ -470,8 +475,8 @@ impl<'a> Planner<'a> {
         match (self.space.size.per.stride, pass) {
             (Stride::Quad, Pass::Row) => Kernel::LatticeRow,
             (Stride::Quad, Pass::Gradient { .. }) => Kernel::LatticeGradient,
-            (Stride::Cell, Pass::Row) => Kernel::LatticeArcsRow,
-            (Stride::Cell, Pass::Gradient { .. }) => Kernel::LatticeArcsGradient,
+            (Stride::Cell | Stride::Band, Pass::Row) => Kernel::LatticeArcsRow,
+            (Stride::Cell | Stride::Band, Pass::Gradient { .. }) => Kernel::LatticeArcsGradient,
         }
     }
 
@@ -507,7 +512,9 @@ impl<'a> Planner<'a> {
     fn rows(&mut self, pass: Pass, set: crate::device::recording::BindSet, window: &Window, firsts: bool) {
         let options = self.options;
         let packing = self.problem.packing();
-        let shader = self.caps.shader_with(self.kernel(pass), &packing.flags(pass));
+        let mut flags = packing.flags(pass);
+        flags.extend(self.bands());
+        let shader = self.caps.shader_with(self.kernel(pass), &flags);
         let packs = self.problem.row.div_ceil(packing.elements(pass));
         let params = RowParams {
             first_utterance: window.utterances.start as u32,
@@ -529,7 +536,6 @@ impl<'a> Planner<'a> {
             wildcard: (f64::from(options.wildcard).log2() as f32).max(-1e30),
             label_scale: 1.0 + options.fast_emit.lambda(),
             clamp: options.clamp.unwrap_or(1e30).min(1e30),
-            pruned: u32::from(options.pruned),
         };
         let scores = match (self.problem.meaning, options.kind.normalisation) {
             (Meaning::Logits, Normalisation::Softmax) => 0.0,
@@ -586,7 +592,7 @@ impl<'a> Planner<'a> {
         }
         let groups = match self.space.size.per.stride {
             Stride::Quad => self.quads(window).div_ceil(u64::from(tile.rows) / 4),
-            Stride::Cell => {
+            Stride::Cell | Stride::Band => {
                 let shapes = &self.problem.utterances[window.utterances.clone()];
                 shapes.iter().map(|shape| tile.groups(shape, &window.rows)).max().unwrap_or(0)
             }
@@ -650,7 +656,7 @@ const HALVED_BYTES_A_STEP: RangeInclusive<u64> = 1 << 18..=1 << 22;
 /// The two halves of a batch of lattices of two arcs, by cells, where that is faster. Sweeps of other kinds gain nothing by it: they
 /// suffer more from their neighbours. Lattices that are kept stay together.
 fn halves(problem: &Problem, per: PerPlace, options: &Options) -> Option<[Range<usize>; 2]> {
-    if per.stride == Stride::Cell || options.keep_lattice {
+    if per.stride != Stride::Quad || options.keep_lattice {
         return None;
     }
     let bytes: u64 = problem.parts.iter().map(|part| part.bytes).sum();

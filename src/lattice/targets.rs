@@ -112,7 +112,7 @@ impl<'a> Targets<'a> {
         let mut words = layout::headers(problem, chunks, &self.scales(options), stride);
         let places = self.append(&mut words);
         layout::set_places(&mut words, &places);
-        if stride == Stride::Cell {
+        if stride != Stride::Quad {
             let tables = arc_table::append(&mut words, options, problem, self.seed);
             layout::set_tables(&mut words, &tables);
         }

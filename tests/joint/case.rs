@@ -5,7 +5,7 @@ use crate::kinds::{BLANK, Row};
 use crate::truth::{self, Reshape};
 use weft::dense::{Activation, Linear};
 use weft::joint::{Joiner, JointBatch, JointLoss, JointOutput, LinearGradients};
-use weft::lattice::{Band, Lattices, Logits, LossBatch, Status, TransducerLoss};
+use weft::lattice::{Band, Lattices, Logits, LossBatch, Status, TransducerLoss, TransducerLossBuilder};
 use weft::{Context, Tensor};
 
 /// A layer on the host.
@@ -39,6 +39,8 @@ pub struct Case {
     pub half: bool,
     /// First and last position of each frame; none of an utterance: no restriction.
     pub bands: Option<Vec<Vec<[u32; 2]>>>,
+    /// Options of the loss; the truth knows none.
+    pub options: fn(TransducerLossBuilder) -> TransducerLossBuilder,
 }
 
 /// Costs and gradients in f64: of the encoder's and the predictor's output, and of weight and bias of each layer.
@@ -139,6 +141,7 @@ impl Case {
             limit: None,
             half: false,
             bands: None,
+            options: |builder| builder,
         }
     }
 
@@ -220,6 +223,14 @@ impl Case {
     }
 
     pub fn solve(&self) -> Expected {
+        self.chained(|n| {
+            let solution = self.lattice(n).solve_with(&Reshape { weight: self.weights[n].into(), ..Reshape::default() });
+            (solution.cost, solution.gradient)
+        })
+    }
+
+    /// What follows from the cost of each utterance, and its gradients [T, U + 1, C], times its weight.
+    fn chained(&self, of: impl Fn(usize) -> (f64, Vec<f64>)) -> Expected {
         let layer = |layer: &Option<Layer>| {
             let none = || vec![0.0; 0];
             let sides = layer.as_ref().map_or([0, 0], |layer| layer.sides);
@@ -232,15 +243,15 @@ impl Case {
             layers: [0, 1, 2].map(|place| layer(&self.layers[place])),
         };
         for (n, &[frames, labels]) in self.lengths.iter().enumerate() {
-            let solution = self.lattice(n).solve_with(&Reshape { weight: self.weights[n].into(), ..Reshape::default() });
-            out.costs.push(solution.cost);
-            if !solution.cost.is_finite() {
+            let (cost, gradient) = of(n);
+            out.costs.push(cost);
+            if !cost.is_finite() {
                 continue;
             }
             let sides =
                 [(0, frames), (1, labels + 1)].map(|(side, count)| (0..count).map(|at| self.projected(side, n, at)).collect::<Vec<_>>());
             let mut d_sums = [frames, labels + 1].map(|count| vec![vec![0.0; self.hidden]; count]);
-            for (row, d_logits) in solution.gradient.chunks(self.row.channels()).enumerate() {
+            for (row, d_logits) in gradient.chunks(self.row.channels()).enumerate() {
                 let (t, u) = (row / (labels + 1), row % (labels + 1));
                 let [hidden, slope, _] = self.cell(n, &sides[0][t][1], &sides[1][u][1], row);
                 let d_hidden = match &self.layers[2] {
@@ -291,7 +302,7 @@ impl Case {
 
     /// Calls `f` with the loss and the batch.
     pub fn with<R>(&self, context: &Context, gradients: bool, f: impl FnOnce(&JointLoss, &JointBatch<'_>) -> R) -> R {
-        let mut builder = TransducerLoss::of(self.row.kind.clone()).gradients(gradients);
+        let mut builder = self.builder(gradients);
         if let Some(limit) = self.limit {
             builder = builder.workspace_limit(limit);
         }
@@ -305,32 +316,64 @@ impl Case {
             Tensor::from_slice(context, &shape, values).unwrap()
         };
         let (encoder, predictor) = (tensor(0, &self.encoder), tensor(1, &self.predictor));
+        let (targets, [frames, labels]) = self.padded_targets();
+        let batch = JointBatch::new(&encoder, &predictor, &targets, &frames, &labels).weights(&self.weights).seed(self.seed);
+        let bands = self.library_bands();
+        f(&loss, &bands.as_ref().map_or_else(|| batch.clone(), |bands| batch.clone().bands(bands)))
+    }
+
+    fn builder(&self, gradients: bool) -> TransducerLossBuilder {
+        (self.options)(TransducerLoss::of(self.row.kind.clone()).gradients(gradients))
+    }
+
+    fn library_bands(&self) -> Option<Vec<Band>> {
+        self.bands.clone().map(|bands| bands.into_iter().map(Band::new).collect())
+    }
+
+    /// [N, most labels], and lengths of frames and labels.
+    fn padded_targets(&self) -> (Vec<u32>, [Vec<u32>; 2]) {
         let widest = self.targets.iter().map(Vec::len).max().unwrap_or(0);
         let padding =
             |target: &Vec<u32>| target.iter().copied().chain(std::iter::repeat_n(BLANK, widest - target.len())).collect::<Vec<_>>();
-        let targets: Vec<u32> = self.targets.iter().flat_map(padding).collect();
-        let [frames, labels] = [0, 1].map(|side| self.lengths.iter().map(|length| length[side] as u32).collect::<Vec<_>>());
-        let batch = JointBatch::new(&encoder, &predictor, &targets, &frames, &labels).weights(&self.weights).seed(self.seed);
-        let bands: Option<Vec<Band>> = self.bands.clone().map(|bands| bands.into_iter().map(Band::new).collect());
-        f(&loss, &bands.as_ref().map_or_else(|| batch.clone(), |bands| batch.clone().bands(bands)))
+        let lengths = [0, 1].map(|side| self.lengths.iter().map(|length| length[side] as u32).collect::<Vec<_>>());
+        (self.targets.iter().flat_map(padding).collect(), lengths)
     }
 
     pub fn run(&self, context: &Context, gradients: bool) -> JointOutput {
         self.with(context, gradients, |loss, batch| loss.run_blocking(batch).unwrap())
     }
 
-    /// Kept lattices of all logits, made on the host.
-    pub fn materialised(&self, context: &Context) -> Lattices {
+    /// Calls `f` with the loss of all logits, made on the host, and the batch.
+    fn with_logits<R>(&self, context: &Context, gradients: bool, f: impl FnOnce(&TransducerLoss, &LossBatch<'_>) -> R) -> R {
         let logits: Vec<f32> = (0..self.lengths.len()).flat_map(|n| self.logits(n)).map(|x| x as f32).collect();
         let rows = logits.len() / self.row.channels();
         let logits = Tensor::from_slice(context, &[rows, self.row.channels()], &logits).unwrap();
-        let widest = self.targets.iter().map(Vec::len).max().unwrap_or(0);
-        let padding =
-            |target: &Vec<u32>| target.iter().copied().chain(std::iter::repeat_n(BLANK, widest - target.len())).collect::<Vec<_>>();
-        let targets: Vec<u32> = self.targets.iter().flat_map(padding).collect();
-        let [frames, labels] = [0, 1].map(|side| self.lengths.iter().map(|length| length[side] as u32).collect::<Vec<_>>());
-        let loss = TransducerLoss::of(self.row.kind.clone()).build(context).unwrap();
-        loss.lattice_blocking(&LossBatch::new(Logits::packed(&logits), &targets, &frames, &labels)).unwrap()
+        let (targets, [frames, labels]) = self.padded_targets();
+        let loss = self.builder(gradients).build(context).unwrap();
+        let batch = LossBatch::new(Logits::packed(&logits), &targets, &frames, &labels).weights(&self.weights).seed(self.seed);
+        let bands = self.library_bands();
+        f(&loss, &bands.as_ref().map_or_else(|| batch.clone(), |bands| batch.clone().bands(bands)))
+    }
+
+    /// Kept lattices of all logits.
+    pub fn materialised(&self, context: &Context) -> Lattices {
+        self.with_logits(context, false, |loss, batch| loss.lattice_blocking(batch).unwrap())
+    }
+
+    /// Runs and compares everything with what follows from the costs, and the gradients of all logits, that the library gives for these.
+    #[track_caller]
+    pub fn check_with_logits(&self, what: &str, context: &Context) {
+        let out = self.with_logits(context, true, |loss, batch| loss.run_blocking(batch).unwrap());
+        let gradients = out.gradients[0].to_vec_blocking().unwrap();
+        let expected = self.chained(|n| {
+            let [frames, labels] = self.lengths[n];
+            let row = self.row.channels();
+            let own = &gradients[self.rows_before(n) * row..][..frames * (labels + 1) * row];
+            (out.costs[n].into(), own.iter().map(|&x| x.into()).collect())
+        });
+        let [cost, gradient] = self.errors(what, context, &expected);
+        assert!(cost <= 1e-5, "{what}: costs are off by {cost:e}");
+        assert!(gradient <= 1e-5, "{what}: gradients are off by {gradient:e}");
     }
 
     /// Runs and compares everything with the truth.
@@ -342,7 +385,7 @@ impl Case {
     /// The [errors](Self::errors), none of which is beyond its tolerance.
     #[track_caller]
     pub fn checked(&self, what: &str, context: &Context) -> [f64; 2] {
-        let errors @ [cost, gradient] = self.errors(what, context);
+        let errors @ [cost, gradient] = self.errors(what, context, &self.solve());
         let [most_cost, most_gradient] = self.tolerances();
         assert!(cost <= most_cost, "{what}: costs are off by {cost:e}");
         assert!(gradient <= most_gradient, "{what}: gradients are off by {gradient:e}");
@@ -352,8 +395,7 @@ impl Case {
     /// Errors of costs, relative, or absolute where the cost is below 1; and of gradients, over the largest of a tensor, or the largest
     /// weight. Fails for what is wrong beyond numbers.
     #[track_caller]
-    fn errors(&self, what: &str, context: &Context) -> [f64; 2] {
-        let expected = self.solve();
+    fn errors(&self, what: &str, context: &Context, expected: &Expected) -> [f64; 2] {
         let out = self.run(context, true);
         let nan_is_infinite = |x: f64| if x.is_nan() { f64::INFINITY } else { x };
         let mut off = [0.0f64; 2];

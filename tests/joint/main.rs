@@ -12,9 +12,11 @@ mod truth;
 mod kinds;
 
 mod bad_input;
+mod bands;
 mod case;
 mod conformance;
 mod degenerate;
+mod options;
 mod proofs;
 
 use case::Case;

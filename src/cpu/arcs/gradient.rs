@@ -37,8 +37,14 @@ pub(in crate::cpu) fn gradient(call: &mut Call<'_>) {
     let p = pass.p;
     let groups = call.groups()[2] as usize;
     let Some(mut gradients) = Gradients::of(call) else { return };
+    let bands = call.has_flag("bands");
     for n in p.first_utterance as usize..p.first_utterance as usize + groups {
-        let one = One { pass: &pass, utterance: Utterance::new(pass.batch, n), kind: Kind::of(pass.batch, n), total: pass.total(n) };
+        let one = One {
+            pass: &pass,
+            utterance: Utterance::new(pass.batch, n).with_bands(bands),
+            kind: Kind::of(pass.batch, n),
+            total: pass.total(n),
+        };
         let rows = one.utterance.rows(&p, |row| one.row(row));
         pass.write(&mut gradients, one.utterance.scale, &rows, |row| row.start, |row, v, scores| one.element(row, v, scores));
     }
@@ -106,7 +112,7 @@ impl One<'_> {
     fn pull(&self, total: Log2, (t, u): (usize, usize), a: usize, arc: &Arc) -> f32 {
         let Self { pass, utterance, kind, .. } = self;
         let cell = cell_at(utterance, t, u);
-        let from = Log2 { e: pass.anchors[anchor_at(utterance, t, u)] - total.e, x: pass.lattice[cell] - total.x };
+        let from = Log2 { e: pass.anchors[anchor_at(utterance, false, t, u)] - total.e, x: pass.lattice[cell] - total.x };
         let weight = arc_log2(pass.arcs[word_at(pass.p.places, cell, a)]);
         let occupied = arc_probability(from, weight, self.after(t + arc.frames, u + arc.labels, arc.may_end));
         if kind.latency > 0.0 { occupied - occupied * kind.latency * self.delay((t, u), arc) } else { occupied }
@@ -136,7 +142,7 @@ impl One<'_> {
             return Log2 { e: 0, x: if may_end && t == frames && u == labels { 0.0 } else { LOG_ZERO } };
         }
         Log2 {
-            e: pass.anchors[pass.p.anchors as usize + 1 + anchor_at(utterance, frames - 1 - t, labels - u)],
+            e: pass.anchors[pass.p.anchors as usize + 1 + anchor_at(utterance, true, t, u)],
             x: pass.lattice[pass.p.places as usize + 1 + cell_at(utterance, t, u)],
         }
     }

@@ -1,7 +1,7 @@
 //! Twin of `shaders/lattice/arcs_latency.wgsl`.
 
 use super::super::lattice::{Log2, Utterance};
-use super::{Exit, Kind, anchor_at, arc_log2, cell_at, word_at};
+use super::{Exit, Kind, anchor_at, arc_log2, beside_band, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::LOG2_NEVER;
@@ -15,7 +15,7 @@ pub(super) fn lateness(utterance: &Utterance<'_>, t: usize, u: usize) -> f32 {
 }
 
 pub(in crate::cpu) fn latency(call: &mut Call<'_>) {
-    let p: Params = call.params();
+    let (p, bands): (Params, bool) = (call.params(), call.has_flag("bands"));
     let batch: &[u32] = call.read(1);
     let arcs: &[u32] = call.read(2);
     let anchors: &[i32] = call.read(3);
@@ -24,7 +24,8 @@ pub(in crate::cpu) fn latency(call: &mut Call<'_>) {
     let directions = p.directions as usize;
     let plane = p.places as usize + 1;
     let (variables, means) = lattice.split_at_mut(2 * plane);
-    let walker = |n: usize| Walker { p: &p, utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), arcs, anchors, variables };
+    let utterance = |n: usize| Utterance::new(batch, n).with_bands(bands);
+    let walker = |n: usize| Walker { p: &p, utterance: utterance(n), kind: Kind::of(batch, n), arcs, anchors, variables };
     let walks = map_all(p.count as usize * directions, |number| {
         let walker = walker(p.first_utterance as usize + number / directions);
         if number % directions == 0 { walker.onward() } else { walker.so_far() }
@@ -34,7 +35,12 @@ pub(in crate::cpu) fn latency(call: &mut Call<'_>) {
         let Walker { utterance, kind, .. } = walker(n);
         for (place, &mean) in walk.iter().enumerate() {
             let (t, u) = (place / utterance.columns(), place % utterance.columns());
-            means[direction * plane + cell_at(&utterance, t, u)] = mean;
+            if !bands || utterance.allows(t, u) {
+                means[direction * plane + cell_at(&utterance, t, u)] = mean;
+            }
+        }
+        if bands {
+            means[direction * plane + beside_band(&utterance)] = 0.0;
         }
         if direction == 0 && utterance.labels > 0 && results[n] == OK {
             let late = walk[0] / utterance.labels as f32;
@@ -81,12 +87,12 @@ fn share(whole: Log2, w: f32, other: Log2) -> f32 {
 
 impl Walker<'_> {
     fn forward(&self, t: usize, u: usize) -> Log2 {
-        Log2 { e: self.anchors[anchor_at(&self.utterance, t, u)], x: self.variables[cell_at(&self.utterance, t, u)] }
+        Log2 { e: self.anchors[anchor_at(&self.utterance, false, t, u)], x: self.variables[cell_at(&self.utterance, t, u)] }
     }
 
     fn backward(&self, t: usize, u: usize) -> Log2 {
         let Self { p, utterance, .. } = self;
-        let anchor = anchor_at(utterance, utterance.frames - 1 - t, utterance.labels - u);
+        let anchor = anchor_at(utterance, true, t, u);
         Log2 { e: self.anchors[p.anchors as usize + 1 + anchor], x: self.variables[p.places as usize + 1 + cell_at(utterance, t, u)] }
     }
 

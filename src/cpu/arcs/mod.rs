@@ -119,11 +119,24 @@ impl Arc {
 }
 
 fn cell_at(utterance: &Utterance<'_>, t: usize, u: usize) -> usize {
+    if utterance.bands {
+        let positions = utterance.positions;
+        return if utterance.allows(t, u) { utterance.first_place + t * positions + u % positions } else { beside_band(utterance) };
+    }
     utterance.first_place + (t + u) % utterance.lines * utterance.columns() + u
 }
 
-/// Place of the anchor of frame s of column j, in the coordinates of a direction.
-fn anchor_at(utterance: &Utterance<'_>, s: usize, j: usize) -> usize {
+/// The place that stands for cells outside of a band.
+fn beside_band(utterance: &Utterance<'_>) -> usize {
+    utterance.first_place + utterance.frames * utterance.positions
+}
+
+/// Place of the anchor of cell (t, u): columns have one for some frames, counted in the coordinates of a direction; cells of bands each one.
+fn anchor_at(utterance: &Utterance<'_>, backward: bool, t: usize, u: usize) -> usize {
+    if utterance.bands {
+        return cell_at(utterance, t, u);
+    }
+    let (s, j) = if backward { (utterance.frames - 1 - t, utterance.labels - u) } else { (t, u) };
     utterance.first_anchor + s / CHUNK as usize * utterance.columns() + j
 }
 

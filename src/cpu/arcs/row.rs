@@ -20,13 +20,14 @@ struct Found {
 
 pub(in crate::cpu) fn row(call: &mut Call<'_>) {
     let p: Params = call.params();
+    let bands = call.has_flag("bands");
     let pass = Pass { p, meaning: Scores::of(call.constant("SCORES")), scores: Elements::of(call.read(1), call.has_flag("f16")) };
     let batch: &[u32] = call.read(2);
     let arcs: &mut [u32] = call.write(3);
     let results: &mut [u32] = call.write(4);
     let utterances = call.groups()[2] as usize;
     for (n, status) in results.iter_mut().enumerate().skip(p.first_utterance as usize).take(utterances) {
-        let utterance = Utterance::new(batch, n);
+        let utterance = Utterance::new(batch, n).with_bands(bands);
         let kind = Kind::of(batch, n);
         for row in utterance.rows(&p, |row| pass.found(&utterance, &kind, row)) {
             if row.unusable {

@@ -1,10 +1,11 @@
 //! Twins of `shaders/lattice/arcs_sweep.wgsl` and of `arcs_short.wgsl`: the same recurrences, cell by cell.
 
 use super::super::lattice::{Utterance, finish};
-use super::{Exit, Kind, NEVER, anchor_at, arc_weight, cell_at, word_at};
+use super::{Exit, Kind, NEVER, anchor_at, arc_weight, beside_band, cell_at, word_at};
 use crate::cpu::call::Call;
 use crate::cpu::parallel::map_all;
 use crate::cpu::scaled::{LOG2_NEVER, Scaled};
+use crate::cpu::scores::LOG_ZERO;
 use crate::device::shader::LatticeArcsSweepParams as Params;
 use crate::lattice::CHUNK;
 
@@ -23,17 +24,18 @@ pub(in crate::cpu) fn sweep(call: &mut Call<'_>) {
 
 /// Walks all utterances in all directions, or what was left.
 fn walk(call: &mut Call<'_>, left: bool) {
-    let p: Params = call.params();
+    let (p, bands): (Params, bool) = (call.params(), call.has_flag("bands"));
     let batch: &[u32] = call.read(1);
     let words: &[u32] = call.read(2);
     let lattice: &mut [f32] = call.write(3);
     let anchors: &mut [i32] = call.write(4);
     let results: &mut [u32] = call.write(5);
     let directions = p.directions as usize;
-    let walker = |n: usize| Walker { utterance: Utterance::new(batch, n), kind: Kind::of(batch, n), words, cells: p.places };
+    let utterance = |n: usize| Utterance::new(batch, n).with_bands(bands);
+    let walker = |n: usize| Walker { utterance: utterance(n), kind: Kind::of(batch, n), words, cells: p.places };
     let is_wanted = |number: usize| {
-        let utterance = Utterance::new(batch, p.first_utterance as usize + number / directions);
-        !left || anchors[number % directions * (p.anchors as usize + 1) + anchor_at(&utterance, 0, 0)] == LEFT
+        let utterance = utterance(p.first_utterance as usize + number / directions);
+        !left || anchors[number % directions * (p.anchors as usize + 1) + utterance.first_anchor] == LEFT
     };
     let wanted: Vec<usize> = (0..p.count as usize * directions).filter(|&number| is_wanted(number)).collect();
     let walks = map_all(wanted.len(), |i| {
@@ -82,9 +84,7 @@ impl Walker<'_> {
 
     /// Whether the band allows a cell; a cell that it does not has no arcs.
     fn allows(&self, t: usize, u: usize) -> bool {
-        let at = self.utterance.band_at + 2 * t;
-        let batch = self.utterance.batch;
-        self.utterance.band_at == 0 || (u >= batch[at] as usize && u <= batch[at + 1] as usize)
+        self.utterance.allows(t, u)
     }
 
     fn forward(&self) -> Vec<Scaled> {
@@ -156,6 +156,16 @@ impl Walker<'_> {
     /// Relative to anchors: the first variable above zero of some frames of a column.
     fn store(&self, variables: &[Scaled], backward: bool, lattice: &mut [f32], anchors: &mut [i32]) {
         let (frames, labels) = (self.utterance.frames, self.utterance.labels);
+        if self.utterance.bands {
+            for (t, u) in (0..frames).flat_map(|t| (0..=labels).map(move |u| (t, u))).filter(|&(t, u)| self.allows(t, u)) {
+                let (x, place) = (variables[self.cell(t, u)], cell_at(&self.utterance, t, u));
+                anchors[place] = if x.m > 0.0 { x.e } else { 0 };
+                lattice[place] = x.log2(anchors[place]);
+            }
+            let place = beside_band(&self.utterance);
+            (lattice[place], anchors[place]) = (LOG_ZERO, 0);
+            return;
+        }
         for j in 0..=labels {
             let mut anchor = None;
             for s in 0..frames {
@@ -166,7 +176,7 @@ impl Walker<'_> {
                 }
                 if anchor.is_none() {
                     anchor = (x.m > 0.0).then_some(x.e);
-                    anchors[anchor_at(&self.utterance, s, j)] = anchor.unwrap_or(0);
+                    anchors[anchor_at(&self.utterance, backward, t, u)] = anchor.unwrap_or(0);
                 }
                 lattice[cell_at(&self.utterance, t, u)] = x.log2(anchor.unwrap_or(0));
             }

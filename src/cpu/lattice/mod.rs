@@ -58,6 +58,8 @@ pub(super) struct Utterance<'a> {
     begin_label: usize,
     pub band_at: usize,
     pub scale: f32,
+    /// Whether its lattice has the cells of its band only.
+    pub bands: bool,
 }
 
 /// One row of scores that is a cell, or is beside the lattice.
@@ -90,7 +92,19 @@ impl<'a> Utterance<'a> {
             begin_label: word(12),
             band_at: word(13),
             scale: f32::from_bits(batch[n * HEADER + 14]),
+            bands: false,
         }
+    }
+
+    /// As the variants for bands see it.
+    pub fn with_bands(self, bands: bool) -> Self {
+        Self { bands, ..self }
+    }
+
+    /// Whether the band allows a cell.
+    pub fn allows(&self, t: usize, u: usize) -> bool {
+        let at = self.band_at + 2 * t;
+        self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
     }
 
     pub fn columns(&self) -> usize {
@@ -109,17 +123,13 @@ impl<'a> Utterance<'a> {
     fn row(&self, p: &RowParams, number: usize) -> Row {
         let (frame, position) = (number / self.positions, number % self.positions);
         let t = frame.checked_sub(self.begin_frame).filter(|&t| t < self.frames);
-        let shift = t.filter(|_| p.pruned != 0).map_or(0, |t| self.batch[self.band_at + 2 * t] as usize);
+        let shift = t.filter(|_| self.bands).map_or(0, |t| self.batch[self.band_at + 2 * t] as usize);
         let u = (position + shift).checked_sub(self.begin_label).filter(|&u| u <= self.labels);
         let place = t.zip(u);
-        let allowed = |(t, u): (usize, usize)| {
-            let at = self.band_at + 2 * t;
-            self.band_at == 0 || (u >= self.batch[at] as usize && u <= self.batch[at + 1] as usize)
-        };
         // Tensors may have more rows than 32 bits count; windows have not.
         let inside = (frame as u32).wrapping_mul(self.frame_stride).wrapping_add((position as u32).wrapping_mul(p.position_stride));
         let row = self.first_row.wrapping_add(inside).wrapping_sub(p.window_row);
-        Row { place, is_cell: place.is_some_and(allowed), start: row as usize * p.unit as usize + p.shift as usize }
+        Row { place, is_cell: place.is_some_and(|(t, u)| self.allows(t, u)), start: row as usize * p.unit as usize + p.shift as usize }
     }
 
     /// What `of` finds in each of its rows of the launch.

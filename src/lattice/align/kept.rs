@@ -5,6 +5,7 @@ use super::graph::Planes;
 use crate::cpu::LOG2_NEVER;
 use crate::device::Context;
 use crate::error::Result;
+use crate::lattice::Band;
 use crate::lattice::layout::{CHUNK, Stride, UtteranceShape};
 use crate::lattice::plan::Workspace;
 use crate::tensor::{DType, Tensor};
@@ -44,6 +45,8 @@ pub(super) struct Place {
     labels: usize,
     /// Lines of its diagonals: quads of frames, or frames.
     lines: usize,
+    /// Places of a frame, if the lattice has the cells of a band only.
+    positions: usize,
     first: usize,
     first_anchor: usize,
 }
@@ -52,6 +55,8 @@ pub(super) struct Place {
 pub(super) struct CellPlanes<'a> {
     pub kept: &'a Kept,
     pub place: Place,
+    /// Where lattices have the cells of bands only.
+    pub band: Option<&'a Band>,
     /// Exponent and rest of the log2 of the summed weight of all paths.
     pub total: (i32, f32),
 }
@@ -74,7 +79,7 @@ impl Tensors {
         // Without the normalisers.
         let words = match stride {
             Stride::Quad => 8,
-            Stride::Cell => 2 * arcs.div_ceil(2) as u64,
+            Stride::Cell | Stride::Band => 2 * arcs.div_ceil(2) as u64,
         };
         Ok(Kept {
             stride,
@@ -96,6 +101,7 @@ impl Place {
                 frames: shape.frames as usize,
                 labels: shape.labels as usize,
                 lines: shape.lines(stride) as usize,
+                positions: shape.positions as usize,
                 first,
                 first_anchor,
             };
@@ -127,6 +133,13 @@ impl Place {
 }
 
 impl CellPlanes<'_> {
+    /// The place of a cell of the band.
+    fn band_place(&self, t: usize, u: usize) -> Option<usize> {
+        let [first, last] = *self.band?.ranges().get(t)?;
+        let Place { first: begin, positions, .. } = self.place;
+        (first as usize..=last as usize).contains(&u).then(|| begin + t * positions + u % positions)
+    }
+
     /// A variable of direction 0 or 1; `s` and `j` count frames and columns in the coordinates of the direction.
     fn variable(&self, direction: usize, t: usize, u: usize, s: usize, j: usize) -> f64 {
         let (kept, place) = (self.kept, &self.place);
@@ -142,6 +155,10 @@ impl CellPlanes<'_> {
                 let anchor = kept.anchors[direction * (kept.anchors_each + 1) + place.anchor_at(s, j)] as i32;
                 f64::from(anchor) + log2_value(kept.lattice[first + place.at(t, u)])
             }
+            Stride::Band => {
+                let Some(at) = self.band_place(t, u) else { return f64::NEG_INFINITY };
+                f64::from(kept.anchors[direction * (kept.anchors_each + 1) + at] as i32) + log2_value(kept.lattice[first + at])
+            }
         }
     }
 }
@@ -154,9 +171,14 @@ fn log2_value(word: u32) -> f64 {
 
 impl Planes for CellPlanes<'_> {
     fn weight(&self, t: usize, u: usize, arc: usize) -> f64 {
+        let cell = |place: usize| 2 * (arc / 2 * self.kept.places + place) + arc % 2;
         let at = match self.kept.stride {
             Stride::Quad => FRAMES * (arc * self.kept.places + self.place.at(t / FRAMES, u)) + t % FRAMES,
-            Stride::Cell => 2 * (arc / 2 * self.kept.places + self.place.at(t, u)) + arc % 2,
+            Stride::Cell => cell(self.place.at(t, u)),
+            Stride::Band => match self.band_place(t, u) {
+                Some(place) => cell(place),
+                None => return f64::NEG_INFINITY,
+            },
         };
         weight_log2(self.kept.arcs[at])
     }

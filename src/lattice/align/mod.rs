@@ -39,6 +39,8 @@ pub struct Lattices {
     arcs: [ArcSet; 2],
     chunks: Vec<Kept>,
     utterances: Vec<Utterance>,
+    /// Where lattices have the cells of bands only, those of all utterances.
+    bands: Vec<Band>,
 }
 
 #[derive(Debug)]
@@ -187,7 +189,7 @@ pub(crate) async fn keep(
     });
     let utterances = utterances.collect();
     let output = LossOutput { costs: Vec::new(), status: Vec::new(), loss: None, gradients: Vec::new(), report };
-    Ok((Lattices { output, arcs, chunks, utterances }, results, report))
+    Ok((Lattices { output, arcs, chunks, utterances, bands: Vec::new() }, results, report))
 }
 
 /// What two runs did.
@@ -204,10 +206,10 @@ pub(super) fn add(a: RunReport, b: RunReport) -> RunReport {
 }
 
 impl Lattices {
-    /// With another output.
+    /// With another output, and the bands that have all of their cells.
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn with_output(self, output: LossOutput) -> Self {
-        Self { output, ..self }
+    pub(crate) fn with_output(self, output: LossOutput, bands: Option<Vec<Band>>) -> Self {
+        Self { output, bands: bands.unwrap_or_default(), ..self }
     }
 
     /// What [`run`](TransducerLoss::run) would have given.
@@ -255,7 +257,7 @@ impl Lattice<'_> {
 
     fn graph(&self) -> Option<Graph<'_, CellPlanes<'_>>> {
         let &Utterance { arcs, chunk, place, total } = &self.all.utterances[self.index];
-        let planes = CellPlanes { kept: &self.all.chunks[chunk], place, total };
+        let planes = CellPlanes { kept: &self.all.chunks[chunk], place, band: self.all.bands.get(self.index), total };
         let graph = Graph { frames: place.frames(), labels: place.labels(), arcs: &self.all.arcs[arcs], planes };
         (self.status() == Status::Ok).then_some(graph)
     }
