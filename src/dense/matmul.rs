@@ -3,12 +3,22 @@
 use super::Activation;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
-use crate::device::RunReport;
+#[cfg(not(target_family = "wasm"))]
+use super::split::{Scratch, record_split};
 use crate::device::recording::Recording;
+use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
 
+/// Rows of a product that is large.
+#[cfg(not(target_family = "wasm"))]
+const MANY_ROWS: u32 = 128;
+
 /// The product of two matrices of f32 or f16, which lie as `form` says: \[m, n] of f32, summed in f32.
+///
+/// Where a device multiplies matrices of f16 (tensor cores and the like), a large product of f32 is made of such products, of two halves of
+/// each element: it is taken to 22 bits, and to 2^-38 of the largest that its row (in Tn and of B: its column) holds. What that adds to the
+/// roundings of f32 sums is less than these; a row with an infinity becomes NaN. [`Variant::Plain`](crate::Variant::Plain) does without.
 ///
 /// # Errors
 /// As [`matmul_into`].
@@ -43,8 +53,22 @@ pub async fn matmul_into(form: Form, a: &Tensor, b: &Tensor, c: &Tensor, accumul
         dtype: tensor.dtype(),
     });
     let product = Gemm { form, sides, a, b, c, bias: None, accumulates: accumulate, activations: [Activation::Identity; 2] };
-    product.record(&mut recording, context.caps())?;
+    record(&product, &mut recording, context.caps())?;
     context.run(&recording, &bound).await
+}
+
+/// By the device's matrices, if that is worth it for so many rows.
+#[cfg(not(target_family = "wasm"))]
+fn record(product: &Gemm, recording: &mut Recording, caps: &Caps) -> Result<()> {
+    match product.sides[0] {
+        0..MANY_ROWS => product.record(recording, caps),
+        _ => record_split(product, false, recording, caps, &mut Scratch::default()),
+    }
+}
+
+#[cfg(target_family = "wasm")]
+fn record(product: &Gemm, recording: &mut Recording, caps: &Caps) -> Result<()> {
+    product.record(recording, caps)
 }
 
 /// [`matmul`], on the calling thread.

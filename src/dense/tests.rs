@@ -231,7 +231,7 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
     let at = |values: &[f32], stride: usize, line: usize, column: usize| f64::from(values[8 + line * stride + column]);
     let mut worst = 0.0f64;
     for row in 0..m as usize {
-        for column in 0..n as usize {
+        for (column, &bias_value) in bias_values.iter().enumerate() {
             let factors = |i: usize| {
                 let a = if form == Form::Tn { at(&a_values, a_stride, i, row) } else { at(&a_values, a_stride, row, i) };
                 (a, if form == Form::Nt { at(&b_values, b_stride, column, i) } else { at(&b_values, b_stride, i, column) })
@@ -242,7 +242,7 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
                 all += (a * b).abs();
             }
             let before = at(&c_values, c_stride, row, column);
-            let more = if accumulates { before } else { 0.0 } + if bias { f64::from(bias_values[column]) } else { 0.0 };
+            let more = if accumulates { before } else { 0.0 } + if bias { f64::from(bias_value) } else { 0.0 };
             let scale = all + more.abs();
             worst = worst.max((at(&out, c_stride, row, column) - sum - more).abs() / scale.max(f64::MIN_POSITIVE));
         }
