@@ -14,9 +14,9 @@ const ROOM: u64 = 8 << 30;
 /// Larger ones are not looked for.
 const MOST: usize = 2048;
 
-/// T, U + 1, H and V.
-const SHAPES: [[usize; 4]; 5] =
-    [[188, 91, 640, 1024], [500, 120, 640, 4096], [150, 41, 512, 500], [750, 100, 512, 5000], [250, 60, 1024, 32_000]];
+/// N, T, U + 1, H and V; the first two are those of `cargo xtask bench --part joint`.
+const SHAPES: [[usize; 5]; 5] =
+    [[32, 188, 91, 640, 1024], [64, 500, 120, 640, 4096], [16, 150, 41, 512, 500], [16, 750, 100, 512, 5000], [16, 250, 60, 1024, 32_000]];
 
 fn main() -> Result<()> {
     let gpu = Context::new_blocking(ContextOptions::from_env()).unwrap_or_else(|error| {
@@ -25,24 +25,27 @@ fn main() -> Result<()> {
     });
     // An adapter of today: the plans of a software one would be its own.
     let caps = if gpu.caps().is_software() { Caps { max_buffer_bytes: 1 << 40, ..Caps::cpu() } } else { gpu.caps().clone() };
-    println!("MiB beside inputs, weights and their gradients, N = 16; the largest N up to {MOST} that takes at most {} GiB", ROOM >> 30);
-    println!("| T | U + 1 | H | V | all logits | fused f32 | fused f16 | N all logits | N fused f32 | N fused f16 | x |");
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    for [t, u, h, v] in SHAPES {
+    println!("MiB beside inputs, weights and their gradients; the largest N up to {MOST} that takes at most {} GiB", ROOM >> 30);
+    println!(
+        "| N | T | U + 1 | H | V | all logits | fused f32 | fused f16 | all / f32 | N all logits | N fused f32 | N fused f16 | f32 / all |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for [n, t, u, h, v] in SHAPES {
         let output = Linear::new(&gpu, [v, h], &vec![0.0; v * h], Some(&vec![0.0; v]))?;
         let joiner = Joiner::new(None, None, output)?;
         let halves = joiner.to_f16_blocking()?;
         let whole = |n| materialised(&gpu, &caps, n, [t, u, h, v]);
         let f32s = |n| fused(&joiner, &caps, n, [t, u], DType::F32);
         let f16s = |n| fused(&halves, &caps, n, [t, u], DType::F16);
-        let [a, b, c] = [whole(16)?, f32s(16)?, f16s(16)?].map(|bytes| bytes as f64 / MIB);
+        let [a, b, c] = [whole(n)?, f32s(n)?, f16s(n)?].map(|bytes| bytes as f64 / MIB);
         let [x, y, z] = [largest(&whole)?, largest(&f32s)?, largest(&f16s)?];
-        println!("| {t} | {u} | {h} | {v} | {a:.0} | {b:.0} | {c:.0} | {x} | {y} | {z} | {:.0} |", y as f64 / x.max(1) as f64);
+        let [less, more] = [a / b, y as f64 / x.max(1) as f64];
+        println!("| {n} | {t} | {u} | {h} | {v} | {a:.0} | {b:.0} | {c:.0} | {less:.0} | {x} | {y} | {z} | {more:.0} |");
     }
     both_ways(&gpu)
 }
 
-/// Bytes of logits of f32 without padding, their gradients in place of them, the hidden layer, and lattices.
+/// Bytes of logits of f32 without padding, of the hidden layer, of the gradients of both, and of lattices.
 fn materialised(gpu: &Context, caps: &Caps, n: usize, [t, u, h, v]: [usize; 4]) -> Result<u64> {
     let loss = TransducerLoss::rnnt(Blank(0)).gradients(true).build(gpu)?;
     // Lattices know no vocabulary.
