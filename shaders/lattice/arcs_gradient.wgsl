@@ -198,7 +198,7 @@ fn reader(utterance: Utterance, kind: Kind, total: Total, row: Cell, number: u32
     let is_constant = select(row.is_wild, row.label == WILDCARD, arc.token == NEXT_LABEL);
     var channel = select(arc.names & 0xffffu, NO_CHANNEL, is_constant || arc.token == NONE);
     if (arc.token == NEXT_LABEL && kind.thens > 0u && !is_constant) {
-        channel = channel_of(kind, row.label, true);
+        channel = channel_of(kind, symbol_of(row.label), true);
     }
     if (arc.token == OTHERS) {
         channel = OTHERS_CHANNEL;

@@ -2,6 +2,8 @@
 //! tested against. A twin takes the same params and the same buffers, in the same binding order, as
 //! its shader; how it walks the grid is its own affair. No wgpu here.
 
+#[cfg(not(target_family = "wasm"))]
+mod additive;
 mod arcs;
 mod audio;
 mod call;
@@ -142,6 +144,10 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::DenseWiden => convert::widen(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointAdditiveGradient => additive::gradient(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointAdditiveRow => additive::row(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointHidden => joint::hidden(&mut call),
         #[cfg(not(target_family = "wasm"))]

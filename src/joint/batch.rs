@@ -1,6 +1,7 @@
 //! The problem that a fused loss is given, and every check on it.
 
 use super::Joiner;
+use super::sums::Kept;
 use crate::error::{Error, Result};
 use crate::lattice::{Band, Options, Problem, Targets};
 use crate::tensor::{DType, Tensor};
@@ -32,8 +33,10 @@ pub struct JointShape {
 pub(super) struct Checked {
     pub sides: Sides,
     pub problem: Problem,
-    /// With what follows from the batch.
+    /// Those of the lattices: with what follows from the batch, and of channels where the joiner is a sum.
     pub options: Options,
+    /// What cells keep of a sum; `None` where logits are made.
+    pub kept: Option<Kept>,
     /// Bands of all utterances, where other cells have no rows.
     pub bands: Option<Vec<Band>>,
 }
@@ -86,7 +89,7 @@ impl<'a> JointBatch<'a> {
     }
 
     /// Checks everything that the host knows.
-    pub(super) fn check(&self, joiner: &Joiner, options: &Options) -> Result<Checked> {
+    pub(super) fn check(&self, joiner: &Joiner, options: &Options, dropout: f32) -> Result<Checked> {
         for (argument, tensor) in [("encoder", self.encoder), ("predictor", self.predictor)] {
             if !tensor.context().same_as(&joiner.context) {
                 return Err(Error::OtherContext { argument });
@@ -105,7 +108,7 @@ impl<'a> JointBatch<'a> {
         let widths: Option<Vec<u32>> = bands.as_ref().map(|bands| bands.iter().map(Band::width).collect());
         let lengths = [self.targets.frames, self.targets.labels];
         let problem = Problem::packed(vocab, sides.row, lengths, widths.as_deref())?;
-        Ok(Checked { sides, problem, options, bands })
+        Ok(Checked { bands, ..Checked::of(joiner, (sides, problem), options, dropout) })
     }
 
     /// Bands of all utterances, if their rows are so few that those of other cells are better left out: lattices take longer then.
@@ -128,6 +131,29 @@ impl<'a> JointBatch<'a> {
     }
 }
 
+impl Checked {
+    /// Of a batch whose utterances fill it.
+    pub fn of_shape(joiner: &Joiner, options: &Options, shape: JointShape, dropout: f32) -> Result<Self> {
+        let JointShape { utterances, frames, positions, inputs: [e, p], dtype } = shape;
+        let sides = Sides::new(joiner, [[utterances, frames, e], [utterances, positions, p]], [dtype; 2])?;
+        let vocab = sides.vocabulary(options)?;
+        let counted = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let (frames, labels) = (vec![counted(frames); utterances], vec![counted(positions - 1); utterances]);
+        let problem = Problem::packed(vocab, sides.row, [&frames, &labels], None)?;
+        Ok(Self::of(joiner, (sides, problem), options.clone(), dropout))
+    }
+
+    fn of(joiner: &Joiner, (sides, problem): (Sides, Problem), options: Options, dropout: f32) -> Self {
+        match Kept::of(joiner, &options, dropout) {
+            Some((kept, options)) => {
+                let problem = problem.gathered(kept.channels());
+                Self { sides, problem, options, kept: Some(kept), bands: None }
+            }
+            None => Self { sides, problem, options, kept: None, bands: None },
+        }
+    }
+}
+
 impl Sides {
     fn new(joiner: &Joiner, [encoder, predictor]: [[usize; 3]; 2], dtypes: [DType; 2]) -> Result<Self> {
         let ([utterances, frames, e], [others, positions, p]) = (encoder, predictor);
@@ -146,16 +172,6 @@ impl Sides {
         expect("predictor", [utterances, positions.max(1), width], [others, positions, p], is_right)?;
         let row = joiner.output.as_ref().map_or(hidden, crate::dense::Linear::outputs);
         Ok(Self { utterances, frames, positions, inputs: [e, p], dtypes, hidden, row })
-    }
-
-    /// Of a batch whose utterances fill it.
-    pub fn of_shape(joiner: &Joiner, options: &Options, shape: JointShape) -> Result<(Self, Problem)> {
-        let JointShape { utterances, frames, positions, inputs: [e, p], dtype } = shape;
-        let sides = Self::new(joiner, [[utterances, frames, e], [utterances, positions, p]], [dtype; 2])?;
-        let vocab = sides.vocabulary(options)?;
-        let counted = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let (frames, labels) = (vec![counted(frames); utterances], vec![counted(positions - 1); utterances]);
-        Ok((sides, Problem::packed(vocab, sides.row, [&frames, &labels], None)?))
     }
 
     /// V.

@@ -1,13 +1,13 @@
 //! The fused loss as callers see it.
 
-use super::batch::{Checked, Sides};
+use super::batch::Checked;
 use super::plan::Call;
 use super::rows::Dropout;
 use super::{Joiner, JointBatch, JointPlan, JointShape};
 use crate::dense::Linear;
 use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result, number};
-use crate::lattice::{Gradients, Lattices, LossOutput, Options, Problem, Results, Status, Targets, TransducerLossBuilder, keep};
+use crate::lattice::{Gradients, Lattices, LossOutput, Options, Results, Status, Targets, TransducerLossBuilder, keep};
 use crate::tensor::{DType, Tensor};
 
 /// A transducer loss from what stands before the joiner.
@@ -113,9 +113,9 @@ impl JointLoss {
     /// [`Error::Shape`] or [`Error::Value`] if shape, joiner and kind do not fit together; [`Error::LimitExceeded`], which names the least
     /// workspace that works.
     pub fn plan(&self, shape: JointShape, caps: &Caps) -> Result<JointPlan> {
-        let (sides, problem) = Sides::of_shape(&self.joiner, &self.options, shape)?;
+        let checked = Checked::of_shape(&self.joiner, &self.options, shape, self.dropout)?;
         let extra_words = shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1;
-        JointPlan::new(&self.call(sides, (&problem, &self.options), extra_words, (0, 1.0), caps))
+        JointPlan::new(&self.call(&checked, extra_words, (0, 1.0), caps))
     }
 
     /// What [`run`](Self::run) would do with this batch.
@@ -123,25 +123,27 @@ impl JointLoss {
     /// # Errors
     /// As [`run`](Self::run), but for those of the device.
     pub fn plan_batch(&self, batch: &JointBatch<'_>) -> Result<JointPlan> {
-        self.plan_checked(&batch.targets, &batch.check(&self.joiner, &self.options)?)
+        self.plan_checked(&batch.targets, &self.check(batch)?)
+    }
+
+    fn check(&self, batch: &JointBatch<'_>) -> Result<Checked> {
+        batch.check(&self.joiner, &self.options, self.dropout)
     }
 
     fn plan_checked(&self, targets: &Targets<'_>, checked: &Checked) -> Result<JointPlan> {
         JointPlan::new(&self.call_of(targets, checked))
     }
 
-    fn call_of<'a>(&'a self, targets: &Targets<'_>, Checked { sides, problem, options, bands }: &'a Checked) -> Call<'a> {
-        let targets = Targets { bands: bands.as_deref().or(targets.bands), ..targets.clone() };
-        let largest = targets.scales(options).into_iter().map(f32::abs).fold(0.0, f32::max);
-        let caps = self.joiner.context.caps();
-        self.call(*sides, (problem, options), targets.extra_words(), (targets.seed, largest), caps)
+    fn call_of<'a>(&'a self, targets: &Targets<'_>, checked: &'a Checked) -> Call<'a> {
+        let targets = Targets { bands: checked.bands.as_deref().or(targets.bands), ..targets.clone() };
+        let largest = targets.scales(&self.options).into_iter().map(f32::abs).fold(0.0, f32::max);
+        self.call(checked, targets.extra_words(), (targets.seed, largest), self.joiner.context.caps())
     }
 
     /// With a seed, and the largest magnitude of what gradients are multiplied by.
     fn call<'a>(
         &'a self,
-        sides: Sides,
-        (problem, options): (&'a Problem, &'a Options),
+        Checked { sides, problem, options, kept, .. }: &'a Checked,
         extra_words: u64,
         (seed, largest): (u64, f32),
         caps: &'a Caps,
@@ -150,8 +152,9 @@ impl JointLoss {
         Call {
             joiner: &self.joiner,
             options,
-            sides,
+            sides: *sides,
             problem,
+            kept: kept.as_ref(),
             extra_words,
             dropout: Dropout { probability: self.dropout, seed: (seed ^ (seed >> 32)) as u32 },
             // The gradient of a probability, times what options and weights do.
@@ -168,7 +171,7 @@ impl JointLoss {
     /// batch; [`Error::LimitExceeded`], which names the least that works; [`Error::OutOfMemory`], [`Error::DeviceLost`]. Bad data within
     /// one utterance is no error but its [`Status`].
     pub async fn run(&self, batch: &JointBatch<'_>) -> Result<JointOutput> {
-        let checked = batch.check(&self.joiner, &self.options)?;
+        let checked = self.check(batch)?;
         let plan = self.plan_checked(&batch.targets, &checked)?;
         let Checked { problem, options, bands, .. } = &checked;
         let targets = Targets { bands: bands.as_deref().or(batch.targets.bands), ..batch.targets.clone() };
@@ -206,7 +209,7 @@ impl JointLoss {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn lattice(&self, batch: &JointBatch<'_>) -> Result<Lattices> {
-        let checked = batch.check(&self.joiner, &self.options)?;
+        let checked = self.check(batch)?;
         let plans = self.call_of(&batch.targets, &checked).kept()?;
         let Checked { problem, options, bands, .. } = &checked;
         let targets = Targets { bands: bands.as_deref().or(batch.targets.bands), ..batch.targets.clone() };
@@ -216,7 +219,9 @@ impl JointLoss {
         let results = Tensor::empty(context, &[4, problem.utterances.len()], DType::U32)?;
         let mut bound = self.given(batch);
         bound.extend([&words, &results]);
-        let (lattices, results, report) = keep(context, (problem, options, targets.seed), &plans, bound, &results).await?;
+        // Alignments name symbols, not channels.
+        let options = Options { kind: self.options.kind.clone(), ..options.clone() };
+        let (lattices, results, report) = keep(context, (problem, &options, targets.seed), &plans, bound, &results).await?;
         let Results { costs, status, loss } = Results::of(&results, &self.options, &batch.targets);
         Ok(lattices.with_output(LossOutput { costs, status, loss, gradients: Vec::new(), report }, checked.bands))
     }

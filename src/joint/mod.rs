@@ -14,6 +14,7 @@ mod joiner;
 mod loss;
 mod plan;
 mod rows;
+mod sums;
 mod tiles;
 
 pub use batch::{JointBatch, JointShape};

@@ -4,6 +4,7 @@ use super::Joiner;
 use super::batch::Sides;
 use super::inputs::{Input, Layer, LayerGradients};
 use super::rows::{Dropout, Output, Rows};
+use super::sums::{Kept, Sums};
 use super::tiles::{MOST_ROWS, windows};
 use crate::dense::{Linear, Matrix, Scratch};
 use crate::device::Caps;
@@ -27,6 +28,7 @@ const ENOUGH_ROWS: u64 = 1024;
 /// `Display` lists every buffer and every kernel launch.
 #[derive(Clone)]
 pub struct JointPlan {
+    /// 0: no logits are written.
     tile_rows: u64,
     rows: u64,
     lattices: TransducerPlan,
@@ -38,6 +40,8 @@ pub(super) struct Call<'a> {
     pub options: &'a Options,
     pub sides: Sides,
     pub problem: &'a Problem,
+    /// What cells keep of a sum; `None` where logits are made.
+    pub kept: Option<&'a Kept>,
     /// Words of labels and bands.
     pub extra_words: u64,
     pub dropout: Dropout,
@@ -56,23 +60,27 @@ impl JointPlan {
         let rows = call.rows_of_batch();
         let largest = call.largest_tile(budget.is_some())?;
         let mut least = u64::MAX;
-        let mut limit = None;
-        loop {
+        let (mut limit, mut is_least) = (None, false);
+        'limits: loop {
             let mut tile_rows = largest;
             let mut too_many = None;
             let lattice_bytes = loop {
-                let lattices = match call.record(tile_rows, limit) {
-                    Ok(lattices) => lattices,
-                    // Not even the longest utterance fits the limit that was tried.
-                    Err(Error::LimitExceeded { .. }) if limit.is_some() => return Err(too_little(least, budget)),
-                    Err(error) => return Err(error),
+                let lattices = match (call.record(tile_rows, limit), limit) {
+                    (Ok(lattices), _) => lattices,
+                    // Not even the longest utterance fits the limit that was tried, but what it takes.
+                    (Err(Error::LimitExceeded { need, .. }), Some(tried)) if need > tried && !is_least => {
+                        (limit, is_least) = (Some(need), true);
+                        continue 'limits;
+                    }
+                    (Err(Error::LimitExceeded { .. }), Some(_)) => return Err(too_little(least, budget)),
+                    (Err(error), _) => return Err(error),
                 };
                 let bytes = lattices.workspace_bytes();
                 if budget.is_none_or(|budget| bytes <= budget) {
                     let fits = Self { tile_rows: call.filled(tile_rows), rows, lattices };
                     return Ok(match too_many {
-                        Some(above) => fits.enlarged(call, limit, above),
-                        None => fits,
+                        Some(above) if call.kept.is_none() => fits.enlarged(call, limit, above),
+                        _ => fits,
                     });
                 }
                 too_many = Some(tile_rows);
@@ -109,17 +117,18 @@ impl JointPlan {
         self
     }
 
-    /// Rows of logits that exist at a time.
+    /// Rows of logits that exist at a time. None, where the joiner is [a sum](Joiner::additive) and the kind's arcs read few symbols, no
+    /// durations and no sums of symbols: a cell keeps the log-probabilities of the arcs' symbols, and gradients are added up in registers.
     pub fn tile_rows(&self) -> u64 {
         self.tile_rows
     }
 
-    /// Tiles.
+    /// Tiles; groups of utterances, where there are none.
     pub fn tiles(&self) -> usize {
         self.lattices.windows()
     }
 
-    /// Rows of logits that are made for the costs: sum of T (U + 1), less where bands leave cells out.
+    /// Rows of logits that are made for the costs, or added up: sum of T (U + 1), less where bands leave cells out.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -142,7 +151,10 @@ impl JointPlan {
 
 impl fmt::Display for JointPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "fused joiner, {} rows in {} tiles of at most {}", self.rows, self.tiles(), self.tile_rows)?;
+        match self.tile_rows {
+            0 => writeln!(f, "a sum of frames and positions, {} rows of which none is written", self.rows)?,
+            most => writeln!(f, "fused joiner, {} rows in {} tiles of at most {most}", self.rows, self.tiles())?,
+        }
         write!(f, "{}", self.lattices)
     }
 }
@@ -154,6 +166,9 @@ impl Call<'_> {
 
     /// Rows of a tile at most; with a budget, as many as that may have room for.
     fn largest_tile(&self, has_budget: bool) -> Result<u64> {
+        if self.kept.is_some() {
+            return Ok(1);
+        }
         let Sides { hidden, row, inputs, .. } = self.sides;
         let widest = 4 * hidden.max(row).max(inputs[0]).max(inputs[1]) as u64;
         within("one row of the joiner: bytes", widest, self.caps.max_window_bytes(), "use a smaller vocabulary, or Context::cpu()")?;
@@ -162,8 +177,11 @@ impl Call<'_> {
         Ok(wanted.min(self.caps.max_window_bytes() / row_bytes).min(MOST_ROWS).min(self.rows_of_batch()).max(1))
     }
 
-    /// Rows that a tile of at most so many has where it has most.
+    /// Rows that a tile of at most so many has where it has most; none without tiles.
     fn filled(&self, tile_rows: u64) -> u64 {
+        if self.kept.is_some() {
+            return 0;
+        }
         let all = windows(self.problem, 0..self.problem.utterances.len(), tile_rows, usize::MAX);
         all.iter().map(|window| window.bytes / (4 * self.problem.row as u64).max(4)).max().unwrap_or(1).max(1)
     }
@@ -172,7 +190,7 @@ impl Call<'_> {
     pub(super) fn kept(&self) -> Result<Vec<TransducerPlan>> {
         let options = Options { gradients: Gradients::None, keep_lattice: true, ..self.options.clone() };
         let tile_rows = self.filled(self.largest_tile(false)?);
-        let make = |recording: &mut Recording| Ok(Box::new(self.rows(recording, tile_rows, false)?) as Box<dyn Source>);
+        let make = |recording: &mut Recording| self.source(recording, tile_rows, false);
         TransducerPlan::by_chunks_of(self.problem, self.extra_words, &options, self.caps, &make)
     }
 
@@ -185,7 +203,7 @@ impl Call<'_> {
             ..self.options.clone()
         };
         let mut recording = Recording::new();
-        let source = Box::new(self.rows(&mut recording, self.filled(tile_rows), gradients)?);
+        let source = self.source(&mut recording, self.filled(tile_rows), gradients)?;
         TransducerPlan::of_source(self.problem, self.extra_words, &options, self.caps, source, recording)
     }
 
@@ -205,8 +223,17 @@ impl Call<'_> {
         Output { layer, hidden, d_hidden, halves }
     }
 
-    /// Declares what the caller gives, in the order of [`JointLoss::run`](super::JointLoss::run), and workspace.
-    fn rows(&self, recording: &mut Recording, tile_rows: u64, has_gradients: bool) -> Result<Rows<'_>> {
+    fn source(&self, recording: &mut Recording, tile_rows: u64, has_gradients: bool) -> Result<Box<dyn Source + '_>> {
+        let (inputs, output) = self.inputs(recording, has_gradients)?;
+        Ok(match self.kept {
+            Some(kept) => Box::new(Sums::new(self.caps, self.sides, kept.clone(), has_gradients, inputs)),
+            None => Box::new(self.rows(recording, tile_rows, has_gradients, (inputs, output))),
+        })
+    }
+
+    /// Declares what the caller gives, in the order of [`JointLoss::run`](super::JointLoss::run), and what is projected; gives what is added
+    /// up, and the last layer.
+    fn inputs(&self, recording: &mut Recording, has_gradients: bool) -> Result<([Input; 2], Option<Layer>)> {
         let sides = self.sides;
         let layers = [self.joiner.encoder.as_ref(), self.joiner.predictor.as_ref(), self.joiner.output.as_ref()];
         let lengths = [sides.frames, sides.positions];
@@ -256,12 +283,23 @@ impl Call<'_> {
                 of_positions: side == 1,
             }
         };
-        let inputs = [input(0), input(1)];
+        Ok(([input(0), input(1)], layer(2)))
+    }
+
+    /// Declares tiles.
+    fn rows(
+        &self,
+        recording: &mut Recording,
+        tile_rows: u64,
+        has_gradients: bool,
+        (inputs, output): ([Input; 2], Option<Layer>),
+    ) -> Rows<'_> {
+        let sides = self.sides;
         // Rows of what is projected are copied there in the end.
         let widest = sides.row.max(if has_gradients { sides.inputs[0].max(sides.inputs[1]) } else { 0 });
         let tile = recording.workspace("tile of logits", 4 * (tile_rows * sides.row as u64).max(widest as u64));
-        let output = layer(2).map(|layer| self.output(recording, layer, tile_rows, has_gradients));
-        Ok(Rows {
+        let output = output.map(|layer| self.output(recording, layer, tile_rows, has_gradients));
+        Rows {
             caps: self.caps,
             sides,
             activation: self.joiner.activation,
@@ -275,7 +313,7 @@ impl Call<'_> {
             tile,
             scratch: Scratch::default(),
             made: None,
-        })
+        }
     }
 }
 

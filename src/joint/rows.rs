@@ -73,7 +73,7 @@ impl Source for Rows<'_> {
     }
 
     /// All of it is declared before.
-    fn declare(&mut self, _: &Problem, _: &mut Recording) {}
+    fn declare(&mut self, _: &Problem, _: &[Range<usize>], _: &mut Recording) {}
 
     fn begin(&mut self, _: &Problem, recording: &mut Recording, _: bool) -> Result<()> {
         for input in &self.inputs {
@@ -85,7 +85,7 @@ impl Source for Rows<'_> {
         Ok(())
     }
 
-    fn scores(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding> {
+    fn scores(&mut self, _: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding> {
         self.make(recording, batch, window)?;
         Ok(window.binding(self.tile))
     }
@@ -99,7 +99,7 @@ impl Source for Rows<'_> {
         Ok((window.binding(self.tile), None))
     }
 
-    fn follow(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()> {
+    fn follow(&mut self, _: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()> {
         let mut tile = matrix(self.tile, self.sides.row);
         if let Some(Output { layer, hidden, d_hidden, halves }) = self.output {
             let [row, width, count] = [self.sides.row as u32, self.sides.hidden as u32, self.count(window) as u32];

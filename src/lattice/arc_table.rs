@@ -115,17 +115,24 @@ pub(super) fn steps(arc: &Arc) -> u32 {
     arc.frames + arc.labels
 }
 
-/// The two arcs of a kind that gathered scores are enough for.
-fn gathered(kind: &Kind) -> Vec<Arc> {
-    let stay = |arc: &Arc| if arc.labels == 0 { Arc { token: Token::Symbol(0), ..*arc } } else { *arc };
-    kind.arcs.iter().map(stay).collect()
+/// Symbols that arcs name beside the blank, in order.
+pub(super) fn named(kind: &Kind) -> Vec<u32> {
+    names(kind).into_iter().filter(|&symbol| symbol != kind.blank.0).collect()
+}
+
+/// The kind by channels of gathered scores: 0 the blank, 1 the next label, then what arcs name. Of such a kind it is the kind itself.
+pub(super) fn gathered(kind: &Kind) -> Kind {
+    let named = named(kind);
+    let channel = |symbol: u32| named.binary_search(&symbol).map_or(0, |place| place as u32 + 2);
+    let token = |token: Token| if let Token::Symbol(symbol) = token { Token::Symbol(channel(symbol)) } else { token };
+    let arcs = kind.arcs.iter().map(|arc| Arc { token: token(arc.token), then: arc.then.map(channel), ..*arc });
+    Kind { arcs: arcs.collect(), blank: Blank(0), ..kind.clone() }
 }
 
 /// One table. `drawn`: for utterances that are taken as RNN-T.
 fn write(words: &mut Vec<u32>, options: &Options, problem: &Problem, drawn: bool) {
     let kind = &match problem.meaning {
-        // The blank is the first of two values, whatever symbol it is.
-        Meaning::Gathered => Kind { arcs: gathered(&options.kind), blank: Blank(0), ..options.kind.clone() },
+        Meaning::Gathered => gathered(&options.kind),
         Meaning::Logits | Meaning::LogProbs => options.kind.clone(),
     };
     let log2 = |nats: Option<f32>| nats.filter(|_| !drawn).map_or(NEVER, |nats| nats * LOG2_E).to_bits();

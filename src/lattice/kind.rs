@@ -1,5 +1,7 @@
 //! Kinds of lattices, as sets of arcs.
 
+#[cfg(not(target_family = "wasm"))]
+use super::arc_table;
 use crate::error::{Error, Result, number, within};
 
 /// Index of the blank among the V symbols; any is allowed.
@@ -98,6 +100,15 @@ pub struct Kind {
     pub(super) exit: Option<(f32, Exit)>,
     /// Probability that an utterance is taken as plain RNN-T.
     pub(super) omega: f32,
+}
+
+/// A kind whose symbols are channels of gathered scores: 0 the blank, 1 the next label, then the others.
+#[cfg(not(target_family = "wasm"))]
+#[derive(Clone, Debug)]
+pub(crate) struct Gathered {
+    pub kind: Kind,
+    /// The symbols of channels 2, 3, …
+    pub named: Vec<u32>,
 }
 
 /// Most arcs of a kind: the table of them lies in workgroup memory.
@@ -333,6 +344,19 @@ impl Kind {
             return Err(Error::Value { argument: "arcs", value, help });
         }
         Ok(())
+    }
+
+    /// What gathered scores of the kind are; `None` where arcs read durations, or sums of symbols.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn gathered(&self) -> Option<Gathered> {
+        let is_picked = self.durations.is_empty() && !arc_table::reads_others(self);
+        is_picked.then(|| Gathered { kind: arc_table::gathered(self), named: arc_table::named(self) })
+    }
+
+    /// How scores become probabilities.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn normalisation(&self) -> Normalisation {
+        self.normalisation
     }
 
     /// Checks the symbols against the vocabulary.

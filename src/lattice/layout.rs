@@ -207,6 +207,12 @@ impl Problem {
         Ok(problem)
     }
 
+    /// The same cells, of which nothing but so many log-probabilities is kept.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn gathered(self, channels: usize) -> Self {
+        Self { meaning: Meaning::Gathered, vocab: channels, row: channels, unit: channels as u64, ..self }
+    }
+
     /// Lays utterances out by strides, in elements.
     pub fn stride(&mut self, [n, t, u]: [usize; 3], elements: u64) {
         let gcd = |mut a: u64, mut b: u64| {

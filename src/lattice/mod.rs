@@ -48,6 +48,8 @@ pub use band::Band;
 pub use batch::{LossBatch, LossShape};
 pub(crate) use ctc::{COLUMNS, CtcUtterance, DEPTH};
 pub use ctc::{CtcAlignment, CtcBatch, CtcLattice, CtcLattices, CtcLoss, CtcLossBuilder, CtcOutput, CtcPath, CtcPlan, CtcShape, LabelSpan};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use kind::Gathered;
 pub use kind::{Arc, Blank, Exit, Kind, Normalisation, Token, WILDCARD};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use layout::Problem;

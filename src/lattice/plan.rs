@@ -304,7 +304,7 @@ impl<'a> Planner<'a> {
 
         let batch = recording.bound("lengths, targets", batch_bytes);
         let results = recording.bound("status, cost", 16 * count);
-        source.declare(problem, &mut recording);
+        source.declare(problem, &chunks, &mut recording);
         let (space, second) = match both {
             None => (Space::new(&mut recording, results, workspace, options.keep_lattice), None),
             Some(both) => {
@@ -418,7 +418,7 @@ impl<'a> Planner<'a> {
         let [words, arcs, _, _, results] = self.bindings();
         let cells = self.has_cells(chunk);
         for window in windows.iter().filter(|_| cells) {
-            let scores = self.source.scores(&mut self.recording, Batch { words, results }, window)?;
+            let scores = self.source.scores(self.problem, &mut self.recording, Batch { words, results }, window)?;
             let set = self.recording.bind(&[scores, words, arcs, results]);
             self.rows(Pass::Row, set, window, false);
         }
@@ -466,7 +466,7 @@ impl<'a> Planner<'a> {
             if self.problem.packing().is_unaligned() {
                 self.rows(Pass::Gradient { in_place }, set, window, true);
             }
-            self.source.follow(&mut self.recording, batch, window)?;
+            self.source.follow(self.problem, &mut self.recording, batch, window)?;
         }
         Ok(())
     }

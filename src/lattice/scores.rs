@@ -29,7 +29,7 @@ pub struct Scores<'a> {
 pub(crate) enum Meaning {
     Logits,
     LogProbs,
-    /// Log-probabilities of the blank and of the next label only.
+    /// Log-probabilities of the blank, of the next label, and of what else arcs name, only.
     Gathered,
 }
 

@@ -26,20 +26,20 @@ pub(crate) trait Source {
     /// Whether anybody wants gradients.
     fn has_gradients(&self) -> bool;
 
-    /// Declares what the caller gives behind the results.
-    fn declare(&mut self, problem: &Problem, recording: &mut Recording);
+    /// Declares what the caller gives behind the results, and what a chunk takes.
+    fn declare(&mut self, problem: &Problem, chunks: &[Range<usize>], recording: &mut Recording);
 
     /// What comes before everything else; of a batch that is done by several plans, before each, of which this may be the first.
     fn begin(&mut self, problem: &Problem, recording: &mut Recording, is_first: bool) -> Result<()>;
 
     /// The scores of a window, for the row pass. They must stay until the next window is asked for.
-    fn scores(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding>;
+    fn scores(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding>;
 
     /// Where the gradient pass writes the gradients of a window, and where it reads the scores, unless it is in place.
     fn gradients(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<(Binding, Option<Binding>)>;
 
     /// What follows from the gradients of a window.
-    fn follow(&mut self, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()>;
+    fn follow(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()>;
 
     /// What comes after everything else.
     fn end(&mut self, recording: &mut Recording, batch: Batch) -> Result<()>;
@@ -72,7 +72,7 @@ impl Source for Tensors {
         !self.gradients.is_empty()
     }
 
-    fn declare(&mut self, problem: &Problem, recording: &mut Recording) {
+    fn declare(&mut self, problem: &Problem, _: &[Range<usize>], recording: &mut Recording) {
         self.gradients = match self.wanted {
             Gradients::Separate => problem.parts.iter().map(|part| recording.bound("gradients", part.bytes.next_multiple_of(4))).collect(),
             Gradients::InPlace => self.scores.clone(),
@@ -88,7 +88,7 @@ impl Source for Tensors {
         Ok(())
     }
 
-    fn scores(&mut self, _: &mut Recording, _: Batch, window: &Window) -> Result<Binding> {
+    fn scores(&mut self, _: &Problem, _: &mut Recording, _: Batch, window: &Window) -> Result<Binding> {
         Ok(window.binding(self.scores[window.part]))
     }
 
@@ -97,7 +97,7 @@ impl Source for Tensors {
         Ok((window.binding(self.gradients[window.part]), (self.wanted == Gradients::Separate).then_some(scores)))
     }
 
-    fn follow(&mut self, _: &mut Recording, _: Batch, _: &Window) -> Result<()> {
+    fn follow(&mut self, _: &Problem, _: &mut Recording, _: Batch, _: &Window) -> Result<()> {
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod conformance;
 mod degenerate;
 mod options;
 mod proofs;
+mod sums;
 
 use case::Case;
 use common::shared_contexts;

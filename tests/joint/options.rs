@@ -24,13 +24,13 @@ const OPTIONS: [(&str, Options); 9] = [
 
 fn check(lengths: &[[usize; 2]], bands: Option<Vec<Vec<[u32; 2]>>>) {
     for row in kinds() {
-        for (options_name, options) in OPTIONS {
-            let mut case = Case { options, bands: bands.clone(), ..Case::new(&row, lengths, [3, 0, 6], 11) };
+        for ((options_name, options), widths) in OPTIONS.into_iter().flat_map(|one| [(one, [3, 0, 6]), (one, [0, 0, 0])]) {
+            let mut case = Case { options, bands: bands.clone(), ..Case::new(&row, lengths, widths, 11) };
             if matches!(options_name, "wildcards" | "all") {
                 case.targets.iter_mut().filter_map(|target| target.get_mut(1)).for_each(|label| *label = WILDCARD);
             }
             for (name, context) in shared_contexts() {
-                case.check_with_logits(&format!("{options_name}, {}, {name}", row.name), &context);
+                case.check_with_logits(&format!("{options_name}, {widths:?}, {}, {name}", row.name), &context);
             }
         }
     }
