@@ -20,6 +20,8 @@ var<storage, read_write> out: array<f32>;
 // 1: items are positions, 0: frames.
 override OF_POSITIONS: u32 = 0u;
 override CLAMPS: bool = false;
+// Whether the loss is smoothed.
+override SMOOTHED: bool = false;
 
 const INVOCATIONS = 64u;
 const COLUMNS = 128u;
@@ -201,9 +203,38 @@ fn step(
     );
 }
 
+// What log-probabilities by items alone weigh.
+fn alone() -> f32 {
+    return select(params.frames_alone, params.positions_alone, OF_POSITIONS != 0u);
+}
+
+fn alone_at(n: u32, item: u32, end: u32) -> f32 {
+    let first = select(params.frames_at + n * params.frames, params.positions_at + n * params.positions, OF_POSITIONS != 0u);
+    return normalisers[first + min(item, end - 1u)];
+}
+
+fn alone_of(n: u32, item: u32, end: u32) -> vec4f {
+    return vec4f(alone_at(n, item, end), alone_at(n, item + 1u, end), alone_at(n, item + 2u, end), alone_at(n, item + 3u, end));
+}
+
+// With what items pull alone.
+fn smoothed(sums: Sums, column: Column, weights: Sums, n: u32, item: u32, items: u32) -> Sums {
+    var prior = 0.0;
+    if (OF_POSITIONS == 0u && column.v < params.vocab) {
+        prior = normalisers[params.prior_at + column.v];
+    }
+    return Sums(
+        sums.a + alone() * weights.a * exp2(column.a * LOG2_E + prior - alone_of(n, item, items)),
+        sums.b + alone() * weights.b * exp2(column.b * LOG2_E + prior - alone_of(n, item + 4u, items)),
+    );
+}
+
 fn gradients(sum: vec4f, four: Four, own: vec4f, is_blank: bool, limit: f32) -> vec4f {
     let x = sum * LOG2_E;
     var g = own + four.weight * exp2(x - four.normaliser);
+    if (SMOOTHED) {
+        g = (params.together + alone()) * own + params.together * four.weight * exp2(x - four.normaliser);
+    }
     if (HAT && is_blank) {
         // The labels pull at it too.
         g = own + (four.weight - own) / (1.0 + exp2(-max(x, vec4f(-126.0))));
@@ -237,6 +268,8 @@ fn main(
     let column_1 = column_of(utterance, group.z, first_item, items, v + INVOCATIONS);
     var sums_0 = Sums(vec4f(0.0), vec4f(0.0));
     var sums_1 = sums_0;
+    // What all symbols of an item are pulled by.
+    var weights = sums_0;
     for (var first = 0u; first < end; first += OTHERS) {
         workgroupBarrier();
         if (local < PLACES) {
@@ -254,11 +287,19 @@ fn main(
             }
             let four_a = Four(wg_normalisers[2u * i], wg_weights[2u * i]);
             let four_b = Four(wg_normalisers[2u * i + 1u], wg_weights[2u * i + 1u]);
+            if (SMOOTHED) {
+                weights.a += four_a.weight;
+                weights.b += four_b.weight;
+            }
             sums_0 = step(sums_0, column_0, utterance, group.z, first_item, items, other, end, label, four_a, four_b, limit);
             sums_1 = step(sums_1, column_1, utterance, group.z, first_item, items, other, end, label, four_a, four_b, limit);
         }
     }
     if (is_there) {
+        if (SMOOTHED) {
+            sums_0 = smoothed(sums_0, column_0, weights, n, first_item, items);
+            sums_1 = smoothed(sums_1, column_1, weights, n, first_item, items);
+        }
         put(group.z, first_item, items, column_0.v, sums_0);
         put(group.z, first_item, items, column_1.v, sums_1);
     }

@@ -15,19 +15,19 @@ const MASKED: f32 = -1e38;
 
 /// What a joiner without a layer adds up.
 #[derive(Clone, Copy)]
-struct Sums<'a> {
-    p: Params,
+pub(super) struct Sums<'a> {
+    pub p: Params,
     batch: &'a [u32],
     encoder: &'a [f32],
     predictor: &'a [f32],
     hat: bool,
 }
 
-fn is_unusable(x: f32) -> bool {
+pub(super) fn is_unusable(x: f32) -> bool {
     x.is_nan() || x == f32::INFINITY
 }
 
-fn clean(x: f32) -> f32 {
+pub(super) fn clean(x: f32) -> f32 {
     match x {
         f32::NEG_INFINITY => MASKED,
         x if is_unusable(x) => 0.0,
@@ -35,12 +35,21 @@ fn clean(x: f32) -> f32 {
     }
 }
 
+/// The symbol of a channel; `None` where there is none to read.
+pub(super) fn symbol_of(p: &Params, utterance: &Utterance<'_>, u: usize, channel: usize) -> Option<usize> {
+    match channel {
+        0 => Some(p.blank as usize),
+        1 => utterance.label(u).filter(|&label| label != WILDCARD).map(|label| label as usize),
+        _ => Some([p.named_0, p.named_1, p.named_2, p.named_3][channel - 2] as usize),
+    }
+}
+
 impl<'a> Sums<'a> {
-    fn of(call: &Call<'a>, p: Params) -> Self {
+    pub fn of(call: &Call<'a>, p: Params) -> Self {
         Self { p, batch: call.read(1), encoder: call.read(2), predictor: call.read(3), hat: call.constant("HAT") != 0.0 }
     }
 
-    fn utterance(&self, z: u32) -> Utterance<'a> {
+    pub fn utterance(&self, z: u32) -> Utterance<'a> {
         Utterance::new(self.batch, (self.p.first_utterance + z) as usize)
     }
 
@@ -48,27 +57,21 @@ impl<'a> Sums<'a> {
         self.p.vocab as usize
     }
 
-    fn frame(&self, z: u32, t: usize) -> &'a [f32] {
+    pub fn frame(&self, z: u32, t: usize) -> &'a [f32] {
         &self.encoder[self.p.encoder_first as usize + (z as usize * self.p.frames as usize + t) * self.vocab()..][..self.vocab()]
     }
 
-    fn position(&self, z: u32, u: usize) -> &'a [f32] {
+    pub fn position(&self, z: u32, u: usize) -> &'a [f32] {
         &self.predictor[self.p.predictor_first as usize + (z as usize * self.p.positions as usize + u) * self.vocab()..][..self.vocab()]
     }
 
     /// The first cell of an utterance.
-    fn first(&self, utterance: &Utterance<'_>) -> usize {
+    pub fn first(&self, utterance: &Utterance<'_>) -> usize {
         utterance.first_row.wrapping_sub(self.p.first_row) as usize
     }
 
-    /// The symbol of a channel; `None` where there is none to read.
-    fn symbol(&self, utterance: &Utterance<'_>, u: usize, channel: usize) -> Option<usize> {
-        let Params { blank, named_0, named_1, named_2, named_3, .. } = self.p;
-        match channel {
-            0 => Some(blank as usize),
-            1 => utterance.label(u).filter(|&label| label != WILDCARD).map(|label| label as usize),
-            _ => Some([named_0, named_1, named_2, named_3][channel - 2] as usize),
-        }
+    pub fn symbol(&self, utterance: &Utterance<'_>, u: usize, channel: usize) -> Option<usize> {
+        symbol_of(&self.p, utterance, u, channel)
     }
 
     /// What a cell keeps, and its normaliser.
@@ -132,6 +135,9 @@ pub(super) fn gradient(call: &mut Call<'_>) {
     let sums = Sums::of(call, bytemuck::cast(p));
     let of_positions = call.constant("OF_POSITIONS") != 0.0;
     let clamps = call.constant("CLAMPS") != 0.0;
+    let smoothed = call.constant("SMOOTHED") != 0.0;
+    let alone = if of_positions { p.positions_alone } else { p.frames_alone };
+    let [own_scale, all_scale] = if smoothed { [p.together + alone, p.together] } else { [1.0; 2] };
     let [_, _, utterances] = call.groups();
     let results: &[u32] = call.read(4);
     let normalisers: &[f32] = call.read(5);
@@ -151,6 +157,7 @@ pub(super) fn gradient(call: &mut Call<'_>) {
         let own = &mut out[p.out_first as usize + z as usize * padded * vocab..][..items * vocab];
         let lines = map_all(items, |item| {
             let mut line = vec![0.0f32; vocab];
+            let mut together = 0.0;
             for other in 0..others {
                 let [t, u] = if of_positions { [other, item] } else { [item, other] };
                 let cell = first + t * utterance.positions + u;
@@ -160,6 +167,7 @@ pub(super) fn gradient(call: &mut Call<'_>) {
                 }
                 let (frame, position) = (sums.frame(z, t), sums.position(z, u));
                 let all: f32 = pulls[usize::from(sums.hat)..].iter().sum();
+                together += all;
                 for (v, line) in line.iter_mut().enumerate() {
                     let x = (clean(frame[v]) + clean(position[v])) * LOG2_E;
                     let channel = (0..channels).find(|&channel| sums.symbol(&utterance, u, channel) == Some(v));
@@ -167,9 +175,18 @@ pub(super) fn gradient(call: &mut Call<'_>) {
                     let g = if sums.hat && channel == Some(0) {
                         own - (all + own) / (1.0 + (-x.max(-126.0)).exp2())
                     } else {
-                        own - all * (x - normalisers[cell]).exp2()
+                        own_scale * own - all_scale * all * (x - normalisers[cell]).exp2()
                     };
                     *line += limited(g, limit);
+                }
+            }
+            if smoothed {
+                let at = if of_positions { p.positions_at } else { p.frames_at } as usize;
+                let normaliser = normalisers[at + (p.first_utterance + z) as usize * padded + item];
+                let scores = if of_positions { sums.position(z, item) } else { sums.frame(z, item) };
+                for (v, line) in line.iter_mut().enumerate() {
+                    let prior = if of_positions { 0.0 } else { normalisers[p.prior_at as usize + v] };
+                    *line -= alone * together * (clean(scores[v]) * LOG2_E + prior - normaliser).exp2();
                 }
             }
             line

@@ -21,6 +21,8 @@ mod math;
 mod parallel;
 mod scaled;
 mod scores;
+#[cfg(not(target_family = "wasm"))]
+mod smoothing;
 mod status;
 mod transpose;
 
@@ -154,6 +156,18 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::JointInputGradient => joint::input_gradient(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointScale => joint::scale(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothCells => smoothing::cells(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothPositions => smoothing::positions(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothPrior => smoothing::prior(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothPriorGradient => smoothing::prior_gradient(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothRow => smoothing::row(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::JointSmoothSums => smoothing::sums(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::JointValidRows => joint::valid_rows(&mut call),
         Kernel::LatticeArcsGradient => arcs::gradient(&mut call),

@@ -1,6 +1,7 @@
 //! The problem that a fused loss is given, and every check on it.
 
 use super::Joiner;
+use super::smoothing::Smoothing;
 use super::sums::Kept;
 use crate::error::{Error, Result};
 use crate::lattice::{Band, Options, Problem, Targets};
@@ -89,7 +90,7 @@ impl<'a> JointBatch<'a> {
     }
 
     /// Checks everything that the host knows.
-    pub(super) fn check(&self, joiner: &Joiner, options: &Options, dropout: f32) -> Result<Checked> {
+    pub(super) fn check(&self, joiner: &Joiner, options: &Options, dropout: f32, smoothing: Option<Smoothing>) -> Result<Checked> {
         for (argument, tensor) in [("encoder", self.encoder), ("predictor", self.predictor)] {
             if !tensor.context().same_as(&joiner.context) {
                 return Err(Error::OtherContext { argument });
@@ -103,12 +104,13 @@ impl<'a> JointBatch<'a> {
         let vocab = sides.vocabulary(options)?;
         self.targets.check_lengths("encoder", [sides.utterances, sides.frames, sides.positions])?;
         self.targets.check(options, vocab, false)?;
-        let (mut options, bands) = (options.clone(), self.narrow_bands());
+        // The prior and the normalisers alone are of all cells.
+        let (mut options, bands) = (options.clone(), self.narrow_bands().filter(|_| smoothing.is_none()));
         options.pruned = bands.is_some();
         let widths: Option<Vec<u32>> = bands.as_ref().map(|bands| bands.iter().map(Band::width).collect());
         let lengths = [self.targets.frames, self.targets.labels];
         let problem = Problem::packed(vocab, sides.row, lengths, widths.as_deref())?;
-        Ok(Checked { bands, ..Checked::of(joiner, (sides, problem), options, dropout) })
+        Ok(Checked { bands, ..Checked::of(joiner, (sides, problem), options, dropout, smoothing)? })
     }
 
     /// Bands of all utterances, if their rows are so few that those of other cells are better left out: lattices take longer then.
@@ -133,23 +135,34 @@ impl<'a> JointBatch<'a> {
 
 impl Checked {
     /// Of a batch whose utterances fill it.
-    pub fn of_shape(joiner: &Joiner, options: &Options, shape: JointShape, dropout: f32) -> Result<Self> {
+    pub fn of_shape(joiner: &Joiner, options: &Options, shape: JointShape, dropout: f32, smoothing: Option<Smoothing>) -> Result<Self> {
         let JointShape { utterances, frames, positions, inputs: [e, p], dtype } = shape;
         let sides = Sides::new(joiner, [[utterances, frames, e], [utterances, positions, p]], [dtype; 2])?;
         let vocab = sides.vocabulary(options)?;
         let counted = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let (frames, labels) = (vec![counted(frames); utterances], vec![counted(positions - 1); utterances]);
         let problem = Problem::packed(vocab, sides.row, [&frames, &labels], None)?;
-        Ok(Self::of(joiner, (sides, problem), options.clone(), dropout))
+        Self::of(joiner, (sides, problem), options.clone(), dropout, smoothing)
     }
 
-    fn of(joiner: &Joiner, (sides, problem): (Sides, Problem), options: Options, dropout: f32) -> Self {
-        match Kept::of(joiner, &options, dropout) {
+    fn of(
+        joiner: &Joiner,
+        (sides, problem): (Sides, Problem),
+        options: Options,
+        dropout: f32,
+        smoothing: Option<Smoothing>,
+    ) -> Result<Self> {
+        match Kept::of(joiner, &options, dropout, smoothing) {
             Some((kept, options)) => {
                 let problem = problem.gathered(kept.channels());
-                Self { sides, problem, options, kept: Some(kept), bands: None }
+                Ok(Self { sides, problem, options, kept: Some(kept), bands: None })
             }
-            None => Self { sides, problem, options, kept: None, bands: None },
+            None if smoothing.is_some() => Err(Error::Value {
+                argument: "smoothed",
+                value: "a kind whose arcs read more than a few symbols, or dropout".to_owned(),
+                help: "smooth the loss of RNN-T, of a monotonic or a constrained transducer, without dropout",
+            }),
+            None => Ok(Self { sides, problem, options, kept: None, bands: None }),
         }
     }
 }

@@ -3,11 +3,12 @@
 use super::batch::Checked;
 use super::plan::Call;
 use super::rows::Dropout;
+use super::smoothing::Smoothing;
 use super::{Joiner, JointBatch, JointPlan, JointShape};
 use crate::dense::Linear;
 use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result, number};
-use crate::lattice::{Gradients, Lattices, LossOutput, Options, Results, Status, Targets, TransducerLossBuilder, keep};
+use crate::lattice::{Gradients, Lattices, LossOutput, Normalisation, Options, Results, Status, Targets, TransducerLossBuilder, keep};
 use crate::tensor::{DType, Tensor};
 
 /// A transducer loss from what stands before the joiner.
@@ -34,6 +35,7 @@ pub struct JointLoss {
     joiner: Joiner,
     options: Options,
     dropout: f32,
+    smoothing: Option<Smoothing>,
 }
 
 /// What a fused loss gives back, in the order of the utterances.
@@ -90,7 +92,7 @@ impl JointLoss {
     /// # Errors
     /// [`Error::Value`] for options that are negative or not finite.
     pub fn new(joiner: &Joiner, loss: TransducerLossBuilder) -> Result<Self> {
-        Ok(Self { joiner: joiner.clone(), options: loss.checked()?, dropout: 0.0 })
+        Ok(Self { joiner: joiner.clone(), options: loss.checked()?, dropout: 0.0, smoothing: None })
     }
 
     /// Drops numbers of the hidden layer, after the activation, with this probability, and divides the others by what is left of 1: the
@@ -107,13 +109,44 @@ impl JointLoss {
         Ok(self)
     }
 
+    /// The smoothed loss of [a sum](Joiner::additive), as k2 has it (`rnnt_loss_smoothed`; Kuang et al. 2022, arXiv:2206.13236): each
+    /// log-probability that arcs read becomes
+    /// `(1 - lm_only - am_only) log p(v | t, u) + lm_only log p(v | u) + am_only log p(v | t)`.
+    ///
+    /// `p(v | t, u)` is the softmax of the sum, `p(v | u)` that of the predictor's row alone, and `p(v | t)` that of the encoder's row plus
+    /// the logarithm of the prior: the mean of `p(v | u)` over the positions of all utterances of the batch that have frames. k2's mean
+    /// has padding in it too: with targets of equal length costs are the same. So the costs of a batch hang together. Positions of
+    /// no finite numbers are left out of the mean, and an utterance that is not ok gets no gradient through it either.
+    ///
+    /// With 0 and 0 this is the loss of the sum, bit for bit. [`lattice`](Self::lattice) gives occupancies for
+    /// [`Lattice::prune`](crate::lattice::Lattice::prune). Bands restrict paths, but leave no rows out.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a scale that is negative or not finite, scales of more than 1 together, a joiner with a layer, a clamp (there
+    /// is no logit), HAT. Batches are refused later, if arcs read durations, sums of symbols or more than six symbols, and with dropout.
+    pub fn smoothed(mut self, lm_only_scale: f32, am_only_scale: f32) -> Result<Self> {
+        let smoothing = Smoothing::new(lm_only_scale, am_only_scale)?;
+        let refused = |argument, value: &str, help| Err(Error::Value { argument, value: value.to_owned(), help });
+        if self.joiner.output.is_some() {
+            return refused("joiner", "with layers", "a smoothed loss needs Joiner::additive");
+        }
+        if self.options.clamp.is_some() {
+            return refused("clamp", "of gradients of logits", "a smoothed loss has no logits: leave the clamp out");
+        }
+        if self.options.kind.normalisation() == Normalisation::Hat {
+            return refused("kind", "HAT", "a smoothed loss is over one softmax: use a kind without a blank of its own");
+        }
+        self.smoothing = smoothing;
+        Ok(self)
+    }
+
     /// What a padded batch of this shape would do on a device with these facts, if every utterance filled it.
     ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::Value`] if shape, joiner and kind do not fit together; [`Error::LimitExceeded`], which names the least
     /// workspace that works.
     pub fn plan(&self, shape: JointShape, caps: &Caps) -> Result<JointPlan> {
-        let checked = Checked::of_shape(&self.joiner, &self.options, shape, self.dropout)?;
+        let checked = Checked::of_shape(&self.joiner, &self.options, shape, self.dropout, self.smoothing)?;
         let extra_words = shape.utterances as u64 * shape.positions.saturating_sub(1) as u64 + 1;
         JointPlan::new(&self.call(&checked, extra_words, (0, 1.0), caps))
     }
@@ -127,7 +160,7 @@ impl JointLoss {
     }
 
     fn check(&self, batch: &JointBatch<'_>) -> Result<Checked> {
-        batch.check(&self.joiner, &self.options, self.dropout)
+        batch.check(&self.joiner, &self.options, self.dropout, self.smoothing)
     }
 
     fn plan_checked(&self, targets: &Targets<'_>, checked: &Checked) -> Result<JointPlan> {

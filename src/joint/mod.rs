@@ -14,6 +14,7 @@ mod joiner;
 mod loss;
 mod plan;
 mod rows;
+mod smoothing;
 mod sums;
 mod tiles;
 

@@ -75,7 +75,7 @@ impl Source for Rows<'_> {
     /// All of it is declared before.
     fn declare(&mut self, _: &Problem, _: &[Range<usize>], _: &mut Recording) {}
 
-    fn begin(&mut self, _: &Problem, recording: &mut Recording, _: bool) -> Result<()> {
+    fn begin(&mut self, _: &Problem, recording: &mut Recording, _: Batch, _: bool) -> Result<()> {
         for input in &self.inputs {
             input.begin(recording, self.caps)?;
         }
@@ -127,7 +127,7 @@ impl Source for Rows<'_> {
         Ok(())
     }
 
-    fn end(&mut self, recording: &mut Recording, batch: Batch) -> Result<()> {
+    fn end(&mut self, _: &Problem, recording: &mut Recording, batch: Batch) -> Result<()> {
         if !self.has_gradients {
             return Ok(());
         }

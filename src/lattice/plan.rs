@@ -326,13 +326,14 @@ impl<'a> Planner<'a> {
             self.recording.clear(self.space.results);
             self.second.iter().for_each(|second| self.recording.clear(second.results));
         }
-        self.source.begin(self.problem, &mut self.recording, is_first)
+        let [words, _, _, _, results] = self.bindings();
+        self.source.begin(self.problem, &mut self.recording, Batch { words, results }, is_first)
     }
 
     /// What comes after the last.
     fn end(&mut self) -> Result<()> {
         let [words, _, _, _, results] = self.bindings();
-        self.source.end(&mut self.recording, Batch { words, results })
+        self.source.end(self.problem, &mut self.recording, Batch { words, results })
     }
 
     fn finish(self) -> TransducerPlan {

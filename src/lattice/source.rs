@@ -30,7 +30,7 @@ pub(crate) trait Source {
     fn declare(&mut self, problem: &Problem, chunks: &[Range<usize>], recording: &mut Recording);
 
     /// What comes before everything else; of a batch that is done by several plans, before each, of which this may be the first.
-    fn begin(&mut self, problem: &Problem, recording: &mut Recording, is_first: bool) -> Result<()>;
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch, is_first: bool) -> Result<()>;
 
     /// The scores of a window, for the row pass. They must stay until the next window is asked for.
     fn scores(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<Binding>;
@@ -42,7 +42,7 @@ pub(crate) trait Source {
     fn follow(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch, window: &Window) -> Result<()>;
 
     /// What comes after everything else.
-    fn end(&mut self, recording: &mut Recording, batch: Batch) -> Result<()>;
+    fn end(&mut self, problem: &Problem, recording: &mut Recording, batch: Batch) -> Result<()>;
 }
 
 /// The caller's tensors.
@@ -80,7 +80,7 @@ impl Source for Tensors {
         };
     }
 
-    fn begin(&mut self, problem: &Problem, recording: &mut Recording, is_first: bool) -> Result<()> {
+    fn begin(&mut self, problem: &Problem, recording: &mut Recording, _: Batch, is_first: bool) -> Result<()> {
         if is_first && !problem.dense && self.wanted == Gradients::Separate {
             // Between the rows.
             self.gradients.iter().for_each(|&buffer| recording.clear(buffer));
@@ -101,7 +101,7 @@ impl Source for Tensors {
         Ok(())
     }
 
-    fn end(&mut self, _: &mut Recording, _: Batch) -> Result<()> {
+    fn end(&mut self, _: &Problem, _: &mut Recording, _: Batch) -> Result<()> {
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ mod conformance;
 mod degenerate;
 mod options;
 mod proofs;
+mod smoothed;
 mod sums;
 
 use case::Case;
