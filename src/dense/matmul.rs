@@ -4,15 +4,11 @@ use super::Activation;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
 #[cfg(not(target_family = "wasm"))]
-use super::split::{Scratch, record_split};
+use super::split::{Scratch, record_large_split};
 use crate::device::recording::Recording;
 use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
-
-/// Rows of a product that is large.
-#[cfg(not(target_family = "wasm"))]
-const MANY_ROWS: u32 = 128;
 
 /// The product of two matrices of f32 or f16, which lie as `form` says: \[m, n] of f32, summed in f32.
 ///
@@ -57,13 +53,10 @@ pub async fn matmul_into(form: Form, a: &Tensor, b: &Tensor, c: &Tensor, accumul
     context.run(&recording, &bound).await
 }
 
-/// By the device's matrices, if that is worth it for so many rows.
+/// By the device's matrices, if that is worth it.
 #[cfg(not(target_family = "wasm"))]
 fn record(product: &Gemm, recording: &mut Recording, caps: &Caps) -> Result<()> {
-    match product.sides[0] {
-        0..MANY_ROWS => product.record(recording, caps),
-        _ => record_split(product, false, recording, caps, &mut Scratch::default()),
-    }
+    record_large_split(product, recording, caps, &mut Scratch::default())
 }
 
 #[cfg(target_family = "wasm")]

@@ -10,8 +10,11 @@ use crate::device::shader::{DenseGemmParams, DenseLineMostParams, DenseSumPartsP
 use crate::error::Result;
 use crate::tensor::DType;
 
-/// Fewer columns, or less of k, are not worth the look for the largest of each line.
+/// Fewer columns, less of k, or so little of both are not worth the look for the largest of each line.
 const LEAST_SIDE: u32 = 128;
+const LEAST_WORK_A_ROW: u64 = 1 << 17;
+/// Multiplications from which on a product is large, if its rows may decide.
+const LARGE: u64 = 1 << 32;
 /// Parts of k are of whole steps of the kernel, and no fewer than these.
 const STEP: u32 = 32;
 const LEAST_PART: u32 = 512;
@@ -57,11 +60,22 @@ pub(crate) fn record_split(gemm: &Gemm, is_fixed: bool, recording: &mut Recordin
     }
 }
 
+/// [`record_split`] of products that are large, rows and all: so a row may have other bits among others.
+///
+/// # Errors
+/// As [`Gemm::record`].
+pub(crate) fn record_large_split(gemm: &Gemm, recording: &mut Recording, caps: &Caps, scratch: &mut Scratch) -> Result<()> {
+    match gemm.sides.map(u64::from).into_iter().fold(1, u64::saturating_mul) {
+        0..LARGE => gemm.record_in(recording, caps, &mut scratch.parts),
+        _ => record_split(gemm, false, recording, caps, scratch),
+    }
+}
+
 /// Of the matrices, if they serve.
 fn side(gemm: &Gemm, caps: &Caps) -> Option<u32> {
     let [m, n, k] = gemm.sides;
     let other = if gemm.form == Form::Tn { m } else { k };
-    let is_large = n >= LEAST_SIDE && other >= LEAST_SIDE;
+    let is_large = n >= LEAST_SIDE && other >= LEAST_SIDE && u64::from(n) * u64::from(other) >= LEAST_WORK_A_ROW;
     let is_plain = [gemm.a, gemm.b].iter().all(|factor| factor.dtype == DType::F32) && gemm.activations[0] == Activation::Identity;
     // Two halves of each factor, with room behind each line, which is shortest where it runs along k; then sums in f32.
     let bytes = |side: u32| 4 * 8 * side * (2 * side + 8) * 2 + 32 * side * side;

@@ -256,10 +256,10 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
 fn products_of_f32_by_matrices_of_halves() {
     for context in contexts() {
         for form in FORMS {
-            check_split(&context, form, [132, 140, 136], [false, form == Form::Nt], 0);
-            check_split(&context, form, [128, 256, 160], [true, false], 4);
-            check_split(&context, form, [260, 128, 2_180], [form == Form::Tn, false], 0);
-            check_split(&context, form, [128, 132, 132], [false, false], 1);
+            check_split(&context, form, [400, 512, 264], [false, form == Form::Nt], 0);
+            check_split(&context, form, [300, 512, 520], [true, false], 4);
+            check_split(&context, form, [1_032, 132, 2_180], [form == Form::Tn, false], 0);
+            check_split(&context, form, [272, 1_032, 132], [false, false], 1);
         }
     }
 }
@@ -268,7 +268,7 @@ fn products_of_f32_by_matrices_of_halves() {
 #[test]
 fn lines_of_halves_stay_to_themselves() {
     for context in contexts() {
-        let [m, n, k] = [130usize, 128, 128];
+        let [m, n, k] = [130usize, 512, 256];
         let run = |bad: bool| {
             let mut a: Vec<f32> = (0..m * k).map(number).collect();
             a[5 * k..6 * k].fill(0.0);

@@ -62,8 +62,8 @@ fn sides() {
 /// Products that devices with matrices make by them, in either type.
 #[test]
 fn wide_layers() {
-    let row = Row { vocab: 136, ..rnnt() };
-    let case = Case::new(&row, &[[19, 7], [3, 0], [0, 2], [11, 4]], [8, 0, 132], 5);
+    let row = Row { vocab: 520, ..rnnt() };
+    let case = Case::new(&row, &[[19, 7], [3, 0], [0, 2], [11, 4]], [8, 0, 264], 5);
     for (name, context) in shared_contexts() {
         case.check(&format!("f32, {name}"), &context);
         case.clone().in_halves().check(&format!("f16, {name}"), &context);
