@@ -5,6 +5,8 @@
 struct Params {
     count: u32,
     scale: f32,
+    // Where x begins in its window.
+    x_first: u32,
 }
 
 @group(0) @binding(0)
@@ -19,10 +21,10 @@ var<storage, read_write> out: array<u32>;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let number = id.x + id.y * groups.x * 256u;
     if (2u * number < params.count) {
-        let first = cell_half(x[2u * number] * params.scale);
+        let first = cell_half(x[params.x_first + 2u * number] * params.scale);
         var second = 0.0;
         if (2u * number + 1u < params.count) {
-            second = cell_half(x[2u * number + 1u] * params.scale);
+            second = cell_half(x[params.x_first + 2u * number + 1u] * params.scale);
         }
         out[number] = pack2x16float(vec2f(first, second));
     }

@@ -1,4 +1,4 @@
-// C[m, n] = sum over the parts of parts[part][m, n], in their order, or that added to C.
+// C[m, n] = sum over the parts of parts[part][m, n], in their order, times a factor of the row if there are any, or that added to C.
 // Twin: src/cpu/gemm.rs::sum_parts.
 
 struct Params {
@@ -13,13 +13,18 @@ struct Params {
     c_stride: u32,
     // Adds to C instead of replacing it.
     accumulates: u32,
+    factors_first: u32,
+    has_factors: u32,
 }
 
 @group(0) @binding(0)
 var<uniform> params: Params;
 @group(0) @binding(1)
 var<storage, read> parts: array<f32>;
+// [rows]
 @group(0) @binding(2)
+var<storage, read> factors: array<f32>;
+@group(0) @binding(3)
 var<storage, read_write> c: array<f32>;
 
 @compute @workgroup_size(256)
@@ -33,13 +38,17 @@ fn main(
     let n = cell % params.columns;
     if (m < params.rows) {
         let at = params.c_first + m * params.c_stride + n;
+        var factor = 1.0;
+        if (params.has_factors != 0u) {
+            factor = factors[params.factors_first + m];
+        }
         var sum = 0.0;
         if (params.accumulates != 0u) {
             sum = c[at];
         }
         var part_at = m * params.row_stride + n;
         for (var part = 0u; part < params.parts; part++) {
-            sum += parts[part_at];
+            sum += factor * parts[part_at];
             part_at += params.part_stride;
         }
         c[at] = sum;

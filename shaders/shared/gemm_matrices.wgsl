@@ -377,7 +377,8 @@ fn main(
     // Those beyond the last part write nothing: their rows are beyond the last.
     let m = select(params.rows, first_row + row, part < params.parts);
     let n = first_column + column;
-    let is_plain = is_inside && part < params.parts && ACTIVATION_OUT == 0u && params.accumulates == 0u;
+    let is_bare = params.has_factors + params.accumulates == 0u && ACTIVATION_OUT == 0u;
+    let is_plain = is_inside && part < params.parts && is_bare;
     if (!is_plain) {
         coopStoreT(sum00, &wg_sums[sums_at], sums_pitch);
         workgroupBarrier();

@@ -19,6 +19,8 @@ struct Params {
     part_stride: u32,
     bias_first: u32,
     has_bias: u32,
+    // Multiplies every row by a number of its own, which stand in place of the bias.
+    has_factors: u32,
     // Adds to c instead of replacing it.
     accumulates: u32,
 }
@@ -31,7 +33,7 @@ alias Sums = vec4f;
 #else
 alias Sums = f32;
 #endif
-// [columns]
+// [columns], or factors [rows]
 @group(0) @binding(3)
 var<storage, read> bias: array<f32>;
 // [parts][rows, columns]
@@ -46,8 +48,11 @@ fn activate_four(code: u32, x: vec4f) -> vec4f {
     return vec4f(activate(code, x.x), activate(code, x.y), activate(code, x.z), activate(code, x.w));
 }
 
-fn finished(n: u32, sum: f32) -> f32 {
+fn finished(m: u32, n: u32, sum: f32) -> f32 {
     var value = sum;
+    if (params.has_factors != 0u) {
+        value *= bias[params.bias_first + m];
+    }
 #ifndef COOP
     if (params.has_bias != 0u) {
         value += bias[params.bias_first + n];
@@ -67,7 +72,8 @@ fn store_four(part: u32, m: u32, n: u32, sums: vec4f) {
     let at = params.c_first + part * params.part_stride + m * params.c_stride + n;
 #ifdef PACK4
     if (n < params.columns) {
-        var value = vec4f(finished(n, sums.x), finished(n + 1u, sums.y), finished(n + 2u, sums.z), finished(n + 3u, sums.w));
+        var value =
+            vec4f(finished(m, n, sums.x), finished(m, n + 1u, sums.y), finished(m, n + 2u, sums.z), finished(m, n + 3u, sums.w));
         if (params.accumulates != 0u) {
             value += c[at / 4u];
         }
@@ -76,7 +82,7 @@ fn store_four(part: u32, m: u32, n: u32, sums: vec4f) {
 #else
     for (var i = 0u; i < 4u; i++) {
         if (n + i < params.columns) {
-            var value = finished(n + i, sums[i]);
+            var value = finished(m, n + i, sums[i]);
             if (params.accumulates != 0u) {
                 value += c[at + i];
             }

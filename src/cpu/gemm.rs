@@ -83,7 +83,8 @@ pub(super) fn product(call: &mut Call<'_>) {
     let bias: &[f32] = call.read(3);
     let c: &mut [f32] = call.write(4);
     let (rows, columns, depth, stride) = (p.rows as usize, p.columns as usize, p.depth as usize, p.c_stride as usize);
-    let finish = |n: usize, sum: f32| {
+    let finish = |m: usize, n: usize, sum: f32| {
+        let sum = if p.has_factors != 0 { sum * bias[p.bias_first as usize + m] } else { sum };
         let value = if p.has_bias != 0 { sum + bias[p.bias_first as usize + n] } else { sum };
         activate(activation_out, value)
     };
@@ -98,7 +99,7 @@ pub(super) fn product(call: &mut Call<'_>) {
                 for (panel, cells) in cells.chunks_mut(COLUMNS).enumerate() {
                     let n = chunk * CHUNK + panel * COLUMNS;
                     for (place, (cell, sum)) in cells.iter_mut().zip(b.row_times(&strip, n..columns)).enumerate() {
-                        let value = finish(n + place, sum);
+                        let value = finish(row, n + place, sum);
                         *cell = if p.accumulates != 0 { *cell + value } else { value };
                     }
                 }
@@ -132,9 +133,10 @@ pub(super) fn product(call: &mut Call<'_>) {
                 for number in 0..(rows - first).min(CHUNK).div_ceil(ROWS) {
                     let sums = sums(&strips[number * ROWS * deep..][..ROWS * deep], panel);
                     let cells = cells.chunks_mut(stride).skip(number * ROWS);
-                    for (row, sums) in cells.zip(sums) {
+                    for (line, (row, sums)) in cells.zip(sums).enumerate() {
+                        let m = first + number * ROWS + line;
                         for (place, (cell, sum)) in row[n..columns.min(n + COLUMNS)].iter_mut().zip(sums).enumerate() {
-                            let value = finish(n + place, sum);
+                            let value = finish(m, n + place, sum);
                             *cell = if p.accumulates != 0 { *cell + value } else { value };
                         }
                     }
@@ -161,13 +163,15 @@ fn sums(strip: &[f32], panel: &[f32]) -> [[f32; COLUMNS]; ROWS] {
 pub(super) fn sum_parts(call: &mut Call<'_>) {
     let p: DenseSumPartsParams = call.params();
     let parts: &[f32] = call.read(1);
-    let c: &mut [f32] = call.write(2);
+    let factors: &[f32] = call.read(2);
+    let c: &mut [f32] = call.write(3);
     let (rows, columns, stride) = (p.rows as usize, p.columns as usize, p.c_stride as usize);
     for_each_chunk(&mut c[p.c_first as usize..][..(rows - 1) * stride + columns], stride, |m, row| {
+        let factor = if p.has_factors != 0 { factors[p.factors_first as usize + m] } else { 1.0 };
         for (n, cell) in row[..columns].iter_mut().enumerate() {
             let first = m * p.row_stride as usize + n;
             let begin = if p.accumulates != 0 { *cell } else { 0.0 };
-            *cell = (0..p.parts as usize).fold(begin, |sum, part| sum + parts[first + part * p.part_stride as usize]);
+            *cell = (0..p.parts as usize).fold(begin, |sum, part| sum + factor * parts[first + part * p.part_stride as usize]);
         }
     });
 }

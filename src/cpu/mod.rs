@@ -142,7 +142,13 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseGemmSplit => gemm::product(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::DenseLineMost => gemm::line_most(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::DenseLargestInColumns => convert::largest_in_columns(&mut call),
         Kernel::DenseNarrow => convert::narrow(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::DenseNarrowColumns => convert::narrow_columns(&mut call),
+        #[cfg(not(target_family = "wasm"))]
+        Kernel::DenseNarrowLines => convert::narrow_lines(&mut call),
         Kernel::DenseSumParts => gemm::sum_parts(&mut call),
         Kernel::DenseTranspose => transpose::transpose(&mut call),
         Kernel::DenseWiden => convert::widen(&mut call),

@@ -92,8 +92,10 @@ pub(crate) fn record_column_sums_in(
                 c_first: out_first,
                 c_stride: columns,
                 accumulates,
+                factors_first: 0,
+                has_factors: 0,
             };
-            record_sum_parts(recording, caps, [partial, out_window], &params);
+            record_sum_parts(recording, caps, [partial, partial, out_window], &params);
         }
         first += count;
         if first >= rows {

@@ -17,22 +17,41 @@ pub(crate) enum Conversion {
 
 /// Records the conversion of `count` numbers, which begin where the buffers do.
 pub(crate) fn record_convert(recording: &mut Recording, caps: &Caps, [from, to]: [BufferId; 2], count: u64, conversion: Conversion) {
+    record_from(recording, caps, (from, 0), to, count, conversion);
+}
+
+/// Records that f32 from one of `from` on become f16, from the beginning of `to`.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn record_narrow(recording: &mut Recording, caps: &Caps, from: (BufferId, u64), to: BufferId, count: u64) {
+    record_from(recording, caps, from, to, count, Conversion::Narrow(1.0));
+}
+
+/// Numbers of f16 begin where a window may.
+fn record_from(
+    recording: &mut Recording,
+    caps: &Caps,
+    (from, from_first): (BufferId, u64),
+    to: BufferId,
+    count: u64,
+    conversion: Conversion,
+) {
     // Pieces begin where windows may.
-    let most = (caps.max_window_bytes() / 4).min(caps.submit_work()).min(u64::from(u32::MAX)) & !255;
+    let most = (caps.max_shifted_window_bytes() / 4).min(caps.submit_work()).min(u64::from(u32::MAX)) & !255;
     let mut first = 0;
     while first < count {
         let piece = most.max(256).min(count - first);
-        let wide = |buffer| Binding { buffer, offset: first * 4, bytes: piece * 4 };
+        let wide = |buffer, first: u64| Binding { buffer, offset: first * 4, bytes: piece * 4 };
         let short = |buffer| Binding { buffer, offset: first * 2, bytes: (piece * 2).next_multiple_of(4) };
         let grid = fold(piece.div_ceil(512), caps.max_workgroups);
         let count = piece as u32;
         match conversion {
             Conversion::Narrow(scale) => {
-                let set = recording.bind(&[wide(from), short(to)]);
-                recording.dispatch(caps.shader(Kernel::DenseNarrow), set, &DenseNarrowParams { count, scale }, grid, piece);
+                let (wide, x_first) = wide(from, from_first + first).aligned(caps);
+                let set = recording.bind(&[wide, short(to)]);
+                recording.dispatch(caps.shader(Kernel::DenseNarrow), set, &DenseNarrowParams { count, scale, x_first }, grid, piece);
             }
             Conversion::Widen => {
-                let set = recording.bind(&[short(from), wide(to)]);
+                let set = recording.bind(&[short(from), wide(to, first)]);
                 recording.dispatch(caps.shader(Kernel::DenseWiden), set, &DenseWidenParams { count }, grid, piece);
             }
         }

@@ -81,6 +81,26 @@ impl Gemm {
     /// # Errors
     /// As [`record`](Self::record).
     pub fn record_in(&self, recording: &mut Recording, caps: &Caps, scratch: &mut Option<BufferId>) -> Result<()> {
+        self.record_by(recording, caps, None, scratch)
+    }
+
+    /// The same, with a factor for each row of the product, \[m] of f32, before it is added to C; not with a bias.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    #[cfg(not(target_family = "wasm"))]
+    pub fn record_with_factors(
+        &self,
+        recording: &mut Recording,
+        caps: &Caps,
+        factors: Binding,
+        scratch: &mut Option<BufferId>,
+    ) -> Result<()> {
+        debug_assert!(self.bias.is_none(), "factors stand in the place of the bias");
+        self.record_by(recording, caps, Some(factors), scratch)
+    }
+
+    fn record_by(&self, recording: &mut Recording, caps: &Caps, factors: Option<Binding>, scratch: &mut Option<BufferId>) -> Result<()> {
         let finishes = self.bias.is_some() || self.activations[1] != Activation::Identity;
         debug_assert!(self.form == Form::Nt || !finishes, "sums in parts have neither bias nor activation");
         let pieces = self.pieces(caps)?;
@@ -88,12 +108,13 @@ impl Gemm {
         let workspace = parts_bytes.map(|bytes| recording.scratch(scratch, "parts", bytes));
         for (number, &piece) in pieces.iter().enumerate() {
             let accumulates = self.accumulates || (self.form == Form::Tn && number > 0);
+            let factors = factors.map(|factors| self.factors_of(piece, factors));
             match workspace.filter(|_| piece.parts > 1) {
-                None => self.record_piece(recording, caps, piece, self.c_of(piece), accumulates),
+                None => self.record_piece(recording, caps, piece, self.c_of(piece), accumulates, factors),
                 Some(buffer) => {
                     let parts = Matrix { buffer, first: 0, stride: self.part_row(), dtype: DType::F32 };
-                    self.record_piece(recording, caps, piece, parts, false);
-                    self.record_sum(recording, caps, piece, recording.whole(buffer), accumulates);
+                    self.record_piece(recording, caps, piece, parts, false, None);
+                    self.record_sum(recording, caps, piece, recording.whole(buffer), accumulates, factors);
                 }
             }
         }
@@ -187,11 +208,8 @@ impl Gemm {
     fn tile(&self, caps: &Caps, cells: [u32; 2], parts: u64) -> Tile {
         let halves = [self.a, self.b].iter().all(|factor| factor.dtype == DType::F16);
         // Activations of A are taken in f32.
-        let matrices = caps.matrices.filter(|_| halves && self.is_in_fours() && self.activations[0] == Activation::Identity);
-        match matrices.map(Tile::Matrices) {
-            Some(tile) if tile.bytes() <= caps.max_workgroup_bytes => tile,
-            _ => Tile::choose(caps, self.form, cells, parts),
-        }
+        let matrices = Tile::matrices(caps).filter(|_| halves && self.is_in_fours() && self.activations[0] == Activation::Identity);
+        matrices.unwrap_or_else(|| Tile::choose(caps, self.form, cells, parts))
     }
 
     /// Whether every line of every matrix can be read in fours. Without depth there is no four in the factors' windows.
@@ -224,12 +242,18 @@ impl Gemm {
         if self.form == Form::Tn { self.c } else { self.c.after_lines(piece.first) }
     }
 
+    /// The factors of those rows.
+    fn factors_of(&self, piece: Piece, factors: Binding) -> Binding {
+        let before = if self.form == Form::Tn { 0 } else { 4 * u64::from(piece.first) };
+        Binding { offset: factors.offset + before, bytes: 4 * u64::from(self.rows(piece)), ..factors }
+    }
+
     /// Rows of C that a piece makes.
     fn rows(&self, piece: Piece) -> u32 {
         if self.form == Form::Tn { self.sides[0] } else { piece.count }
     }
 
-    fn record_piece(&self, recording: &mut Recording, caps: &Caps, piece: Piece, c: Matrix, accumulates: bool) {
+    fn record_piece(&self, recording: &mut Recording, caps: &Caps, piece: Piece, c: Matrix, accumulates: bool, factors: Option<Binding>) {
         let Piece { first, count, tile, parts, part_depth } = piece;
         let [m, n, k] = self.sides;
         let [a_deep, b_deep] = self.form.deep();
@@ -245,7 +269,7 @@ impl Gemm {
         // Parts lie one behind the other, without a gap.
         let (c_window, c_first) = c.window(caps, rows * parts, n);
         // A binding cannot be left out: B stands in for a missing bias.
-        let (bias_window, bias_first) = self.bias.map_or((b_window, 0), |bias| bias.aligned(caps));
+        let (bias_window, bias_first) = self.bias.or(factors).map_or((b_window, 0), |row| row.aligned(caps));
         let set = recording.bind(&[a_window, b_window, bias_window, c_window]);
         let params = DenseGemmParams {
             rows,
@@ -262,6 +286,7 @@ impl Gemm {
             part_stride: rows * c.stride,
             bias_first,
             has_bias: u32::from(self.bias.is_some()),
+            has_factors: u32::from(factors.is_some()),
             accumulates: u32::from(accumulates),
         };
         // Without depth there is no four in the factors' windows.
@@ -312,9 +337,10 @@ impl Gemm {
         (caps.shader_with(kernel, flags), constants)
     }
 
-    fn record_sum(&self, recording: &mut Recording, caps: &Caps, piece: Piece, from: Binding, accumulates: bool) {
+    fn record_sum(&self, recording: &mut Recording, caps: &Caps, piece: Piece, from: Binding, accumulates: bool, factors: Option<Binding>) {
         let (rows, columns) = (self.rows(piece), self.sides[1]);
         let (c_window, c_first) = self.c_of(piece).window(caps, rows, columns);
+        let (factors_window, factors_first) = factors.map_or((from, 0), |factors| factors.aligned(caps));
         let params = DenseSumPartsParams {
             rows,
             columns,
@@ -324,13 +350,15 @@ impl Gemm {
             c_first,
             c_stride: self.c.stride,
             accumulates: u32::from(accumulates),
+            factors_first,
+            has_factors: u32::from(factors.is_some()),
         };
-        record_sum_parts(recording, caps, [from, c_window], &params);
+        record_sum_parts(recording, caps, [from, factors_window, c_window], &params);
     }
 }
 
-/// Records `shaders/dense/sum_parts.wgsl`.
-pub(super) fn record_sum_parts(recording: &mut Recording, caps: &Caps, windows: [Binding; 2], params: &DenseSumPartsParams) {
+/// Records `shaders/dense/sum_parts.wgsl`: of the parts, with factors of the rows, or any other buffer.
+pub(super) fn record_sum_parts(recording: &mut Recording, caps: &Caps, windows: [Binding; 3], params: &DenseSumPartsParams) {
     let cells = u64::from(params.rows) * u64::from(params.columns);
     let set = recording.bind(&windows);
     let groups = fold(cells.div_ceil(256), caps.max_workgroups);

@@ -10,6 +10,8 @@ mod linear;
 mod matmul;
 pub(crate) mod matrix;
 #[cfg(not(target_family = "wasm"))]
+pub(crate) mod scaled;
+#[cfg(not(target_family = "wasm"))]
 mod split;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ pub use conv1d::{Conv1dOptions, conv1d};
 pub use convert::convert;
 #[cfg(not(target_family = "wasm"))]
 pub use convert::convert_blocking;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use convert::record_narrow;
 pub(crate) use convert::{Conversion, record_convert};
 pub use gemm::Form;
 pub(crate) use gemm::Gemm;
@@ -40,3 +44,5 @@ pub use matmul::{matmul_blocking, matmul_into_blocking};
 pub(crate) use matrix::Matrix;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use split::{Scratch, record_split};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use tile::multiplies_halves;

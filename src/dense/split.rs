@@ -144,6 +144,7 @@ impl Split<'_> {
             part_stride: rows * to.stride,
             bias_first,
             has_bias: u32::from(self.gemm.bias.is_some()),
+            has_factors: 0,
             accumulates: u32::from(accumulates && in_parts.is_none()),
         };
         let set = recording.bind(&[a_window, b_window, bias_window, c_window, a_most, b_most]);
@@ -171,8 +172,11 @@ impl Split<'_> {
                 c_first,
                 c_stride: c.stride,
                 accumulates: u32::from(accumulates),
+                factors_first: 0,
+                has_factors: 0,
             };
-            record_sum_parts(recording, caps, [recording.whole(parts.buffer), c_window], &params);
+            let parts = recording.whole(parts.buffer);
+            record_sum_parts(recording, caps, [parts, parts, c_window], &params);
         }
     }
 

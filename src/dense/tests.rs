@@ -6,6 +6,7 @@ use super::Activation;
 use super::column_sums::record_column_sums;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
+use super::scaled::{Scaled, record_scaled_columns, record_scaled_lines};
 use super::split::{Scratch, record_split};
 use crate::device::recording::{Binding, Command, Recording};
 use crate::device::shader::{DenseColumnSumsParams, DenseGemmParams, Kernel};
@@ -422,5 +423,124 @@ fn matrices_of_the_device_serve_halves_whatever_the_rows() {
         assert_eq!(shader(&caps(large, 49_152), Form::Nt, [rows, 64, 40], [DType::F32, DType::F16], 4), "dense_gemm_pack4_f16");
         assert_eq!(shader(&caps(large, 49_152), Form::Nt, [rows, 64, 41], halves, 4), "dense_gemm_f16");
         assert_eq!(shader(&caps(large, 49_152), Form::Nt, [rows, 64, 40], halves, 6), "dense_gemm_f16");
+    }
+}
+
+/// A matrix of which some lines and columns are far larger than others, some are zero, and one number each is infinite or none.
+fn uneven(lines: usize, width: usize) -> Vec<f32> {
+    let size = |line: usize, column: usize| match (line % 5, column % 7) {
+        (3, _) | (_, 4) => 0.0,
+        (row, 2) => 1e-30 * 10f32.powi(row as i32 * 4 - 6),
+        (row, _) => 10f32.powi(row as i32 * 4 - 9),
+    };
+    let mut values: Vec<f32> = (0..lines * width).map(|place| number(place + 3) * size(place / width, place % width)).collect();
+    values[width / 2] = f32::INFINITY;
+    if let Some(last) = values.last_mut() {
+        *last = f32::NAN;
+    }
+    values
+}
+
+/// By lines (0) or columns (1): the bits of the f16, and what undoes the powers. x begins at 8, with eight more to a line.
+fn scaled(context: &Context, values: &[f32], [lines, width]: [u32; 2], by: usize) -> (Vec<f16>, Vec<f32>) {
+    let mut placed = vec![77.0; 8];
+    for line in values.chunks_exact(width as usize) {
+        placed.extend_from_slice(line);
+        placed.extend([1e30; 8]);
+    }
+    let x = Tensor::from_slice(context, &[placed.len()], &placed).unwrap();
+    let halves = Tensor::zeros(context, &[values.len()], DType::F16).unwrap();
+    let count = [lines, width][by] as usize;
+    let [factors, largest] = [0; 2].map(|_| Tensor::zeros(context, &[width.max(count as u32) as usize], DType::F32).unwrap());
+    let mut recording = Recording::new();
+    let all = [("x", &x), ("halves", &halves), ("factors", &factors), ("largest", &largest)];
+    let [x_buffer, halves_buffer, factors_buffer, largest_buffer] = all.map(|(name, tensor)| recording.bound(name, tensor.window_bytes()));
+    let matrix = Matrix { buffer: x_buffer, first: 8, stride: width + 8, dtype: DType::F32 };
+    let Scaled { halves: out, factors: given } = match by {
+        0 => record_scaled_lines(&mut recording, context.caps(), matrix, [lines, width], [halves_buffer, factors_buffer]).unwrap(),
+        _ => {
+            let buffers = [halves_buffer, factors_buffer, largest_buffer];
+            record_scaled_columns(&mut recording, context.caps(), matrix, [lines, width], buffers).unwrap()
+        }
+    };
+    assert_eq!((out.stride, out.dtype, given.bytes), (width, DType::F16, 4 * count as u64));
+    pollster::block_on(context.run(&recording, &[&x, &halves, &factors, &largest])).unwrap();
+    let halves = halves.to_vec_blocking().unwrap().into_iter().map(f16::from_f32).collect();
+    (halves, factors.to_vec_blocking().unwrap()[..count].to_vec())
+}
+
+/// Whatever the others are, a number is off by 2^-11 of itself, or by 2^-39 of the largest of its line, or column.
+#[test]
+fn every_line_and_every_column_has_its_own_power_of_two() {
+    for sides @ [lines, width] in [[1, 4], [3, 8], [70, 132], [200, 64], [33, 1100]] {
+        let values = uneven(lines as usize, width as usize);
+        for by in 0..2 {
+            let mut first = None;
+            for context in contexts() {
+                let (halves, factors) = scaled(&context, &values, sides, by);
+                let side = |place: usize| [place / width as usize, place % width as usize][by];
+                let mut largest = vec![0f32; factors.len()];
+                for (place, x) in values.iter().enumerate().filter(|(_, x)| x.is_finite()) {
+                    largest[side(place)] = largest[side(place)].max(x.abs());
+                }
+                for (place, (x, half)) in values.iter().zip(&halves).enumerate() {
+                    let (factor, largest) = (factors[side(place)], largest[side(place)]);
+                    assert!(factor > 0.0 && factor.is_normal() && factor.to_bits() & 0x7f_ffff == 0, "{factor}");
+                    if !x.is_finite() {
+                        assert_eq!((half.is_nan(), half.is_infinite()), (x.is_nan(), x.is_infinite()));
+                        continue;
+                    }
+                    let off = (half.to_f64() * f64::from(factor) - f64::from(*x)).abs();
+                    let most = f64::from(x.abs()) / 2048.0 + f64::from(largest) * 2f64.powi(-39);
+                    assert!(off <= most, "{}: {sides:?} {by} [{place}]: {x}, {half} x {factor}", context.caps().adapter);
+                }
+                let bits: Vec<u16> = halves.iter().map(|half| half.to_bits()).collect();
+                let (expected, same) = first.get_or_insert((bits.clone(), factors.clone()));
+                assert!(*expected == bits && *same == factors, "{}: {sides:?} {by}", context.caps().adapter);
+            }
+        }
+    }
+}
+
+/// The product of such a matrix has every row multiplied by its own factor, in parts and in one, over what is there or added to it.
+#[test]
+fn products_with_factors_for_their_rows() {
+    for context in contexts() {
+        for (form, sides @ [m, n, k]) in [
+            (Form::Nn, [12, 20, 16]),
+            (Form::Nn, [140, 24, 1000]),
+            (Form::Tn, [20, 12, 40]),
+            (Form::Tn, [132, 24, 1000]),
+            (Form::Tn, [5, 7, 30]),
+        ] {
+            for accumulates in [false, true] {
+                let [a_shape, b_shape, c_shape] = shapes(form, sides);
+                let [a, b] = [a_shape, b_shape].map(|shape| Placed::new(&context, shape, 0, 0, DType::F16));
+                let c = Placed::new(&context, c_shape, 4, 0, DType::F32);
+                let values: Vec<f32> = (0..m as usize + 3).map(|row| 2f32.powi(row as i32 % 40 - 20)).collect();
+                let factors = Tensor::from_slice(&context, &[values.len()], &values).unwrap();
+                let mut recording = Recording::new();
+                let [a_matrix, b_matrix, c_matrix] =
+                    [(&a, "a"), (&b, "b"), (&c, "c")].map(|(placed, label)| placed.declare(&mut recording, label));
+                let buffer = recording.bound("factors", factors.bytes());
+                let activations = [Activation::Identity; 2];
+                let product = Gemm { form, sides, a: a_matrix, b: b_matrix, c: c_matrix, bias: None, accumulates, activations };
+                let rows = Binding { buffer, offset: 12, bytes: 4 * u64::from(m) };
+                product.record_with_factors(&mut recording, context.caps(), rows, &mut None).unwrap();
+                pollster::block_on(context.run(&recording, &[&a.tensor, &b.tensor, &c.tensor, &factors])).unwrap();
+                let got = c.tensor.to_vec_blocking().unwrap();
+                for row in 0..m as usize {
+                    for column in 0..n as usize {
+                        let a_at = |at| if form == Form::Tn { a.at(at, row) } else { a.at(row, at) };
+                        let sum: f64 = (0..k as usize).map(|at| a_at(at) * b.at(at, column)).sum();
+                        let factor = f64::from(values[row + 3]);
+                        let expected = factor * sum + if accumulates { c.at(row, column) } else { 0.0 };
+                        let off = (f64::from(got[c.first + row * c.stride + column]) - expected).abs();
+                        let most = 2e-5 * factor * f64::from(k).sqrt() + if accumulates { 1e-7 * (1.0 + expected.abs()) } else { 0.0 };
+                        assert!(off <= most, "{}: {form:?} {sides:?} [{row}, {column}] off by {off}", context.caps().adapter);
+                    }
+                }
+            }
+        }
     }
 }

@@ -19,7 +19,18 @@ pub(super) enum Tile {
     Matrices(u32),
 }
 
+/// Whether the device has matrices for factors of f16, and room for their tiles.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn multiplies_halves(caps: &Caps) -> bool {
+    Tile::matrices(caps).is_some()
+}
+
 impl Tile {
+    /// That of the device's matrices, if it has them and there is room.
+    pub fn matrices(caps: &Caps) -> Option<Self> {
+        caps.matrices.map(Self::Matrices).filter(|tile| tile.bytes() <= caps.max_workgroup_bytes)
+    }
+
     /// By the sides of C, where k is cut into so many parts at most: the largest of which there are enough.
     pub fn choose(caps: &Caps, form: Form, [m, n]: [u32; 2], parts: u64) -> Self {
         let square = |each, depth| Self::Blocks { rows_each: each, columns_each: each, depth };

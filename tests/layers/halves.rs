@@ -172,3 +172,63 @@ fn conversions_round_to_nearest() {
         }
     }
 }
+
+/// All gradients of a call; those of x by sequences.
+fn gradients(case: &Case, context: &weft::Context, dy: &[f32]) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+    let p = &case.problem;
+    let layer = case.layer(context);
+    let [_, plan] = layer.plan_training(p.frames, p.batch).unwrap();
+    assert_eq!(plan.to_string().contains("dense_gemm_coop"), context.caps().matrices.is_some(), "{plan}");
+    let (_, _, tape) = layer.train_blocking(&case.x(context), &Default::default()).unwrap();
+    let dy = Tensor::from_slice(context, &[p.frames, p.batch, p.hidden], dy).unwrap();
+    let given = layer.backward_blocking(&tape, &dy, None).unwrap();
+    let dx = given.x.unwrap().to_vec_blocking().unwrap();
+    let of = |n: usize| dx.chunks_exact(p.inputs).skip(n).step_by(p.batch).flatten().copied().collect();
+    let weights = [&given.weight_ih, &given.bias_ih, &given.weight_hh, &given.units].map(|tensor| tensor.to_vec_blocking().unwrap());
+    ((0..p.batch).map(of).collect(), weights.into())
+}
+
+fn bits(values: &[Vec<f32>]) -> Vec<Vec<u32>> {
+    values.iter().map(|values| values.iter().map(|x| x.to_bits()).collect()).collect()
+}
+
+/// No loss has to be scaled: gradients of 2^-30 and of 2^14 are those of 1, times that, to the last bit; and of one sequence among others
+/// of another size too. A sequence whose gradients are no numbers leaves the gradients of x of all others their bits.
+#[test]
+fn gradients_of_any_size_keep_their_bits() {
+    for (name, context) in shared_contexts() {
+        for pair in pairs() {
+            let norms = pair.cell.norms();
+            if norms.input.is_some() {
+                continue;
+            }
+            let [frames, batch, hidden] = [6, 3, 16];
+            let case = Case::random(&pair, [frames, batch, 8, hidden], 2).half();
+            let what = format!("{name} {}", pair.cell.name());
+            let dy: Vec<f32> = (0..frames * batch * hidden).map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 300.0).collect();
+            let (dx, weights) = gradients(&case, &context, &dy);
+            for power in [-30, 14] {
+                let scale = 2f32.powi(power);
+                let scaled = |all: &[Vec<f32>]| bits(&all.iter().map(|x| x.iter().map(|x| x * scale).collect()).collect::<Vec<_>>());
+                let all: Vec<f32> = dy.iter().map(|d| d * scale).collect();
+                let got = gradients(&case, &context, &all);
+                assert_eq!(bits(&got.0), scaled(&dx), "{what}: dx of 2^{power}");
+                assert_eq!(bits(&got.1), scaled(&weights), "{what}: weights of 2^{power}");
+
+                let one: Vec<f32> = dy.iter().enumerate().map(|(i, d)| if i / hidden % batch == 1 { d * scale } else { *d }).collect();
+                let mut expected = bits(&dx);
+                expected[1] = scaled(&dx[1..2]).remove(0);
+                assert_eq!(bits(&gradients(&case, &context, &one).0), expected, "{what}: one sequence of 2^{power}");
+            }
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut spoilt = dy.clone();
+                spoilt[2 * batch * hidden + hidden + 3] = bad;
+                let (spoilt_dx, spoilt_weights) = gradients(&case, &context, &spoilt);
+                assert_eq!(bits(&spoilt_dx[..1]), bits(&dx[..1]), "{what}: {bad}");
+                assert_eq!(bits(&spoilt_dx[2..]), bits(&dx[2..]), "{what}: {bad}");
+                // And does not pass for a number.
+                assert!(spoilt_dx[1].iter().any(|x| !x.is_finite()) && spoilt_weights[0].iter().any(|x| !x.is_finite()), "{what}: {bad}");
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! their gradients in their place, and products over all frames make of those the gradients of inputs and weights.
 
 use super::batch_norm::{self, Statistics};
+use super::halved::Halved;
 use super::norms::{self, Lines};
 use super::projected::Projected;
 use super::stepped::{self, Windows};
@@ -205,6 +206,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         copy_states(recording, caps, problem, slots, None, buffers.units);
     }
     let projection = Projected::new(recording, caps, problem, buffers, &weights, carry, most)?;
+    let halved = Halved::new(recording, caps, problem, most);
     // What is past the ends must not reach the products, not even multiplied by zero.
     let clean_x = problem.lengths.then(|| recording.workspace("valid_x", problem.bytes_of(most * x_bytes / 4)));
 
@@ -252,16 +254,26 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         let weight_ih = problem.matrix(buffers.weight_ih, 0, input_size);
         product(Form::Nt, [count * batch, columns, input_size], [x, weight_ih, to], bias, false).record(recording, caps)
     };
-    // Gradients of x and its weight, of those of the projections.
-    let record_inputs = |recording: &mut Recording, d: Matrix, x: Matrix, (begin, count): (u64, u64), accumulates: bool| {
+    // Gradients of x and its weight, of those of the projections, which may be there by columns.
+    let record_inputs = |recording: &mut Recording, d: Matrix, by_columns, x: Matrix, (begin, count): (u64, u64), accumulates: bool| {
         let lines = count * batch;
-        if let Some(dx) = buffers.dx {
+        let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
+        let to_weight = product(Form::Tn, [columns, input_size, lines], [d, x, d_weight_ih], None, accumulates);
+        let to_x = buffers.dx.map(|dx| {
             let dx = Matrix::new(window(dx, begin, count, x_bytes), input_size as u32);
             let weight_ih = problem.matrix(buffers.weight_ih, 0, input_size);
-            product(Form::Nn, [lines, input_size, columns], [d, weight_ih, dx], None, false).record(recording, caps)?;
-        }
-        let d_weight_ih = whole(recording, buffers.d_weight_ih, input_size);
-        product(Form::Tn, [columns, input_size, lines], [d, x, d_weight_ih], None, accumulates).record(recording, caps)
+            product(Form::Nn, [lines, input_size, columns], [d, weight_ih, dx], None, false)
+        });
+        let Some(halved) = halved.as_ref().filter(|halved| halved.takes_x()) else {
+            to_weight.record(recording, caps)?;
+            return to_x.map_or(Ok(()), |product| product.record(recording, caps));
+        };
+        let by_columns = match by_columns {
+            Some(by_columns) => by_columns,
+            None => halved.columns(recording, caps, d, lines)?,
+        };
+        halved.record_weight(recording, caps, to_weight, (by_columns, 0))?;
+        to_x.map_or(Ok(()), |product| halved.record_x(recording, caps, product))
     };
     if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
         for &(number, stretch @ (_, count)) in &stretches {
@@ -290,6 +302,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         // The h before each frame of the stretch.
         let earliest = problem.slot_of(if problem.reversed { first + count - 1 } else { first }, slots);
         let h = Matrix { buffer: buffers.states, first: earliest * batch * hidden, stride: hidden as u32, dtype: DType::F32 };
+
+        let h_half = halved.as_ref().and_then(|halved| halved.h(recording, caps, h, lines));
 
         let x = x_of(recording, begin, count);
         let projected = normed_inputs.map_or(inputs, |[normalised, _]| whole(recording, normalised, columns));
@@ -332,6 +346,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             }
             // Where there are norms, the steps add it.
             let bias_hh = (walk != Walk::Rows).then_some(Binding { buffer: buffers.units, offset: from * 4, bytes: rows * 4 });
+            let vectors = h_half.filter(|_| vectors.buffer == h.buffer && weight_hh.dtype == DType::F16).unwrap_or(vectors);
             let factors = [vectors, rows_from(weight_hh, from), columns_from(products, from)];
             product(Form::Nt, [lines, rows, hidden], factors, bias_hh, shape.summed).record(recording, caps)?;
         }
@@ -386,14 +401,22 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         }
 
         // Before the norm of W x changes the gradients of the gates: they may be those of the products too.
+        let mut by_columns = None;
         if rows > 0 {
             let d_weight_hh = whole(recording, d_matrix, hidden);
             if let Some(projected) = &projection {
                 projected.take_first_rows(recording, caps, problem, inputs, (begin, count));
             }
+            if let Some(halved) = halved.as_ref().filter(|_| h_half.is_some()) {
+                by_columns = Some(halved.columns(recording, caps, products, lines)?);
+            }
             for &(from, rows, vectors) in &parts {
                 let factors = [columns_from(products, from), vectors, rows_from(d_weight_hh, from)];
-                product(Form::Tn, [rows, hidden, lines], factors, None, accumulates).record(recording, caps)?;
+                let product = product(Form::Tn, [rows, hidden, lines], factors, None, accumulates);
+                match (&halved, by_columns, h_half.filter(|_| vectors.buffer == h.buffer)) {
+                    (Some(halved), Some(d), Some(h)) => halved.record_weight(recording, caps, Gemm { b: h, ..product }, (d, from))?,
+                    _ => product.record(recording, caps)?,
+                }
             }
             if normed_rows == 0 {
                 let d_bias_hh = whole(recording, buffers.d_units, rows);
@@ -418,7 +441,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
         if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
             statistics.take(recording, caps, problem, (d_projected, Some(normalised)), (number as u64, begin, count), sequences.buffer);
         } else {
-            record_inputs(recording, d_projected, x, (begin, count), accumulates)?;
+            let by_columns = by_columns.filter(|_| shape.summed && normed_inputs.is_none());
+            record_inputs(recording, d_projected, by_columns, x, (begin, count), accumulates)?;
         }
     }
     if let (Some(statistics), Some([normalised, _])) = (&statistics, normed_inputs) {
@@ -438,7 +462,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             };
             let from = [sequences, buffers.d_bias_ih, normalised_sums, normalised];
             statistics.back(recording, caps, problem, d_projected, from, (begin, count));
-            record_inputs(recording, d_projected, x, (begin, count), turn > 0)?;
+            record_inputs(recording, d_projected, None, x, (begin, count), turn > 0)?;
         }
     }
     // Planes of sums, and the vectors of units that they are for.

@@ -6,6 +6,8 @@ mod batch_norm;
 mod forward;
 #[cfg(not(target_family = "wasm"))]
 mod geometry;
+#[cfg_attr(target_family = "wasm", path = "not_halved.rs")]
+mod halved;
 #[cfg(not(target_family = "wasm"))]
 mod local;
 #[cfg(not(target_family = "wasm"))]

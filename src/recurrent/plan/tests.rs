@@ -697,3 +697,28 @@ fn a_plan_says_which_tier_it_takes() {
     assert!(forward.contains("cell_persistent ") && forward.contains("cell_local ") && !forward.contains("cell_step"), "{forward}");
     assert!(backward.contains("cell_persistent_gradient ") && !backward.contains("cell_step_gradient"), "{backward}");
 }
+
+/// All products over all frames of a layer in f16 are by matrices where the device has them, but not those of little work.
+#[test]
+fn products_of_halves_are_by_matrices() {
+    let names = |caps: &Caps, cell: &Cell, [frames, batch, hidden]: [u64; 3]| {
+        let problem = Problem { input_size: 80, ..Call::new(cell, frames, batch, hidden).half(cell).problem };
+        super::backward(caps, &problem, true).unwrap().0.to_string()
+    };
+    let card = Caps { matrices: Some(16), max_workgroup_bytes: 49_152, together: 132, ..Caps::portable() };
+    let plain = Caps { matrices: None, ..card.clone() };
+    for cell in [Cell::lstm(), Cell::gru(), Cell::li_gru(), Cell::rnn(Activation::Tanh).unwrap()] {
+        let large = names(&card, &cell, [500, 64, 1024]);
+        assert!(large.contains("dense_gemm_coop_nt") && large.contains("dense_gemm_coop_nn") && large.contains("dense_gemm_coop_tn"));
+        assert!(
+            !large.contains("dense_gemm_pack4") && !large.contains("dense_gemm_f16") && large.contains("dense_narrow_lines"),
+            "{large}"
+        );
+        for plan in [names(&card, &cell, [20, 2, 64]), names(&plain, &cell, [500, 64, 1024])] {
+            assert!(!plan.contains("dense_narrow") && !plan.contains("dense_gemm_coop_tn"), "{plan}");
+        }
+    }
+    // What the second product multiplies is no f16.
+    let two = names(&card, &Cell::gru_reset_before(), [500, 64, 1024]);
+    assert!(two.contains("dense_gemm_coop_tn") && two.contains("dense_gemm_pack4 "), "{two}");
+}
