@@ -76,6 +76,18 @@ impl Gemm {
         self.record_in(recording, caps, &mut None)
     }
 
+    /// The same; large products of f32 by the device's matrices, in halves (`split.rs`), where it has them: so a row may have other bits
+    /// among more others.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn record_large(&self, recording: &mut Recording, caps: &Caps) -> Result<()> {
+        #[cfg(not(target_family = "wasm"))]
+        return super::split::record_large_split(self, recording, caps, &mut super::split::Scratch::default());
+        #[cfg(target_family = "wasm")]
+        self.record(recording, caps)
+    }
+
     /// The same; where k is cut into parts, these lie in `scratch`, which many products of one plan may share.
     ///
     /// # Errors

@@ -49,19 +49,8 @@ pub async fn matmul_into(form: Form, a: &Tensor, b: &Tensor, c: &Tensor, accumul
         dtype: tensor.dtype(),
     });
     let product = Gemm { form, sides, a, b, c, bias: None, accumulates: accumulate, activations: [Activation::Identity; 2] };
-    record(&product, &mut recording, context.caps())?;
+    product.record_large(&mut recording, context.caps())?;
     context.run(&recording, &bound).await
-}
-
-/// By the device's matrices, if that is worth it.
-#[cfg(not(target_family = "wasm"))]
-fn record(product: &Gemm, recording: &mut Recording, caps: &Caps) -> Result<()> {
-    record_large_split(product, recording, caps, &mut Scratch::default())
-}
-
-#[cfg(target_family = "wasm")]
-fn record(product: &Gemm, recording: &mut Recording, caps: &Caps) -> Result<()> {
-    product.record(recording, caps)
 }
 
 /// [`matmul`], on the calling thread.

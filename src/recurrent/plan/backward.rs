@@ -252,7 +252,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
     // W x, before norms.
     let project = |recording: &mut Recording, x: Matrix, to: Matrix, bias: Option<Binding>, count: u64| {
         let weight_ih = problem.matrix(buffers.weight_ih, 0, input_size);
-        product(Form::Nt, [count * batch, columns, input_size], [x, weight_ih, to], bias, false).record(recording, caps)
+        product(Form::Nt, [count * batch, columns, input_size], [x, weight_ih, to], bias, false).record_large(recording, caps)
     };
     // Gradients of x and its weight, of those of the projections, which may be there by columns.
     let record_inputs = |recording: &mut Recording, d: Matrix, by_columns, x: Matrix, (begin, count): (u64, u64), accumulates: bool| {
@@ -265,8 +265,8 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             product(Form::Nn, [lines, input_size, columns], [d, weight_ih, dx], None, false)
         });
         let Some(halved) = halved.as_ref().filter(|halved| halved.takes_x()) else {
-            to_weight.record(recording, caps)?;
-            return to_x.map_or(Ok(()), |product| product.record(recording, caps));
+            to_weight.record_large(recording, caps)?;
+            return to_x.map_or(Ok(()), |product| product.record_large(recording, caps));
         };
         let by_columns = match by_columns {
             Some(by_columns) => by_columns,
@@ -348,7 +348,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
             let bias_hh = (walk != Walk::Rows).then_some(Binding { buffer: buffers.units, offset: from * 4, bytes: rows * 4 });
             let vectors = h_half.filter(|_| vectors.buffer == h.buffer && weight_hh.dtype == DType::F16).unwrap_or(vectors);
             let factors = [vectors, rows_from(weight_hh, from), columns_from(products, from)];
-            product(Form::Nt, [lines, rows, hidden], factors, bias_hh, shape.summed).record(recording, caps)?;
+            product(Form::Nt, [lines, rows, hidden], factors, bias_hh, shape.summed).record_large(recording, caps)?;
         }
         if let Some(projected) = &projection {
             projected.add_first_rows(recording, caps, problem, inputs, (begin, count));
@@ -415,7 +415,7 @@ fn record_backward(recording: &mut Recording, caps: &Caps, problem: &Problem, bu
                 let product = product(Form::Tn, [rows, hidden, lines], factors, None, accumulates);
                 match (&halved, by_columns, h_half.filter(|_| vectors.buffer == h.buffer)) {
                     (Some(halved), Some(d), Some(h)) => halved.record_weight(recording, caps, Gemm { b: h, ..product }, (d, from))?,
-                    _ => product.record(recording, caps)?,
+                    _ => product.record_large(recording, caps)?,
                 }
             }
             if normed_rows == 0 {

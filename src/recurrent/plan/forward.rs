@@ -189,7 +189,7 @@ pub(in crate::recurrent) fn record_forward(
             if problem.training {
                 for (number, stretch @ (_, count)) in problem.stretches(most).enumerate() {
                     let begin = problem.first_frame(stretch);
-                    project(recording, begin, count).record(recording, caps)?;
+                    project(recording, begin, count).record_large(recording, caps)?;
                     let values = Matrix::new(window(projection, 0, count, gates_bytes), columns as u32);
                     statistics.take(recording, caps, problem, (values, None), (number as u64, begin, count), sequences);
                 }
@@ -204,7 +204,7 @@ pub(in crate::recurrent) fn record_forward(
         let gx = window(projection, 0, count, gates_bytes);
         // A batch norm in training has projected it already, if it is the only one.
         if statistics.is_none() || !problem.training || stretches > 1 {
-            project(recording, begin, count).record(recording, caps)?;
+            project(recording, begin, count).record_large(recording, caps)?;
         }
         if let Some(statistics) = &statistics {
             statistics.apply(recording, caps, count * batch, Matrix::new(gx, columns as u32), batch_norm::WHOLE);
