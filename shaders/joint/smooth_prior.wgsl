@@ -1,5 +1,5 @@
 // The prior of smoothed losses: log2 of each symbol's mean probability over the positions of all utterances, by positions alone. A workgroup
-// takes 16 symbols, four positions at a time.
+// takes 16 symbols, 16 positions at a time.
 // Twin: src/cpu/smoothing.rs::prior.
 #import additive_params
 #import column_log_sum
@@ -11,11 +11,12 @@ var<storage, read> predictor: array<f32>;
 var<storage, read_write> normalisers: array<f32>;
 
 const COLUMNS = 16u;
-const LANES = 4u;
+const LANES = 16u;
+const INVOCATIONS = 256u;
 const LEFT_OUT = 1e37;
 var<workgroup> wg_counts: array<u32, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
@@ -42,7 +43,11 @@ fn main(
         wg_counts[lane] = count;
     }
     let sum = log_sum_apart(own, local, COLUMNS);
-    let all = log2(f32(max(wg_counts[0] + wg_counts[1] + wg_counts[2] + wg_counts[3], 1u)));
+    count = 0u;
+    for (var i = 0u; i < LANES; i++) {
+        count += wg_counts[i];
+    }
+    let all = log2(f32(max(count, 1u)));
     if (lane == 0u && v < params.vocab) {
         normalisers[params.prior_at + v] = select(sum.peak + log2(max(sum.sum, 1e-30)) - all, LOG_ZERO, is_log_zero(sum.peak));
         if (v == 0u) {

@@ -1,5 +1,5 @@
 // The gradient of a smoothed loss by the logarithms of the prior, of the utterances of a launch; added to what is there. A workgroup takes 16
-// symbols, four frames or positions at a time.
+// symbols, 16 frames or positions at a time.
 // Twin: src/cpu/smoothing.rs::prior_gradient.
 #import additive_params
 
@@ -15,10 +15,11 @@ var<storage, read> sums: array<f32>;
 var<storage, read_write> out: array<f32>;
 
 const COLUMNS = 16u;
-const LANES = 4u;
-var<workgroup> wg_sums: array<f32, 64>;
+const LANES = 16u;
+const INVOCATIONS = 256u;
+var<workgroup> wg_sums: array<f32, INVOCATIONS>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
@@ -33,12 +34,10 @@ fn main(
             let n = params.first_utterance + z;
             let utterance = utterance(n);
             for (var t = lane; t < utterance.frames; t += LANES) {
+                // Without a branch, so that reads overlap. A frame that is left out has no share.
                 let row = n * params.frames + t;
-                let pull = sums[row];
-                if (pull != 0.0) {
-                    let x = clean(encoder[params.encoder_first + (z * params.frames + t) * params.vocab + v]) * LOG2_E + prior;
-                    own -= pull * exp2(x - normalisers[params.frames_at + row]);
-                }
+                let x = clean(encoder[params.encoder_first + (z * params.frames + t) * params.vocab + v]) * LOG2_E + prior;
+                own -= sums[row] * exp2(x - normalisers[params.frames_at + row]);
             }
             for (var u = lane; u < select(0u, utterance.labels + 1u, utterance.frames > 0u); u += LANES) {
                 let first = params.sums_at + (n * params.positions + u) * params.channels;
@@ -57,9 +56,13 @@ fn main(
         }
     }
     wg_sums[local] = own;
-    workgroupBarrier();
+    for (var reach = INVOCATIONS / 2u; reach >= COLUMNS; reach /= 2u) {
+        workgroupBarrier();
+        if (local < reach) {
+            wg_sums[local] += wg_sums[local + reach];
+        }
+    }
     if (lane == 0u && v < params.vocab) {
-        let sum = (wg_sums[local] + wg_sums[local + COLUMNS]) + (wg_sums[local + 2u * COLUMNS] + wg_sums[local + 3u * COLUMNS]);
-        out[v] += params.frames_alone * sum;
+        out[v] += params.frames_alone * wg_sums[local];
     }
 }

@@ -1,10 +1,10 @@
-// log2 of sums: a running peak, and the sum relative to it. The importing kernel has 64 invocations.
+// log2 of sums: a running peak, and the sum relative to it. The importing kernel says how many INVOCATIONS it has, a power of two.
 struct LogSum {
     peak: f32,
     sum: f32,
 }
 
-var<workgroup> wg_log_sums: array<LogSum, 64>;
+var<workgroup> wg_log_sums: array<LogSum, INVOCATIONS>;
 
 fn log_sum_one(s: LogSum, x: f32) -> LogSum {
     let peak = max(s.peak, x);
@@ -19,7 +19,7 @@ fn log_sum_both(a: LogSum, b: LogSum) -> LogSum {
 // Of invocations that are `step` or a multiple of it apart, in the first of them. To be called by the whole workgroup.
 fn log_sum_apart(own: LogSum, local: u32, step: u32) -> LogSum {
     wg_log_sums[local] = own;
-    for (var reach = 32u; reach >= step; reach /= 2u) {
+    for (var reach = INVOCATIONS / 2u; reach >= step; reach /= 2u) {
         workgroupBarrier();
         if (local < reach) {
             wg_log_sums[local] = log_sum_both(wg_log_sums[local], wg_log_sums[local + reach]);
