@@ -59,7 +59,9 @@ impl Planner<'_> {
     }
 
     fn short(&self) -> Option<Short> {
-        Short::of(&self.options.kind).filter(|_| self.columns() <= u64::from(widest(self.caps)))
+        // What weights of labels bound says little where a band ends: walks of labels with durations would be left.
+        let suits = |short: &Short| !(short.weighed && self.bands().is_some());
+        Short::of(&self.options.kind).filter(suits).filter(|_| self.columns() <= u64::from(widest(self.caps)))
     }
 
     fn careful_arcs_sweep(&mut self, chunk: &Range<usize>, bindings: [Binding; 5], follows: bool) {

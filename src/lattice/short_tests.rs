@@ -1,8 +1,8 @@
 //! What the sweep of short arcs leaves to the sweep of any arcs: walks whose variables one f32 exponent does not hold.
 
-use super::layout::{Stride, UtteranceShape};
+use super::layout::{Part, Problem};
 use super::loss::Call;
-use super::{Blank, Kind, Logits, LossBatch, TransducerLoss, TransducerPlan};
+use super::{Band, Blank, Gradients, Kind, Logits, LossBatch, TransducerLoss, TransducerPlan};
 use crate::device::recording::{Command, Role};
 use crate::device::shader::Kernel;
 use crate::{Context, ContextOptions, DType, Tensor};
@@ -16,6 +16,7 @@ const LEFT: u32 = 0x7fff_ffff;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arcs {
+    Rnnt,
     MultiBlank,
     Tdt,
 }
@@ -43,6 +44,7 @@ fn noise(i: u32, utterance: u32) -> f32 {
 impl Case {
     fn kind(&self) -> Kind {
         let kind = match self.arcs {
+            Arcs::Rnnt => return Kind::rnnt(Blank(0)),
             Arcs::MultiBlank => {
                 let symbols = self.sides[3] as u32 - BIG_BLANKS.len() as u32..;
                 Kind::multi_blank(Blank(0), &symbols.zip(BIG_BLANKS).collect::<Vec<_>>())
@@ -79,24 +81,65 @@ impl Case {
         logits
     }
 
+    fn row(&self) -> usize {
+        self.sides[3] + if self.arcs == Arcs::Tdt { DURATIONS.len() } else { 0 }
+    }
+
+    fn targets(&self) -> Vec<u32> {
+        let [count, _, positions, _] = self.sides;
+        (self.first..self.first + count).flat_map(|n| (0..positions - 1).map(move |u| self.label(n, u))).collect()
+    }
+
+    fn lengths(&self) -> [Vec<u32>; 2] {
+        let [count, frames, positions, _] = self.sides;
+        [vec![frames as u32; count], vec![positions as u32 - 1; count]]
+    }
+
     /// Forward and backward walks that are left.
     fn left(&self, context: &Context) -> [usize; 2] {
-        let [count, frames, positions, vocab] = self.sides;
-        let row = vocab + if self.arcs == Arcs::Tdt { DURATIONS.len() } else { 0 };
-        let logits = Tensor::from_slice(context, &[count, frames, positions, row], &self.logits()).unwrap();
-        let targets: Vec<u32> = (self.first..self.first + count).flat_map(|n| (0..positions - 1).map(move |u| self.label(n, u))).collect();
-        let lengths = (vec![frames as u32; count], vec![positions as u32 - 1; count]);
+        let [count, frames, positions, _] = self.sides;
+        let logits = Tensor::from_slice(context, &[count, frames, positions, self.row()], &self.logits()).unwrap();
+        let ([frames, labels], targets) = (self.lengths(), self.targets());
         let loss = TransducerLoss::of(self.kind()).gradients(true).build(context).unwrap();
-        let batch = LossBatch::new(Logits::padded(&logits), &targets, &lengths.0, &lengths.1);
+        let batch = LossBatch::new(Logits::padded(&logits), &targets, &frames, &labels);
         let problem = batch.check(&loss.options, context).unwrap();
-        let plan = TransducerPlan::new(&problem, batch.targets().extra_words(), &loss.options, context.caps()).unwrap();
+        self.left_of(context, &loss, &batch, &problem)
+    }
+
+    /// Likewise of lattices of bands: so many positions a frame, in their middle the one that is wanted.
+    fn left_in_bands(&self, context: &Context, width: usize) -> [usize; 2] {
+        let ([count, frames, positions, vocab], row) = (self.sides, self.row());
+        let labels = positions - 1;
+        let begin = |t: usize| {
+            let emitted = (0..labels).take_while(|u| (2 * u + 1) * frames / (2 * labels) < t).count();
+            emitted.saturating_sub(width / 2).min(positions - width)
+        };
+        let all = self.logits();
+        let rows = (0..count * frames).flat_map(|frame| {
+            let first = (frame * positions + begin(frame % frames)) * row;
+            all[first..first + width * row].iter().copied()
+        });
+        let logits = Tensor::from_slice(context, &[count * frames * width, row], &rows.collect::<Vec<_>>()).unwrap();
+        let band = Band::new((0..frames).map(|t| [begin(t) as u32, (begin(t) + width - 1) as u32]).collect());
+        let (lengths, targets, bands) = (self.lengths(), self.targets(), vec![band; count]);
+        let mut loss = TransducerLoss::of(self.kind()).gradients(Gradients::InPlace).build(context).unwrap();
+        loss.options.pruned = true;
+        let batch = LossBatch::new(Logits::packed(&logits), &targets, &lengths[0], &lengths[1]).bands(&bands);
+        let mut problem = Problem::packed(vocab, row, [&lengths[0], &lengths[1]], Some(&vec![width as u32; count])).unwrap();
+        problem.parts = vec![Part { bytes: logits.bytes(), utterances: 0..count }];
+        self.left_of(context, &loss, &batch, &problem)
+    }
+
+    fn left_of(&self, context: &Context, loss: &TransducerLoss, batch: &LossBatch<'_>, problem: &Problem) -> [usize; 2] {
+        let count = self.sides[0];
+        let plan = TransducerPlan::new(problem, batch.targets().extra_words(), &loss.options, context.caps()).unwrap();
         assert_eq!(plan.chunks().len(), 1);
         // The plan up to the short sweep, with anchors that can be read.
         let mut recording = plan.recording().clone();
         let is_short = |command: &Command| matches!(command, Command::Dispatch(d) if d.shader.kernel == Kernel::LatticeArcsShort);
         let short = recording.commands.iter().position(is_short).unwrap();
         recording.commands.truncate(short + 1);
-        let call = Call::new(&loss, &batch, &problem, plan.chunks()).unwrap();
+        let call = Call::new(loss, batch, problem, plan.chunks()).unwrap();
         let mut bound = call.bound();
         let anchors = recording.buffers.iter_mut().find(|buffer| buffer.label == "anchors").unwrap();
         anchors.role = Role::Bound(bound.len());
@@ -104,7 +147,7 @@ impl Case {
         bound.push(&anchors);
         pollster::block_on(context.run(&recording, &bound)).unwrap();
         let words = pollster::block_on(anchors.to_vec_u32()).unwrap();
-        let each: u64 = problem.utterances.iter().map(|u| UtteranceShape::anchors(u, Stride::Cell)).max().unwrap();
+        let each: u64 = problem.utterances.iter().map(|u| u.anchors(loss.options.stride())).max().unwrap();
         let direction = |words: &[u32]| words.iter().step_by(each as usize).take(count).filter(|&&word| word == LEFT).count();
         let half = words.len() / 2;
         [direction(&words[..half]), direction(&words[half..])]
@@ -130,6 +173,17 @@ fn no_walk_of_a_trained_model_is_left() {
     for (arcs, sure) in [(Arcs::Tdt, 10.0), (Arcs::Tdt, 0.0), (Arcs::MultiBlank, 10.0)] {
         let case = Case { arcs, sides: [2, 450, 90, 50], first: 0, sure };
         assert_eq!(case.left(&gpu), [0, 0], "{arcs:?}, sure by {sure}");
+    }
+}
+
+#[test]
+fn no_walk_of_a_band_is_left() {
+    let Some(gpu) = gpu() else { return };
+    for arcs in [Arcs::Rnnt, Arcs::MultiBlank] {
+        for (sure, width) in [(0.0, 5), (0.0, 20), (5.0, 5), (5.0, 20), (10.0, 5)] {
+            let case = Case { arcs, sides: [2, 450, 90, 50], first: 0, sure };
+            assert_eq!(case.left_in_bands(&gpu, width), [0, 0], "{arcs:?}, sure by {sure}, {width} positions");
+        }
     }
 }
 
