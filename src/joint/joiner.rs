@@ -45,7 +45,8 @@ impl Joiner {
 
     /// Without a layer: the logits are the sum of the encoder's output [N, T, V] and the predictor's [N, U1, V].
     ///
-    /// As in Hannun's transducer and in the simple losses of k2. -inf masks a symbol.
+    /// As in Hannun's transducer and in the simple losses of k2. -inf masks a symbol. No logits are written, not even of a tile, unless the
+    /// kind's arcs read durations, sums of symbols or more than six symbols, or bands leave most rows out.
     pub fn additive(context: &Context) -> Self {
         Self { context: context.clone(), encoder: None, predictor: None, output: None, activation: Activation::Identity }
     }
