@@ -3,8 +3,8 @@ enable wgpu_cooperative_matrix;
 // The product of `gemm.wgsl` of factors of f32, by the matrices of f16 that subgroups of some devices multiply: each element, times a
 // power of two that brings the largest of its line to between 2^14 and 2^15, is the sum of two halves, and what they leave of it is below
 // 2^-22 of it or 2^-38 of the largest of its line (2^-27 where a device takes halves below 2^-14 for zero). The product of the two small
-// halves is left out, for it is no larger than that. Sums are in f32, those of products with small halves apart: devices cut what a sum has
-// too much at each step, where adding to it. Eight subgroups, two down and four across, own a tile; each sums
+// halves is left out, for it is no larger than that. Sums are in f32, of SPAN of k each by the device's
+// matrices, which cut what a sum has too much and do not round it, and of these by additions. Eight subgroups, two down and four across, own a tile; each sums
 // 4 x 2 matrices. Lines begin at multiples of four elements and are multiples of four long. Native only.
 // Lines are those that a row, or a column, of C is made of; with an element that is not finite all of that is not.
 // NT, NN, TN: how A and B lie.
@@ -25,6 +25,7 @@ alias Sum = coop_mat16x16<f32, C>;
 #endif
 const TILE = 8u * SIDE;
 const DEPTH = 2u * SIDE;
+const SPAN = 4u * DEPTH;
 // Eight subgroups of 32, or of 8.
 const WORKGROUP = SIDE * SIDE;
 
@@ -129,15 +130,13 @@ fn b_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
 #endif
 }
 
-// What an invocation writes of the matrix of sums of its subgroup that begins in row m and column n: two fours, whose large parts are
-// `large`, and the small ones in workgroup memory.
-fn store_matrix(part: u32, m: u32, n: u32, subgroup: u32, lane: u32, large: array<vec4f, 2>) {
-    for (var half = 0u; half < 2u; half++) {
-        let i = lane + half * (WORKGROUP / 8u);
+// Writes the matrix of sums of this subgroup that begins in row m and column n.
+fn store_matrix(part: u32, m: u32, n: u32, subgroup: u32, lane: u32) {
+    for (var i = lane; i < SIDE * SIDE / 4u; i += WORKGROUP / 8u) {
         let row = m + i / (SIDE / 4u);
         let column = n + i % (SIDE / 4u) * 4u;
         if (row < params.rows && column < params.columns) {
-            var sums = select(large[0], large[1], half == 1u) + wg_sums[subgroup * SIDE * SIDE / 4u + i];
+            var sums = wg_sums[subgroup * SIDE * SIDE / 4u + i];
             let of_row = row_exponent(row);
             for (var j = 0u; j < 4u; j++) {
                 sums[j] = scaled_back(sums[j], of_row + column_exponent(column + j));
@@ -217,7 +216,7 @@ fn main(
 #repeat r 4
 #repeat c 2
     var sum$(r)_$(c) = Sum();
-    var small$(r)_$(c) = Sum();
+    var total$(r)_$(c) = Sum();
 #end
 #end
     let is_inside = first_row + TILE <= params.rows && first_column + TILE <= params.columns;
@@ -290,16 +289,24 @@ fn main(
         let left_small$(d)_$(r) = coopLoadT<Left>(&wg_a_small[left$(d)_$(r)_at], a_pitch);
 #endif
 #repeat c 2
-        small$(r)_$(c) = coopMultiplyAdd(left_small$(d)_$(r), right$(d)_$(c), small$(r)_$(c));
+        sum$(r)_$(c) = coopMultiplyAdd(left_small$(d)_$(r), right$(d)_$(c), sum$(r)_$(c));
 #end
 #repeat c 2
-        small$(r)_$(c) = coopMultiplyAdd(left$(d)_$(r), right_small$(d)_$(c), small$(r)_$(c));
+        sum$(r)_$(c) = coopMultiplyAdd(left$(d)_$(r), right_small$(d)_$(c), sum$(r)_$(c));
 #end
 #repeat c 2
         sum$(r)_$(c) = coopMultiplyAdd(left$(d)_$(r), right$(d)_$(c), sum$(r)_$(c));
 #end
 #end
 #end
+        if ((next - begin) % SPAN == 0u || next >= end) {
+#repeat r 4
+#repeat c 2
+            total$(r)_$(c) = total$(r)_$(c) + sum$(r)_$(c);
+            sum$(r)_$(c) = Sum();
+#end
+#end
+        }
         workgroupBarrier();
     }
 
@@ -310,13 +317,9 @@ fn main(
     let sums_pitch = SIDE / 4u;
 #repeat r 4
 #repeat c 2
-    coopStoreT(sum$(r)_$(c), &wg_sums[sums_at], sums_pitch);
+    coopStoreT(total$(r)_$(c), &wg_sums[sums_at], sums_pitch);
     workgroupBarrier();
-    let large$(r)_$(c) = array<vec4f, 2>(wg_sums[sums_at + lane], wg_sums[sums_at + lane + WORKGROUP / 8u]);
-    workgroupBarrier();
-    coopStoreT(small$(r)_$(c), &wg_sums[sums_at], sums_pitch);
-    workgroupBarrier();
-    store_matrix(part, m + $(r)u * SIDE, n + $(c)u * SIDE, subgroup, lane, large$(r)_$(c));
+    store_matrix(part, m + $(r)u * SIDE, n + $(c)u * SIDE, subgroup, lane);
     workgroupBarrier();
 #end
 #end

@@ -3,10 +3,8 @@
 use super::Activation;
 use super::gemm::{Form, Gemm};
 use super::matrix::Matrix;
-#[cfg(not(target_family = "wasm"))]
-use super::split::{Scratch, record_large_split};
+use crate::device::RunReport;
 use crate::device::recording::Recording;
-use crate::device::{Caps, RunReport};
 use crate::error::{Error, Result};
 use crate::tensor::{DType, Tensor, declare};
 
