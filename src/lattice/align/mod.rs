@@ -275,15 +275,14 @@ impl Lattice<'_> {
     /// [fused one](crate::joint::JointLoss), after one with less. Begins of frames do not fall, and climb so slowly that no label is skipped.
     /// Of more positions where the last label would be out of reach else, at most of all. Empty, no restriction, where there are no paths.
     ///
-    /// The ranges of k2's `get_rnnt_prune_ranges` (Kuang et al. 2022, arXiv:2206.13236). O(T U (A + width)).
+    /// The ranges of k2's `get_rnnt_prune_ranges` (Kuang et al. 2022, arXiv:2206.13236). O(T U width).
     pub fn prune(&self, width: usize) -> Band {
         let Some(graph) = self.graph() else { return Band::default() };
-        let [frames, columns, arcs] = self.shape();
-        let visits: Vec<f64> = graph.occupancies().chunks_exact(arcs).map(|cell| cell.iter().sum()).collect();
+        let [frames, columns, _] = self.shape();
         let labels_take_frames = graph.labels_take_frames();
         let width = prune::least_width(width, frames, columns, labels_take_frames);
         let step = if labels_take_frames { 1 } else { width - 1 };
-        let begins = prune::runs(&visits, columns, width, step);
+        let begins = prune::runs(&graph.visits(), columns, width, step);
         Band::new(begins.into_iter().map(|begin| [begin, begin + width as u32 - 1]).collect())
     }
 

@@ -72,6 +72,11 @@ impl<P: Planes> Graph<'_, P> {
         occupancies
     }
 
+    /// Probability that a path goes through each cell, [T, U + 1].
+    pub fn visits(&self) -> Vec<f64> {
+        self.nodes().map(|node| (self.forward(node) + self.backward(node) - self.total()).exp2().min(1.0)).collect()
+    }
+
     /// Whether every arc that emits a label takes a frame.
     pub fn labels_take_frames(&self) -> bool {
         self.arcs.steps.iter().all(|step| step.labels == 0 || step.frames > 0)

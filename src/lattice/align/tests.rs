@@ -82,6 +82,10 @@ fn check(what: &str, lattice: &Lattice) {
     for (edge, occupied) in edges.edges.iter().zip(paths.occupancies(&edges)) {
         expected[edge.from * set.count() + edge.arc] += occupied;
     }
+    // A path leaves each cell that it goes through by one arc.
+    let visits = graph.visits();
+    assert_eq!(visits.len(), graph.cells(), "{what}");
+    visits.iter().zip(expected.chunks(set.count())).for_each(|(&got, leaving)| close(what, got, leaving.iter().sum()));
     occupancies.iter().zip(expected).for_each(|(&got, expected)| close(what, got, expected));
     close(what, entropy(&graph), paths.entropy());
     for (label, frame) in graph.expected_frames().into_iter().enumerate() {
