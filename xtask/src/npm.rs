@@ -14,7 +14,7 @@ use crate::{paths, setup, wasm};
 
 /// What a page may have to load of the package, compressed. Kernels of training are in it, which pages cannot call yet: they
 /// are the first to go.
-const BUDGET: usize = 329_000;
+const BUDGET: usize = 332_000;
 
 pub fn run(args: &[String]) -> Result {
     crate::no_arguments("npm", args)?;
