@@ -3,26 +3,15 @@ enable wgpu_cooperative_matrix;
 // The product of `gemm.wgsl` of factors of f32, by the matrices of f16 that subgroups of some devices multiply: each element, times a
 // power of two that brings the largest of its line to between 2^14 and 2^15, is the sum of two halves, and what they leave of it is below
 // 2^-22 of it or 2^-38 of the largest of its line (2^-27 where a device takes halves below 2^-14 for zero). The product of the two small
-// halves is left out, for it is no larger than that. Sums are in f32, of SPAN of k each by the device's
-// matrices, which cut what a sum has too much and do not round it, and of these by additions. Eight subgroups, two down and four across, own a tile; each sums
-// 4 x 2 matrices. Lines begin at multiples of four elements and are multiples of four long. Native only.
+// halves is left out, for it is no larger than that. Sums are in f32: of SPAN of k each by the device's matrices, which cut what a sum has
+// too much and do not round it, and of these by additions. Eight subgroups, two down and four across, own a tile; each sums 4 x 2
+// matrices. Lines begin at multiples of four elements and are multiples of four long. Native only.
 // Lines are those that a row, or a column, of C is made of; with an element that is not finite all of that is not.
-// NT, NN, TN: how A and B lie.
 // Method: Markidis et al. 2018 (two halves), Ootomo and Yokota 2022.
 // Twin: src/cpu/gemm.rs::product, in f32.
 #import gemm_params
+#import gemm_lines
 
-#ifdef SIDE8
-const SIDE = 8u;
-alias Left = coop_mat8x8<f16, A>;
-alias Right = coop_mat8x8<f16, B>;
-alias Sum = coop_mat8x8<f32, C>;
-#else
-const SIDE = 16u;
-alias Left = coop_mat16x16<f16, A>;
-alias Right = coop_mat16x16<f16, B>;
-alias Sum = coop_mat16x16<f32, C>;
-#endif
 const TILE = 8u * SIDE;
 const DEPTH = 2u * SIDE;
 const SPAN = 4u * DEPTH;
@@ -40,25 +29,6 @@ var<storage, read> a_most: array<u32>;
 var<storage, read> b_most: array<u32>;
 
 // Tiles of either half as they lie in memory, in fours. Two fours more to a line: neighbours fall into other memory banks.
-#ifdef TN
-const A_WIDTH = TILE / 4u;
-const A_LINES = DEPTH;
-#else
-const A_WIDTH = DEPTH / 4u;
-const A_LINES = TILE;
-#endif
-#ifdef NT
-const B_WIDTH = DEPTH / 4u;
-const B_LINES = TILE;
-#else
-const B_WIDTH = TILE / 4u;
-const B_LINES = DEPTH;
-#endif
-const A_PITCH = A_WIDTH + 2u;
-const B_PITCH = B_WIDTH + 2u;
-// Lines that all invocations together read at a time.
-const A_STEP = WORKGROUP / A_WIDTH;
-const B_STEP = WORKGROUP / B_WIDTH;
 var<workgroup> wg_a: array<vec4<f16>, A_LINES * A_PITCH>;
 var<workgroup> wg_a_small: array<vec4<f16>, A_LINES * A_PITCH>;
 var<workgroup> wg_b: array<vec4<f16>, B_LINES * B_PITCH>;
@@ -107,27 +77,6 @@ fn b_four(i: u32, at: u32, left: u32) -> vec4f {
         return b[at + i * (B_STEP * (params.b_stride / 4u))];
     }
     return vec4f();
-}
-
-// What an invocation reads of a tile from k on: its first four, and how many lines are there, none where its place in a line is not.
-fn a_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
-#ifdef TN
-    let left = select(0u, end - min(k + line, end), place < params.rows);
-    return vec2u((params.a_first + (k + line) * params.a_stride + place) / 4u, left);
-#else
-    let left = select(0u, params.rows - min(line, params.rows), k + place < end);
-    return vec2u((params.a_first + line * params.a_stride + k + place) / 4u, left);
-#endif
-}
-
-fn b_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
-#ifdef NT
-    let left = select(0u, params.columns - min(line, params.columns), k + place < end);
-    return vec2u((params.b_first + line * params.b_stride + k + place) / 4u, left);
-#else
-    let left = select(0u, end - min(k + line, end), place < params.columns);
-    return vec2u((params.b_first + (k + line) * params.b_stride + place) / 4u, left);
-#endif
 }
 
 // Writes the matrix of sums of this subgroup that begins in row m and column n.

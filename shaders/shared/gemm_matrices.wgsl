@@ -3,18 +3,8 @@
 // of four elements and are multiples of four long. Native only: browsers have no such matrices yet.
 // Twin: src/dense/gemm.rs.
 #import gemm_params
+#import gemm_lines
 
-#ifdef SIDE8
-const SIDE = 8u;
-alias Left = coop_mat8x8<f16, A>;
-alias Right = coop_mat8x8<f16, B>;
-alias Sum = coop_mat8x8<f32, C>;
-#else
-const SIDE = 16u;
-alias Left = coop_mat16x16<f16, A>;
-alias Right = coop_mat16x16<f16, B>;
-alias Sum = coop_mat16x16<f32, C>;
-#endif
 const TILE = 8u * SIDE;
 const DEPTH = 4u * SIDE;
 // Eight subgroups of 32, or of 8.
@@ -26,25 +16,6 @@ var<storage, read> a: array<vec4<f16>>;
 var<storage, read> b: array<vec4<f16>>;
 
 // Tiles as they lie in memory, in fours. Two fours more to a line: neighbours fall into other memory banks.
-#ifdef TN
-const A_WIDTH = TILE / 4u;
-const A_LINES = DEPTH;
-#else
-const A_WIDTH = DEPTH / 4u;
-const A_LINES = TILE;
-#endif
-#ifdef NT
-const B_WIDTH = DEPTH / 4u;
-const B_LINES = TILE;
-#else
-const B_WIDTH = TILE / 4u;
-const B_LINES = DEPTH;
-#endif
-const A_PITCH = A_WIDTH + 2u;
-const B_PITCH = B_WIDTH + 2u;
-// Lines that all invocations together read at a time.
-const A_STEP = WORKGROUP / A_WIDTH;
-const B_STEP = WORKGROUP / B_WIDTH;
 var<workgroup> wg_a: array<vec4<f16>, A_LINES * A_PITCH>;
 var<workgroup> wg_b: array<vec4<f16>, B_LINES * B_PITCH>;
 // A matrix of sums for each subgroup.
@@ -63,27 +34,6 @@ fn b_four(i: u32, at: u32, left: u32) -> vec4<f16> {
         return b[at + i * (B_STEP * (params.b_stride / 4u))];
     }
     return vec4<f16>();
-}
-
-// What an invocation reads of a tile from k on: its first four, and how many lines are there, none where its place in a line is not.
-fn a_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
-#ifdef TN
-    let left = select(0u, end - min(k + line, end), place < params.rows);
-    return vec2u((params.a_first + (k + line) * params.a_stride + place) / 4u, left);
-#else
-    let left = select(0u, params.rows - min(line, params.rows), k + place < end);
-    return vec2u((params.a_first + line * params.a_stride + k + place) / 4u, left);
-#endif
-}
-
-fn b_span(line: u32, place: u32, k: u32, end: u32) -> vec2u {
-#ifdef NT
-    let left = select(0u, params.columns - min(line, params.columns), k + place < end);
-    return vec2u((params.b_first + line * params.b_stride + k + place) / 4u, left);
-#else
-    let left = select(0u, end - min(k + line, end), place < params.columns);
-    return vec2u((params.b_first + (k + line) * params.b_stride + place) / 4u, left);
-#endif
 }
 
 // Writes the matrix of sums of this subgroup that begins in row m and column n.
