@@ -18,7 +18,6 @@ var<storage, read> pulls: array<f32>;
 var<storage, read_write> out: array<f32>;
 
 const INVOCATIONS = 64u;
-const LEFT_OUT = 1e37;
 var<workgroup> wg_sums: array<f32, INVOCATIONS>;
 
 @compute @workgroup_size(64)
@@ -50,7 +49,7 @@ fn main(
     }
     workgroupBarrier();
     let sum = wg_sums[0];
-    if (normaliser < LEFT_OUT) {
+    if (!is_left_out(normaliser)) {
         for (var v = local; v < end; v += INVOCATIONS) {
             let x = clean(predictor[params.predictor_first + place * params.vocab + v]) * LOG2_E - normaliser;
             let share = exp2(min(x - normalisers[params.prior_at + v] - all, 0.0));

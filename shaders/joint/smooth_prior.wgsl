@@ -13,7 +13,6 @@ var<storage, read_write> normalisers: array<f32>;
 const COLUMNS = 16u;
 const LANES = 16u;
 const INVOCATIONS = 256u;
-const LEFT_OUT = 1e37;
 var<workgroup> wg_counts: array<u32, LANES>;
 
 @compute @workgroup_size(256)
@@ -31,7 +30,7 @@ fn main(
         for (var u = lane; u < select(0u, utterance.labels + 1u, utterance.frames > 0u); u += LANES) {
             let row = n * params.positions + u;
             let normaliser = normalisers[params.positions_at + row];
-            if (normaliser < LEFT_OUT) {
+            if (!is_left_out(normaliser)) {
                 count += 1u;
                 if (v < params.vocab) {
                     own = log_sum_one(own, clean(predictor[params.predictor_first + row * params.vocab + v]) * LOG2_E - normaliser);

@@ -12,7 +12,6 @@ var<storage, read_write> normalisers: array<f32>;
 
 override OF_POSITIONS: u32 = 0u;
 const INVOCATIONS = 64u;
-const LEFT_OUT = 1e38;
 
 @compute @workgroup_size(64)
 fn main(
@@ -39,6 +38,6 @@ fn main(
     let sum = log_sum_apart(own, local, 1u);
     if (local == 0u && item < length) {
         let at = select(params.frames_at, params.positions_at, OF_POSITIONS != 0u) + n * length + item;
-        normalisers[at] = select(sum.peak + log2(max(sum.sum, 1e-30)), LEFT_OUT, is_log_zero(sum.peak) || sum.peak >= 0.5 * LEFT_OUT);
+        normalisers[at] = select(sum.peak + log2(max(sum.sum, 1e-30)), LEFT_OUT, is_log_zero(sum.peak) || is_left_out(sum.peak));
     }
 }

@@ -56,6 +56,13 @@ const MASKED: f32 = -1e38;
 // A label that stands for any symbol, or that is not there: no symbol.
 const NO_LABEL = 0xffffffffu;
 
+// The normaliser of a frame or a position alone that smoothing leaves out.
+const LEFT_OUT: f32 = 1e38;
+
+fn is_left_out(normaliser: f32) -> bool {
+    return normaliser >= 0.5 * LEFT_OUT;
+}
+
 fn is_log_zero(x: f32) -> bool {
     return x <= 0.5 * LOG_ZERO;
 }

@@ -67,19 +67,22 @@ impl Factor<'_> {
     }
 }
 
-/// Twin of `shaders/dense/gemm.wgsl`.
-pub(super) fn product(call: &mut Call<'_>) {
+/// Twin of `shaders/dense/gemm.wgsl`, and of `gemm_split.wgsl`. `of_halves`: the device's matrices take factors of f16.
+pub(super) fn product(call: &mut Call<'_>, of_halves: bool) {
     let p: DenseGemmParams = call.params();
     let is = |name: &str| call.constant(name) != 0.0;
     let [activation_in, activation_out] = ["ACTIVATION_IN", "ACTIVATION_OUT"].map(|name| call.constant(name) as u32);
-    let factor = |binding, first, stride, deep: &str, half: &str| Factor {
-        elements: Elements::of(call.read(binding), is(half)),
+    // Variants of the device's matrices say by flags how their factors lie.
+    let flagged = |flags: &[&str]| flags.iter().any(|flag| call.has_flag(flag));
+    let all_half = of_halves && call.has_flag("coop");
+    let factor = |binding, first, stride, deep: bool, half: &str| Factor {
+        elements: Elements::of(call.read(binding), all_half || is(half)),
         first: first as usize,
         stride: stride as usize,
-        deep: is(deep),
+        deep,
     };
-    let a = factor(1, p.a_first, p.a_stride, "A_DEEP", "A_HALF");
-    let b = factor(2, p.b_first, p.b_stride, "B_DEEP", "B_HALF");
+    let a = factor(1, p.a_first, p.a_stride, is("A_DEEP") || flagged(&["nt", "nn"]), "A_HALF");
+    let b = factor(2, p.b_first, p.b_stride, is("B_DEEP") || flagged(&["nt"]), "B_HALF");
     let bias: &[f32] = call.read(3);
     let c: &mut [f32] = call.write(4);
     let (rows, columns, depth, stride) = (p.rows as usize, p.columns as usize, p.depth as usize, p.c_stride as usize);

@@ -137,9 +137,9 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::CellWeightGradient => cells::weight_gradient(&mut call),
         Kernel::DenseColumnSums => gemm::column_sums(&mut call),
         Kernel::DenseConv1d => conv::conv1d(&mut call),
-        Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call),
+        Kernel::DenseGemm | Kernel::DenseGemmThin => gemm::product(&mut call, true),
         #[cfg(not(target_family = "wasm"))]
-        Kernel::DenseGemmSplit => gemm::product(&mut call),
+        Kernel::DenseGemmSplit => gemm::product(&mut call, false),
         #[cfg(not(target_family = "wasm"))]
         Kernel::DenseLineMost => gemm::line_most(&mut call),
         #[cfg(not(target_family = "wasm"))]

@@ -190,7 +190,7 @@ fn large_tiles() {
 }
 
 /// m x n of A and B by the device's matrices in halves, whose lines differ by powers of ten, and the same in f64.
-fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates, bias]: [bool; 2], gap: usize) {
+fn check_split((context, caps): (&Context, &Caps), form: Form, [m, n, k]: [u32; 3], [accumulates, bias]: [bool; 2], gap: usize) {
     let [a_shape, b_shape, c_shape] = shapes(form, [m, n, k]);
     // Of each row of C, and of each column, another size.
     let size = |place: usize| 10f32.powi((place % 21) as i32 - 10);
@@ -224,9 +224,9 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
         accumulates,
         activations: [Activation::Identity; 2],
     };
-    record_split(&product, form == Form::Nn, &mut recording, context.caps(), &mut Scratch::default()).unwrap();
+    record_split(&product, form == Form::Nn, &mut recording, caps, &mut Scratch::default()).unwrap();
     let is_split = recording.pipelines.iter().any(|key| key.shader.kernel == Kernel::DenseGemmSplit);
-    assert_eq!(is_split, context.caps().matrices.is_some() && gap.is_multiple_of(4), "{form:?}");
+    assert_eq!(is_split, caps.matrices.is_some() && gap.is_multiple_of(4), "{form:?}");
     pollster::block_on(context.run(&recording, &[&a, &b, &c, &bias_tensor])).unwrap();
     let out = c.to_vec_blocking().unwrap();
     let at = |values: &[f32], stride: usize, line: usize, column: usize| f64::from(values[8 + line * stride + column]);
@@ -248,19 +248,26 @@ fn check_split(context: &Context, form: Form, [m, n, k]: [u32; 3], [accumulates,
             worst = worst.max((at(&out, c_stride, row, column) - sum - more).abs() / scale.max(f64::MIN_POSITIVE));
         }
     }
-    // Of the sum of the magnitudes, whatever the size of a row or a column: the roundings of f32, which sums of one sign pile up.
-    assert!(worst < 1e-6 + 4e-9 * f64::from(k), "{form:?} {m} {n} {k}: {worst:e}");
+    // Of the sum of the magnitudes, whatever the size of a row or a column: the roundings of f32, which sums of one sign pile up where
+    // nothing keeps them short.
+    let off = if is_split && context.device().is_some() { 2e-6 } else { 1e-6 + 4e-9 * f64::from(k) };
+    assert!(worst < off, "{form:?} {m} {n} {k}: {worst:e}");
     println!("{} {form:?} {m} x {n} x {k}: {worst:.1e}", context.caps().adapter);
 }
 
 #[test]
 fn products_of_f32_by_matrices_of_halves() {
-    for context in contexts() {
+    // The twin is that of every variant, which a plan for the CPU does not take.
+    let twin = |matrices| Caps { matrices, max_workgroup_bytes: 49_152, ..Context::cpu().caps().clone() };
+    let mut all: Vec<(Context, Caps)> = contexts().into_iter().map(|context| (context.clone(), context.caps().clone())).collect();
+    all.extend([Some(16), Some(8)].map(|matrices| (Context::cpu(), twin(matrices))));
+    for (context, caps) in all {
+        let on = (&context, &caps);
         for form in FORMS {
-            check_split(&context, form, [400, 512, 264], [false, form == Form::Nt], 0);
-            check_split(&context, form, [300, 512, 520], [true, false], 4);
-            check_split(&context, form, [1_032, 132, 2_180], [form == Form::Tn, false], 0);
-            check_split(&context, form, [272, 1_032, 132], [false, false], 1);
+            check_split(on, form, [400, 512, 264], [false, form == Form::Nt], 0);
+            check_split(on, form, [300, 512, 520], [true, false], 4);
+            check_split(on, form, [1_032, 132, 2_180], [form == Form::Tn, false], 0);
+            check_split(on, form, [272, 1_032, 132], [false, false], 1);
         }
     }
 }
