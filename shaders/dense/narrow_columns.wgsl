@@ -1,4 +1,4 @@
-// f32 as f16, every column times a power of two of its own, of what `largest_in_columns.wgsl` found. Lines begin at multiples of four
+// f32 as f16, every column times a power of two of its own, of what `line_most.wgsl` found. Lines begin at multiples of four
 // elements, and are multiples of four long.
 // Twin: src/cpu/convert.rs.
 #import half_scale

@@ -2,7 +2,7 @@
 
 use super::Call;
 #[cfg(not(target_family = "wasm"))]
-use crate::device::shader::{DenseLargestInColumnsParams, DenseNarrowColumnsParams, DenseNarrowLinesParams};
+use crate::device::shader::{DenseNarrowColumnsParams, DenseNarrowLinesParams};
 use crate::device::shader::{DenseNarrowParams, DenseWidenParams};
 use crate::tensor::nearest_half;
 use half::f16;
@@ -58,18 +58,6 @@ pub(super) fn narrow_lines(call: &mut Call<'_>) {
         let scale = scale_of(largest_bits(x.iter()));
         *factor = scale.recip();
         out.iter_mut().zip(x).for_each(|(out, &x)| *out = scaled_half(x, scale));
-    }
-}
-
-/// Twin of `shaders/dense/largest_in_columns.wgsl`.
-#[cfg(not(target_family = "wasm"))]
-pub(super) fn largest_in_columns(call: &mut Call<'_>) {
-    let p: DenseLargestInColumnsParams = call.params();
-    let x: &[f32] = call.read(1);
-    let largest: &mut [u32] = call.write(2);
-    for line in 0..p.lines as usize {
-        let x = &x[p.x_first as usize + line * p.x_stride as usize..][..p.width as usize];
-        largest.iter_mut().zip(x).for_each(|(largest, x)| *largest = (*largest).max(largest_bits([x].into_iter())));
     }
 }
 

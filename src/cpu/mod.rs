@@ -142,8 +142,6 @@ fn launch(recording: &Recording, dispatch: &Dispatch, buffers: &mut [&mut Vec<u3
         Kernel::DenseGemmSplit => gemm::product(&mut call, false),
         #[cfg(not(target_family = "wasm"))]
         Kernel::DenseLineMost => gemm::line_most(&mut call),
-        #[cfg(not(target_family = "wasm"))]
-        Kernel::DenseLargestInColumns => convert::largest_in_columns(&mut call),
         Kernel::DenseNarrow => convert::narrow(&mut call),
         #[cfg(not(target_family = "wasm"))]
         Kernel::DenseNarrowColumns => convert::narrow_columns(&mut call),

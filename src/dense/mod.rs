@@ -6,6 +6,8 @@ mod conv1d;
 mod convert;
 pub(crate) mod gemm;
 mod layer;
+#[cfg(not(target_family = "wasm"))]
+mod line_most;
 mod linear;
 mod matmul;
 pub(crate) mod matrix;

@@ -1,20 +1,13 @@
 //! f32 as f16, where numbers of any size come together: every line, or every column, times a power of two of its own, which takes the
 //! largest of them to between 2^14 and 2^15. Products of these are multiplied by what undoes the power as they are written.
 
+use super::line_most::record_line_most;
 use super::matrix::Matrix;
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
-use crate::device::shader::{DenseLargestInColumnsParams, DenseNarrowColumnsParams, DenseNarrowLinesParams, Kernel};
+use crate::device::shader::{DenseNarrowColumnsParams, DenseNarrowLinesParams, Kernel};
 use crate::error::Result;
 use crate::tensor::DType;
-
-/// Fours of columns of a workgroup of `shaders/dense/largest_in_columns.wgsl`, the lines that it reads at a time, and the fewest that are
-/// worth a workgroup.
-const FOURS: u32 = 32;
-const LINES: u32 = 32;
-const LEAST_PART: u32 = 128;
-/// Workgroups that keep a large GPU busy.
-const BUSY: u32 = 512;
 
 /// A matrix of f16, and what undoes the power of each of its lines, or columns.
 #[derive(Clone, Copy, Debug)]
@@ -79,14 +72,7 @@ pub(crate) fn record_scaled_columns(
     recording.clear(largest);
     let pieces = pieces(caps, x, sides)?;
     for &(first, count) in &pieces {
-        let (x_window, x_first) = x.after_lines(first).window(caps, count, width);
-        let set = recording.bind(&[x_window, of_columns(largest)]);
-        let across = width.div_ceil(4 * FOURS);
-        let parts = (BUSY.div_ceil(across)).min(count / LEAST_PART).max(1);
-        let part_lines = count.div_ceil(parts).next_multiple_of(LINES);
-        let params = DenseLargestInColumnsParams { lines: count, width, part_lines, x_first, x_stride: x.stride };
-        let grid = fold(u64::from(across) * u64::from(count.div_ceil(part_lines)), caps.max_workgroups);
-        recording.dispatch(caps.shader(Kernel::DenseLargestInColumns), set, &params, grid, u64::from(count) * u64::from(width));
+        record_line_most(recording, caps, x.after_lines(first), [count, width], false, of_columns(largest));
     }
     for (first, count) in pieces {
         let (x_window, x_first) = x.after_lines(first).window(caps, count, width);

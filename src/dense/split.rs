@@ -2,11 +2,12 @@
 
 use super::Activation;
 use super::gemm::{Form, Gemm, record_sum_parts};
+use super::line_most::record_line_most;
 use super::matrix::Matrix;
 use super::tile::best_parts;
 use crate::device::Caps;
 use crate::device::recording::{Binding, BufferId, Recording, fold};
-use crate::device::shader::{DenseGemmParams, DenseLineMostParams, DenseSumPartsParams, Kernel};
+use crate::device::shader::{DenseGemmParams, DenseSumPartsParams, Kernel};
 use crate::error::Result;
 use crate::tensor::DType;
 
@@ -199,18 +200,12 @@ impl Split<'_> {
     }
 }
 
-/// Records `shaders/dense/line_most.wgsl`: of the lines of a matrix, or of its columns, into a buffer that others may have used.
+/// The largest of each line of a matrix, or of each column, in a buffer that others may have used.
 fn line_most(recording: &mut Recording, caps: &Caps, x: Matrix, sides: [u32; 2], along: bool, to: &mut Option<BufferId>) -> Binding {
-    let [lines, width] = sides;
-    let bytes = 4 * u64::from(if along { lines } else { width });
+    let bytes = 4 * u64::from(sides[usize::from(!along)]);
     let buffer = recording.scratch(to, "largest of each line", bytes);
-    recording.clear(buffer);
     let out = Binding { buffer, offset: 0, bytes };
-    let (window, first) = x.window(caps, lines, width);
-    let set = recording.bind(&[window, out]);
-    let params = DenseLineMostParams { lines, width, first, stride: x.stride };
-    let grid = fold(u64::from(width.div_ceil(256)) * u64::from(lines.div_ceil(64)), caps.max_workgroups);
-    let work = u64::from(lines) * u64::from(width);
-    recording.dispatch_with(caps.shader(Kernel::DenseLineMost), &[("ALONG", f64::from(u8::from(along)))], set, &params, grid, work);
+    recording.clear(buffer);
+    record_line_most(recording, caps, x, sides, along, out);
     out
 }

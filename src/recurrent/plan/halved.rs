@@ -44,7 +44,7 @@ impl Halved {
             d: recording.workspace("d_gates_half", 2 * lines(most) * columns),
             line_factors: recording.workspace("line_factors", 4 * lines(most)),
             column_factors: recording.workspace("column_factors", 4 * columns),
-            largest: recording.workspace("largest_in_columns", 4 * columns),
+            largest: recording.workspace("largest of each column", 4 * columns),
             h: (is_half && shape.rows > shape.second).then(|| recording.workspace("h_half", 2 * lines(most) * hidden)),
             takes_x: input_size.is_multiple_of(4),
         })
