@@ -425,6 +425,15 @@ impl Context {
         }
     }
 
+    /// As [`trim`](Self::trim), with the bytes of the buffers that kernels had used.
+    #[cfg(test)]
+    pub(crate) fn take_idle_bytes(&self) -> u64 {
+        match &self.0.backend {
+            Backend::Gpu(engine) => engine.take_idle_bytes(),
+            Backend::Cpu => 0,
+        }
+    }
+
     /// Whether both are the same context.
     pub fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

@@ -122,6 +122,11 @@ impl Engine {
         self.kernel_times.as_ref().map(KernelTimes::take).unwrap_or_default()
     }
 
+    #[cfg(test)]
+    pub(super) fn take_idle_bytes(&self) -> u64 {
+        self.pool.take_idle_bytes()
+    }
+
     pub(super) fn trim(&self) {
         self.pool.trim();
     }

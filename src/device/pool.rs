@@ -75,6 +75,14 @@ impl Pool {
         self.trim();
     }
 
+    /// Gives up the buffers that nobody holds, and tells the bytes of those that kernels use.
+    #[cfg(test)]
+    pub(super) fn take_idle_bytes(&self) -> u64 {
+        let unused = std::mem::take(&mut self.lock().buffers);
+        let used_by_kernels = |buffer: &wgpu::Buffer| !buffer.usage().contains(wgpu::BufferUsages::MAP_READ);
+        unused.into_values().flatten().filter(used_by_kernels).map(|buffer| buffer.size()).sum()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Free> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,7 +127,7 @@ impl Drop for GpuBuffer {
 
 /// Rounds up so that slightly different sizes share buffers: to 256 B, then to an eighth of the
 /// power of two below.
-fn size_class(bytes: u64) -> u64 {
+pub(super) fn size_class(bytes: u64) -> u64 {
     let bytes = bytes.max(256);
     let step = (1u64 << (63 - bytes.leading_zeros())) / 8;
     bytes.next_multiple_of(step.max(256))

@@ -3,6 +3,8 @@
 //! (`device::engine`) or on the CPU twins (`cpu::run`).
 
 use super::Caps;
+#[cfg(not(target_family = "wasm"))]
+use super::pool::size_class;
 use super::program::Program;
 use super::shader::Shader;
 use bytemuck::NoUninit;
@@ -242,6 +244,13 @@ impl Recording {
     /// they go with their launches.
     pub fn workspace_bytes(&self) -> u64 {
         self.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| b.bytes).sum::<u64>() + self.uniforms.len() as u64
+    }
+
+    /// The same of the buffers that the run is lent for that, each as large as pooled ones are.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn allocated_bytes(&self) -> u64 {
+        let workspace = self.buffers.iter().filter(|b| b.role == Role::Workspace).map(|b| size_class(b.bytes));
+        workspace.sum::<u64>() + if self.uniforms.is_empty() { 0 } else { size_class(self.uniforms.len() as u64) }
     }
 
     /// Number of kernel launches.

@@ -17,6 +17,8 @@ mod plan;
 mod rows;
 mod smoothing;
 mod sums;
+#[cfg(test)]
+mod tests;
 mod tiles;
 
 pub use batch::{JointBatch, JointShape};

@@ -75,7 +75,7 @@ impl JointPlan {
                     (Err(Error::LimitExceeded { .. }), Some(_)) => return Err(too_little(least, budget)),
                     (Err(error), _) => return Err(error),
                 };
-                let bytes = lattices.workspace_bytes();
+                let bytes = lattices.allocated_bytes();
                 if budget.is_none_or(|budget| bytes <= budget) {
                     let fits = Self { tile_rows: call.filled(tile_rows), rows, lattices };
                     return Ok(match too_many {
@@ -107,7 +107,7 @@ impl JointPlan {
             }
             let tile_rows = rows + (above - rows) / 2;
             match call.record(tile_rows, limit) {
-                Ok(lattices) if lattices.workspace_bytes() <= budget => {
+                Ok(lattices) if lattices.allocated_bytes() <= budget => {
                     self = Self { tile_rows: call.filled(tile_rows), lattices, ..self };
                     rows = tile_rows;
                 }
@@ -138,10 +138,10 @@ impl JointPlan {
         self.lattices.dispatches()
     }
 
-    /// Bytes of the buffers that a run works in beyond what it is given and what it gives; less only by the params of its launches, 256 B
-    /// each, where a device takes them with the launch. The context keeps buffers for later calls, each up to an eighth larger than asked.
+    /// Bytes of the buffers that a run works in beyond what it is given and what it gives, as large as the context makes them: no more, and
+    /// less only by the params of its launches, 256 B each, where a device takes them with the launch.
     pub fn workspace_bytes(&self) -> u64 {
-        self.lattices.workspace_bytes()
+        self.lattices.allocated_bytes()
     }
 
     pub(super) fn lattices(&self) -> &TransducerPlan {

@@ -136,6 +136,12 @@ impl TransducerPlan {
         self.recording.workspace_bytes()
     }
 
+    /// Bytes of the buffers that a run is lent for that.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.recording.allocated_bytes()
+    }
+
     /// Bytes of the lattices of a chunk.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn lattice_bytes(&self) -> u64 {
